@@ -1,0 +1,102 @@
+"""Which servers, databases and logs can a test ask for? Real ones, started once, emptied by being thrown away.
+
+postgres        the session's server             database      a fresh, empty database: its DSN
+kafka           bootstrap address of a broker    kafka_broker  the broker itself, with its log_dirs
+log_url         a fresh embedded log             any_log_url   a fresh log of each adapter in turn
+kafka_log_url   a fresh topic                    make_log      opens logs and closes them after the test
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from eventlog.opening import open_log
+from eventlog.port import Log
+from tests.support.kafka import KafkaBroker, NoKafkaError
+from tests.support.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def server_directory() -> Iterator[Path]:
+    """A folder that PostgreSQL's own user can reach, which pytest's tmp_path is not."""
+    directory = Path(tempfile.mkdtemp(prefix="storyline-tests-"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(server_directory: Path) -> Iterator[PostgresServer]:
+    with PostgresServer.start(server_directory / "postgres") as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[str]:
+    """The DSN of a fresh, empty database."""
+    name = postgres.create_database()
+    yield postgres.dsn_of(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(server_directory: Path) -> Iterator[KafkaBroker]:
+    with start_kafka(server_directory / "kafka") as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_broker: KafkaBroker) -> str:
+    return kafka_broker.bootstrap
+
+
+@pytest.fixture
+def kafka_log_url(kafka: str) -> str:
+    """The URL of a topic that does not exist yet; opening it makes it."""
+    return f"kafka://{kafka}/t-{uuid.uuid4().hex[:12]}?partitions=4&replication=1&min_isr=1"
+
+
+@pytest.fixture
+def log_url(database: str) -> str:
+    """The URL of an embedded log in a fresh database; opening it makes it."""
+    return database
+
+
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+def any_log_url(request: pytest.FixtureRequest) -> str:
+    """A fresh log of each adapter in turn."""
+    name = "log_url" if request.param == "embedded" else "kafka_log_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture
+def make_log() -> Iterator[Callable[[str], Log]]:
+    """`make_log(url)` opens a log; all are closed after the test, before the database goes."""
+    opened: list[Log] = []
+
+    def make(url: str) -> Log:
+        log = open_log(url)
+        opened.append(log)
+        return log
+
+    yield make
+    for log in opened:
+        log.close()
+
+
+def start_kafka(directory: Path) -> KafkaBroker:
+    """A broker, or a loud skip; where CI is set, its absence is a failure."""
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        return KafkaBroker.start(directory)
+    except NoKafkaError as trouble:
+        if os.environ.get("CI"):
+            pytest.fail(str(trouble))
+        pytest.skip(str(trouble))
