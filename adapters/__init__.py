@@ -1,1 +1,1 @@
-"""TODO."""
+"""Connect: channel adapters, importers, and the publishing client."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Answer: FastAPI routes, security, errors, live streams. No SQL, no business rules."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Accept: application services. They load, ask, save; what is decided is decided in `domain/`."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Move: one long-running process per file."""

@@ -1,0 +1,106 @@
+"""How does a touchpoint get onto the log? Checked, sealed, appended; durable before the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from domain.catalogue.registry import Catalogue
+from domain.errors import BadInput, Forbidden, Problem
+from domain.event import Event, read_event
+from eventlog.port import Log, Position
+from eventlog.sealer import Sealer
+
+__all__ = ["Publisher", "Receipt", "Rights"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Receipt(NamedTuple):
+    """What a publisher is given for one event: its name on the log (`SOURCE#HASH`) and its position."""
+
+    name: str
+    position: Position
+
+
+class Rights(NamedTuple):
+    """What a publisher may publish: source prefixes and event types (`*` is any, `purchase.*` a family).
+
+    `system` lets `storyline/…` sources, system events, merges and splits through.
+    """
+
+    sources: tuple[str, ...] = ("*",)
+    types: tuple[str, ...] = ("*",)
+    system: bool = False
+
+
+_GUARDED_TYPES = ("identity.merged", "identity.split")
+_OWN_SOURCE = "storyline"
+
+
+def _matches(value: str, pattern: str) -> bool:
+    return pattern == "*" or value == pattern or (pattern.endswith("*") and value.startswith(pattern[:-1]))
+
+
+class Publisher:
+    """Puts events on the log. Thread-safe; blocks on the key store and the log, so call it from a worker thread."""
+
+    def __init__(self, catalogue: Catalogue, sealer: Sealer, log: Log, clock: Callable[[], datetime] = _now) -> None:
+        self.catalogue, self._sealer, self._log, self._clock = catalogue, sealer, log, clock
+
+    def publish(self, raw: Sequence[Any], rights: Rights) -> list[Receipt]:
+        """Publish CloudEvents (JSON objects as `domain.event.parse_json` gives them), all or none.
+
+        One refused item refuses all: BadInput names each bad item, Forbidden the first that the rights do not
+        cover. On Unavailable some may be on the log all the same; a retry completes what was begun, and what is
+        there twice is a repeat. Returns once all are durable, with a receipt each, in order.
+        """
+        return self.append(self.check(raw, rights))
+
+    def check(self, raw: Sequence[Any], rights: Rights) -> list[Event]:
+        """The good events out of raw ones; raises as `publish` does."""
+        events: list[Event] = []
+        problems: list[Problem] = []
+        alone = len(raw) == 1
+        for item, one in enumerate(raw):
+            try:
+                events.append(read_event(one, self.catalogue))
+            except BadInput as error:
+                problems += [
+                    Problem(found.field, found.trouble, found.way_out, None if alone else item)
+                    for found in error.problems
+                ]
+                if len(problems) >= 100:
+                    break
+        if problems:
+            raise BadInput(problems)
+        for item, event in enumerate(events):
+            self._allow(event, rights, item)
+        return events
+
+    def append(self, events: Sequence[Event]) -> list[Receipt]:
+        """Seal and append events that were checked."""
+        if not events:
+            return []
+        entries = self._sealer.seal(events, self._clock())
+        positions = self._log.append(entries)
+        hasher = self._sealer.hasher
+        return [
+            Receipt(f"{event.source}#{hasher.name(event.source, event.id)}", position)
+            for event, position in zip(events, positions, strict=True)
+        ]
+
+    def _allow(self, event: Event, rights: Rights, item: int) -> None:
+        if not any(_matches(event.source, pattern) for pattern in rights.sources):
+            raise Forbidden(f"Item {item}: this key may not publish from that source; ask for a key bound to it.")
+        if not any(_matches(event.type, pattern) for pattern in rights.types):
+            raise Forbidden(f"Item {item}: this key may not publish {event.type}; ask for a key bound to it.")
+        if rights.system:
+            return
+        known = self.catalogue.get(event.type)
+        own = event.source == _OWN_SOURCE or event.source.startswith(_OWN_SOURCE + "/")
+        if own or event.type in _GUARDED_TYPES or (known is not None and known.category == "system"):
+            raise Forbidden(f"Item {item}: {event.type} from that source is Storyline's own to publish.")

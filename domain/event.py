@@ -1,0 +1,337 @@
+"""What is a good event? The door's rules: a CloudEvents 1.0 JSON object in, an `Event` or its problems out.
+
+The rules hold wherever an event comes in: over HTTP, from an inbox topic, from an importer. Sizes: an event has up
+to 64 identifiers, 64 refs, 64 parties and 64 relations to other events; ids up to 500 characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+
+from domain.catalogue.registry import Catalogue, Direction, EventType, problems_of
+from domain.errors import BadInput, Problem
+from domain.identifiers import Identifier, Ref
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_IDENTIFIERS",
+    "RELATIONS",
+    "About",
+    "CloudEvent",
+    "Event",
+    "Party",
+    "canonical",
+    "happened_at",
+    "parse_json",
+    "read_event",
+    "read_time",
+]
+
+MAX_IDENTIFIERS: Final = 64
+MAX_DEPTH: Final = 64
+RELATIONS: Final = ("corrects", "retracts", "enriches", "answers", "caused_by")
+_UNDIGESTED: Final = frozenset({"senttime", "specversion", "traceparent", "tracestate", "id", "source"})
+_KNOWN: Final = frozenset(
+    {"specversion", "id", "source", "type", "time", "senttime", "data", "datacontenttype", "dataschema"}
+)
+_TOO_DEEP: Final = Problem("body", "is nested too deeply.", f"Send at most {MAX_DEPTH} levels.")
+_NUL_OR_SURROGATE: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+def _printable(value: str) -> str:
+    if _NUL_OR_SURROGATE.search(value):
+        raise ValueError("a NUL or half a surrogate pair stands in it")
+    return value
+
+
+def read_time(text: str) -> datetime:
+    """An RFC 3339 time with its offset, between the years 1900 and 2199; ValueError with the trouble otherwise."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError("not an RFC 3339 time such as 2026-03-01T09:30:00+01:00") from None
+    if time.tzinfo is None:
+        raise ValueError("no offset; add Z or an offset such as +01:00")
+    if not 1900 <= time.year <= 2199 or len(text) < 16:
+        raise ValueError("not between the years 1900 and 2199")
+    return time
+
+
+def _time_text(text: Any) -> Any:
+    if isinstance(text, str):
+        read_time(text)
+    return text
+
+
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_printable)]
+_Value = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_printable)]
+_Namespace = Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9_.-]*$")]
+_Code = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
+_Time = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time_text)]
+
+
+def _number_as_text(value: Any) -> Any:
+    """A shop sends 17850 where it means "17850"; both name one customer."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WhoModel(_Part):
+    """One identifier of a person."""
+
+    kind: Literal["customer_no", "external", "email", "phone", "social", "device", "cookie"]
+    value: Annotated[_Value, BeforeValidator(_number_as_text)]
+    namespace: _Namespace = ""
+
+
+class RefModel(_Part):
+    """One thing that the event is about, by its code."""
+
+    kind: Literal["order", "invoice", "ticket", "deal", "product", "campaign", "organisation", "conversation"]
+    value: Annotated[_Code, BeforeValidator(_number_as_text)]
+    namespace: _Namespace = ""
+
+
+class PartyModel(_Part):
+    """Who else took part: a Cc, a referred friend, a guest. Never made one person with `who`."""
+
+    role: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[a-z0-9_.-]+$")]
+    who: Annotated[list[WhoModel], Field(min_length=1, max_length=MAX_IDENTIFIERS)]
+
+
+class AboutModel(_Part):
+    """Another event, by its name, and the relation to it."""
+
+    relation: Literal["corrects", "retracts", "enriches", "answers", "caused_by"]
+    source: _Name
+    id: _Name
+
+
+class ActorModel(_Part):
+    """Who acted for the company, by code."""
+
+    kind: Literal["user", "team", "automation"] = "user"
+    code: _Code
+
+
+class DataModel(_Part):
+    """`data` of an event."""
+
+    who: Annotated[list[WhoModel], Field(max_length=MAX_IDENTIFIERS)] = []
+    parties: Annotated[list[PartyModel], Field(max_length=64)] = []
+    refs: Annotated[list[RefModel], Field(max_length=64)] = []
+    about: Annotated[list[AboutModel], Field(max_length=64)] = []
+    actor: ActorModel | None = None
+    channel: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9_.-]+$")] | None = None
+    content: dict[str, Any] = {}
+
+
+class CloudEvent(BaseModel):
+    """A CloudEvents 1.0 event in JSON form. Further attributes are extensions, and are kept, sealed."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    specversion: Literal["1.0"] = Field(description="The CloudEvents version")
+    source: _Name = Field(description="Who publishes: a URI reference; with `id` it is the event's name")
+    id: _Name = Field(description="Unique within the source; the same id with the same content is a repeat")
+    type: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(description="From the catalogue")
+    time: _Time = Field(description="When it happened, RFC 3339 with its offset")
+    senttime: _Time | None = Field(default=None, description="When it was sent, by the sender's clock")
+    datacontenttype: Literal["application/json"] | None = None
+    dataschema: str | None = Field(default=None, description="…/TYPE/VERSION pins an older version of the type")
+    data: DataModel
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who else took part, in which role."""
+
+    role: str
+    who: tuple[Identifier, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Another event by its name (source, id), and the relation to it."""
+
+    relation: str
+    source: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A good event. `public` and `personal` are the two parts of its content; `content` is what the digest covers:
+    canonical JSON of all that was sent, but for the name, `senttime` and trace attributes."""
+
+    source: str
+    id: str
+    type: str
+    version: int
+    time: str
+    senttime: str | None
+    who: tuple[Identifier, ...]
+    parties: tuple[Party, ...]
+    refs: tuple[Ref, ...]
+    about: tuple[About, ...]
+    actor: str | None
+    channel: str | None
+    direction: Direction | None
+    public: dict[str, Any]
+    personal: dict[str, Any]
+    extensions: dict[str, Any]
+    content: bytes
+
+
+_json_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _plain_number(number: object) -> object:
+    """1.50 and 1.5 are one content; a Decimal that is whole and small is an integer."""
+    if isinstance(number, Decimal):
+        whole = number.to_integral_value() if abs(number) < 10**15 else None
+        return int(whole) if whole is not None and whole == number else str(number.normalize())
+    raise TypeError(type(number).__name__)
+
+
+_canonical_encoder = msgspec.json.Encoder(enc_hook=_plain_number, order="sorted", decimal_format="string")
+
+
+def _normal(value: Any, depth: int = MAX_DEPTH) -> Any:
+    if isinstance(value, Decimal):
+        return _plain_number(value)
+    if isinstance(value, (dict, list)):
+        if depth == 0:
+            raise BadInput([_TOO_DEEP])
+        if isinstance(value, dict):
+            return {key: _normal(item, depth - 1) for key, item in value.items()}
+        return [_normal(item, depth - 1) for item in value]
+    return value
+
+
+def canonical(value: Any) -> bytes:
+    """One spelling of a JSON value: keys sorted, no blanks, numbers without trailing zeros."""
+    return _canonical_encoder.encode(_normal(value))
+
+
+def parse_json(body: bytes) -> Any:
+    """JSON bytes as Python values, fractions as exact Decimals. BadInput for what is no JSON (NaN, broken
+    surrogates and UTF-8, nesting beyond the parser's limit)."""
+    try:
+        return _json_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, ValueError) as error:
+        told = str(error) if isinstance(error, msgspec.DecodeError) else "not valid UTF-8 or number"
+        raise BadInput([Problem("body", f"is not JSON: {told}.", "Send valid JSON in UTF-8.")]) from None
+    except RecursionError:
+        raise BadInput([_TOO_DEEP]) from None
+
+
+def _version_of(schema: str | None, event_type: EventType) -> int:
+    """The version that `dataschema` pins: its last path segment, if the one before is the type."""
+    if schema is None:
+        return event_type.version
+    parts = schema.rstrip("/").split("/")
+    if len(parts) < 2 or parts[-2] != event_type.name or not parts[-1].isdecimal():
+        return event_type.version
+    version = int(parts[-1][:9])
+    if not 1 <= version <= event_type.version:
+        raise BadInput(
+            [Problem("dataschema", "pins a version that is not known.", f"Known: 1 to {event_type.version}.")]
+        )
+    return version
+
+
+def read_event(raw: Any, catalogue: Catalogue) -> Event:
+    """Check one CloudEvent (a JSON object as `parse_json` gives it) and take it apart. Raises BadInput."""
+    if not isinstance(raw, dict):
+        raise BadInput([Problem("event", "is not a JSON object.", "Send a CloudEvents 1.0 object.")])
+    try:
+        sent = CloudEvent.model_validate(raw)
+    except ValidationError as error:
+        raise BadInput(problems_of(error, "")) from None
+    except RecursionError:
+        raise BadInput([_TOO_DEEP]) from None
+    event_type = catalogue.get(sent.type)
+    if event_type is None:
+        way_out = "GET /v1/types lists the known ones; a deployment registers more by JSON Schema."
+        raise BadInput([Problem("type", "is not in the catalogue.", way_out)])
+    content = canonical({key: value for key, value in raw.items() if key not in _UNDIGESTED})
+    extensions = _extensions(raw)
+    public, personal, direction = event_type.read(
+        raw["data"].get("content", {}), _version_of(sent.dataschema, event_type)
+    )
+    _check_strings(personal, public, extensions)
+    data = sent.data
+    return Event(
+        source=sent.source,
+        id=sent.id,
+        type=sent.type,
+        version=event_type.version,
+        time=sent.time,
+        senttime=sent.senttime,
+        who=_identifiers(data.who),
+        parties=tuple(Party(party.role, _identifiers(party.who)) for party in data.parties),
+        refs=tuple(Ref(ref.kind, ref.value, ref.namespace) for ref in data.refs),
+        about=tuple(About(about.relation, about.source, about.id) for about in data.about),
+        actor=f"{data.actor.kind}:{data.actor.code}" if data.actor else None,
+        channel=data.channel or event_type.channel,
+        direction=direction,
+        public=public,
+        personal=personal,
+        extensions=extensions,
+        content=content,
+    )
+
+
+def _extensions(raw: dict[str, Any]) -> dict[str, Any]:
+    extensions = {key: value for key, value in raw.items() if key not in _KNOWN}
+    for key, value in extensions.items():
+        if isinstance(value, (dict, list)) or key == "data_base64":
+            way_out = "Attributes are scalars; put everything else into data."
+            raise BadInput([Problem(key[:64], "is not a CloudEvents attribute.", way_out)])
+    return extensions
+
+
+def _identifiers(who: list[WhoModel]) -> tuple[Identifier, ...]:
+    return tuple([Identifier(one.kind, one.value, one.namespace) for one in who])
+
+
+def _check_strings(*parts: Mapping[str, Any]) -> None:
+    """Postgres and strict JSON know no NUL; say so at the door instead of failing behind it."""
+    for part in parts:
+        if part and b"\\u0000" in msgspec.json.encode(part):
+            trouble = "holds a NUL character."
+            raise BadInput([Problem("data.content", trouble, "Leave the character out.")])
+
+
+def happened_at(time: datetime, senttime: datetime | None, recorded_at: datetime) -> tuple[datetime, bool]:
+    """When it happened, by a right clock, and whether it was claimed to lie in the future.
+
+    With `senttime` a sender's wrong clock is corrected by `recorded_at - (senttime - time)`; what still lies in
+    the future counts as `recorded_at`.
+    """
+    corrected = recorded_at - (senttime - time) if senttime is not None else time
+    if corrected > recorded_at:
+        return recorded_at, True
+    return corrected.astimezone(UTC), False

@@ -1,0 +1,1 @@
+"""Numbered SQL of the durable tables: what no rebuild can bring back."""

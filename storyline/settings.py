@@ -1,0 +1,108 @@
+"""Which settings are there? All come from the environment; `docs/settings.md` describes each one.
+
+`LOG_URL`, `DATABASE_URL` and `KEYS_URL` may be written with or without the prefix `STORYLINE_`; all others have it.
+In development mode what is missing is made in the data folder (an embedded PostgreSQL, a master key); in production
+mode it is an error that names the setting.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.errors import Misconfigured
+from eventlog.masterkey import KEY_SIZE, MasterKeys, read_master
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseSettings):
+    """All settings. Secrets never have a default in production mode."""
+
+    model_config = SettingsConfigDict(env_prefix="STORYLINE_", extra="ignore", populate_by_name=True)
+
+    mode: Literal["development", "production"] = Field(
+        default="development", description="In production nothing that is missing is made up"
+    )
+    data_dir: Path = Field(
+        default=Path(".storyline"), description="Folder of the embedded PostgreSQL and the development master key"
+    )
+    log_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("LOG_URL", "STORYLINE_LOG_URL"),
+        description="kafka://HOST:PORT/TOPIC or postgresql://…; empty: the embedded PostgreSQL (development)",
+    )
+    database_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("DATABASE_URL", "STORYLINE_DATABASE_URL"),
+        description="postgresql://… of the read models and durable tables; empty: embedded (development)",
+    )
+    keys_url: str = Field(
+        default="",
+        validation_alias=AliasChoices("KEYS_URL", "STORYLINE_KEYS_URL"),
+        description="postgresql://… of the key store, in production a server of its own; empty: DATABASE_URL in "
+        "development",
+    )
+    master_key: SecretStr = Field(default=SecretStr(""), description="Base64 of 32 bytes; wraps all keys")
+    master_key_file: Path | None = Field(default=None, description="A file that holds the master key instead")
+    old_master_keys: SecretStr = Field(
+        default=SecretStr(""), description="Former master keys, comma between, until `keys rotate` is through"
+    )
+    partitions: int = Field(default=8, ge=1, le=1024, description="Partitions of a log that is created")
+    host: str = Field(default="127.0.0.1", description="Address the API listens on")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port of the API")
+    projector_port: int = Field(default=8081, ge=0, le=65535, description="Health and metrics port of the projector")
+    inbox_port: int = Field(default=8082, ge=0, le=65535, description="Health and metrics port of the inbox")
+    region: str = Field(default="GB", description="ISO 3166 country of phone numbers without a country code")
+    types_dir: Path | None = Field(default=None, description="Folder of the deployment's event types (JSON Schema)")
+    channels_file: Path | None = Field(
+        default=None, description="JSON file that binds each inbox channel to its sources and types"
+    )
+    max_body: int = Field(default=16 * 2**20, ge=1024, description="Largest request body in bytes")
+    max_batch: int = Field(default=1000, ge=1, description="Most events in one request")
+    max_waiting: int = Field(default=64, ge=1, description="Most publishing requests under way at once; more get 429")
+    visible_wait: float = Field(default=5.0, gt=0, description="Longest wait for a position to be visible, seconds")
+    batch: int = Field(default=10_000, ge=1, description="Most events in one transaction of the projector")
+    key_cache_seconds: float = Field(default=60, ge=0, description="How long a destroyed key may still be in a cache")
+    log_format: Literal["json", "console"] = Field(default="console", description="How log lines look")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level shown")
+
+    def require(self, *names: Literal["log_url", "database_url", "keys_url"]) -> None:
+        """Raise Misconfigured for a setting that is empty."""
+        for name in names:
+            if not getattr(self, name):
+                raise Misconfigured(f"{name.upper()} is not set; see docs/settings.md.")
+
+    def master_keys(self) -> MasterKeys:
+        """The master keys from the environment or file; in development made in the data folder at first use."""
+        older = [read_master(text) for text in self.old_master_keys.get_secret_value().split(",") if text.strip()]
+        return MasterKeys(read_master(self._master_text()), older)
+
+    def _master_text(self) -> str:
+        if text := self.master_key.get_secret_value():
+            return text
+        if self.master_key_file is not None:
+            try:
+                return self.master_key_file.read_text("ascii")
+            except (OSError, UnicodeDecodeError):
+                raise Misconfigured("STORYLINE_MASTER_KEY_FILE names a file that cannot be read.") from None
+        if self.mode == "production":
+            raise Misconfigured("STORYLINE_MASTER_KEY or STORYLINE_MASTER_KEY_FILE is not set; see docs/settings.md.")
+        path = self.data_dir / "master.key"
+        if not path.exists():
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            made = path.with_name(f"master.key.{secrets.token_hex(4)}")
+            made.touch(mode=0o600)
+            made.write_text(b64encode(secrets.token_bytes(KEY_SIZE)).decode())
+            try:
+                path.hardlink_to(made)  # the first of two starts wins; the second reads its key
+            except FileExistsError:
+                pass
+            finally:
+                made.unlink()
+        return path.read_text("ascii")
