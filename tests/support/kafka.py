@@ -8,6 +8,7 @@ import atexit
 import os
 import shutil
 import signal
+import socket
 import string
 import subprocess
 import tempfile
@@ -192,6 +193,10 @@ def _docker_answers() -> bool:
 
 
 def _broker_answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False  # asked first, because kafka-python leaks a socket for each refused connection
     try:
         client = KafkaAdminClient(bootstrap_servers=f"127.0.0.1:{port}", bootstrap_timeout_ms=2000)
     except KafkaError:
