@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
-from typing import LiteralString, cast
+from typing import LiteralString
 
 __all__ = ["load"]
 
@@ -26,7 +26,7 @@ def load(package: str, filename: str) -> dict[str, LiteralString]:
     for name, body in zip(parts[1::2], parts[2::2], strict=True):
         if name in queries:
             raise ValueError(f"{package}/{filename}: the name {name!r} is given twice")
-        queries[name] = cast(LiteralString, body.strip())
+        queries[name] = body.strip()
     if not queries:
         raise ValueError(f"{package}/{filename}: no '-- name: foo' line")
     return queries
