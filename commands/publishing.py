@@ -42,7 +42,7 @@ _OWN_SOURCE = "storyline"
 
 
 def _matches(value: str, pattern: str) -> bool:
-    return pattern == "*" or value == pattern or (pattern.endswith("*") and value.startswith(pattern[:-1]))
+    return pattern in ("*", value) or (pattern.endswith("*") and value.startswith(pattern[:-1]))
 
 
 class Publisher:

@@ -60,15 +60,20 @@ def _printable(value: str) -> str:
     return value
 
 
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+
+
 def read_time(text: str) -> datetime:
     """An RFC 3339 time with its offset, between the years 1900 and 2199; ValueError with the trouble otherwise."""
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(text) if _RFC3339.fullmatch(text) else None
     except ValueError:
-        raise ValueError("not an RFC 3339 time such as 2026-03-01T09:30:00+01:00") from None
+        time = None
+    if time is None:
+        raise ValueError("not an RFC 3339 time such as 2026-03-01T09:30:00+01:00")
     if time.tzinfo is None:
         raise ValueError("no offset; add Z or an offset such as +01:00")
-    if not 1900 <= time.year <= 2199 or len(text) < 16:
+    if not 1900 <= time.year <= 2199:
         raise ValueError("not between the years 1900 and 2199")
     return time
 
