@@ -1,0 +1,1 @@
+"""The read model `timeline`: every event once, its personal part still sealed."""

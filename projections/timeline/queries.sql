@@ -1,0 +1,119 @@
+-- What can be asked of the timeline? Pages by key, newest first, ties by name.
+
+-- name: customer_older
+-- A customer's events before a place, newest first.
+SELECT name, happened_at, recorded_at, future, log_partition, log_offset, record
+FROM timeline.events
+WHERE owner = %(owner)s
+    AND (happened_at, name) < (%(at)s, %(name)s)
+    AND happened_at >= %(since)s AND happened_at < %(until)s
+    AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s))
+    AND (%(channels)s::text[] IS NULL OR channel = ANY (%(channels)s))
+    AND (%(directions)s::text[] IS NULL OR direction = ANY (%(directions)s))
+ORDER BY happened_at DESC, name DESC
+LIMIT %(limit)s;
+
+-- name: customer_newer
+-- A customer's events after a place, oldest first.
+SELECT name, happened_at, recorded_at, future, log_partition, log_offset, record
+FROM timeline.events
+WHERE owner = %(owner)s
+    AND (happened_at, name) > (%(at)s, %(name)s)
+    AND happened_at >= %(since)s AND happened_at < %(until)s
+    AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s))
+    AND (%(channels)s::text[] IS NULL OR channel = ANY (%(channels)s))
+    AND (%(directions)s::text[] IS NULL OR direction = ANY (%(directions)s))
+ORDER BY happened_at, name
+LIMIT %(limit)s;
+
+-- name: ref_older
+-- A ref's events before a place, newest first.
+SELECT e.name, e.happened_at, e.recorded_at, e.future, e.log_partition, e.log_offset, e.record
+FROM timeline.refs JOIN timeline.events AS e ON e.name = refs.name
+WHERE refs.ref = %(ref)s
+    AND (refs.happened_at, refs.name) < (%(at)s, %(name)s)
+    AND refs.happened_at >= %(since)s AND refs.happened_at < %(until)s
+    AND (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s))
+    AND (%(channels)s::text[] IS NULL OR e.channel = ANY (%(channels)s))
+    AND (%(directions)s::text[] IS NULL OR e.direction = ANY (%(directions)s))
+ORDER BY refs.happened_at DESC, refs.name DESC
+LIMIT %(limit)s;
+
+-- name: ref_newer
+-- A ref's events after a place, oldest first.
+SELECT e.name, e.happened_at, e.recorded_at, e.future, e.log_partition, e.log_offset, e.record
+FROM timeline.refs JOIN timeline.events AS e ON e.name = refs.name
+WHERE refs.ref = %(ref)s
+    AND (refs.happened_at, refs.name) > (%(at)s, %(name)s)
+    AND refs.happened_at >= %(since)s AND refs.happened_at < %(until)s
+    AND (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s))
+    AND (%(channels)s::text[] IS NULL OR e.channel = ANY (%(channels)s))
+    AND (%(directions)s::text[] IS NULL OR e.direction = ANY (%(directions)s))
+ORDER BY refs.happened_at, refs.name
+LIMIT %(limit)s;
+
+-- name: customer_live
+-- A customer's events that the log holds after a vector of positions, in the log's order.
+SELECT name, happened_at, recorded_at, future, log_partition, log_offset, record
+FROM timeline.events JOIN unnest(%(partitions)s::integer[], %(offsets)s::bigint[]) AS seen (part, last)
+    ON events.log_partition = seen.part AND events.log_offset > seen.last
+WHERE owner = %(owner)s
+ORDER BY log_partition, log_offset
+LIMIT %(limit)s;
+
+-- name: ref_live
+-- A ref's events that the log holds after a vector of positions, in the log's order.
+SELECT e.name, e.happened_at, e.recorded_at, e.future, e.log_partition, e.log_offset, e.record
+FROM timeline.refs JOIN timeline.events AS e ON e.name = refs.name
+JOIN unnest(%(partitions)s::integer[], %(offsets)s::bigint[]) AS seen (part, last)
+    ON e.log_partition = seen.part AND e.log_offset > seen.last
+WHERE refs.ref = %(ref)s
+ORDER BY e.log_partition, e.log_offset
+LIMIT %(limit)s;
+
+-- name: stirred_customers
+-- Which of these customers got something between two vectors of positions? For the live streams of one process.
+SELECT DISTINCT events.owner
+FROM timeline.events
+JOIN unnest(%(partitions)s::integer[], %(low)s::bigint[], %(high)s::bigint[]) AS span (part, low, high)
+    ON events.log_partition = span.part AND events.log_offset >= span.low AND events.log_offset < span.high
+WHERE events.owner = ANY (%(owners)s::uuid[]);
+
+-- name: stirred_refs
+-- Which of these refs got something between two vectors of positions?
+SELECT DISTINCT refs.ref
+FROM timeline.refs JOIN timeline.events ON events.name = refs.name
+JOIN unnest(%(partitions)s::integer[], %(low)s::bigint[], %(high)s::bigint[]) AS span (part, low, high)
+    ON events.log_partition = span.part AND events.log_offset >= span.low AND events.log_offset < span.high
+WHERE refs.ref = ANY (%(refs)s::uuid[]);
+
+-- name: corrections
+-- Events that speak of these events: what corrects or retracts them.
+SELECT about.target, about.relation, about.name, e.record
+FROM timeline.about JOIN timeline.events AS e ON e.name = about.name
+WHERE about.target = ANY (%(names)s::uuid[]) AND about.relation IN ('corrects', 'retracts')
+ORDER BY e.happened_at, e.name;
+
+-- name: customers_of_tokens
+-- Customers that any of these identifiers leads to.
+SELECT DISTINCT owner FROM timeline.lookup WHERE token = ANY (%(tokens)s::uuid[]) ORDER BY owner LIMIT %(limit)s;
+
+-- name: customers_of_ref
+-- Customers on a ref's timeline.
+SELECT DISTINCT e.owner
+FROM timeline.refs JOIN timeline.events AS e ON e.name = refs.name
+WHERE refs.ref = %(ref)s AND e.owner IS NOT NULL
+ORDER BY e.owner LIMIT %(limit)s;
+
+-- name: one
+-- One event by name.
+SELECT name, happened_at, recorded_at, future, log_partition, log_offset, record
+FROM timeline.events WHERE name = %(name)s;
+
+-- name: positions
+-- How far the projector has come: the next offset of each partition that is not visible yet.
+SELECT log_partition, next_offset FROM storyline.positions WHERE consumer = 'live' AND log_id = %(log_id)s;
+
+-- name: has_customer
+-- Is there anything of this customer?
+SELECT EXISTS (SELECT FROM timeline.events WHERE owner = %(owner)s);
