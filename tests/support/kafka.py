@@ -13,14 +13,17 @@ import string
 import subprocess
 import tempfile
 import uuid
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
-
 from tests.support.process import Server, ServerError, free_ports, wait_until
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)  # it reads its own schemas in a deprecated way
+    from kafka.admin import KafkaAdminClient
+    from kafka.errors import KafkaError
 
 __all__ = ["KAFKA_VERSION", "KafkaBroker", "NoKafkaError"]
 
