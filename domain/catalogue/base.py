@@ -20,16 +20,22 @@ __all__ = [
     "Amount",
     "Code",
     "Content",
+    "Count",
     "Country",
     "Currency",
+    "Link",
     "Money",
+    "Part",
     "Public",
+    "Quantity",
     "Record",
+    "Seconds",
     "ShortText",
     "System",
     "Text",
     "Touchpoint",
     "join",
+    "nested_model",
     "split",
 ]
 
@@ -48,10 +54,16 @@ PUBLIC: Final = Public()
 
 Text = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 ShortText = Annotated[str, StringConstraints(max_length=500)]
-Code = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True)]
+Link = Annotated[str, StringConstraints(max_length=2000)]
+# Codes stand in clear, so none may hold an address: an "@" is refused.
+_CODE: Final = r"^[^@\x00-\x1f\x7f]+$"
+Code = Annotated[str, StringConstraints(min_length=1, max_length=100, strip_whitespace=True, pattern=_CODE)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Country = Annotated[str, StringConstraints(min_length=2, max_length=60)]
+Country = Annotated[str, StringConstraints(min_length=2, max_length=60, strip_whitespace=True, pattern=_CODE)]
 Amount = Annotated[Decimal, Field(max_digits=18, decimal_places=6)]
+Quantity = Annotated[Decimal, Field(max_digits=18, decimal_places=6)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+Seconds = Annotated[int, Field(ge=0, le=10**9)]
 
 Direction = Literal["in", "out"]
 
@@ -63,16 +75,25 @@ class Money(NamedTuple):
     currency: str
 
 
-class Content(BaseModel):
-    """Content of an event. Subclasses say what their type is in class variables; instances hold `data.content`."""
+class Part(BaseModel):
+    """A part of a content, such as one line of an order. Its personal fields have defaults, see `Content.NEEDS`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=False)
+
+
+class Content(Part):
+    """Content of an event. Subclasses say what their type is in class variables; instances hold `data.content`.
+
+    A personal field always has a default, because an erased content lacks it and is shown all the same; `NEEDS`
+    names the personal fields that must be there when the event is sent.
+    """
 
     TYPE: ClassVar[str] = ""
     VERSION: ClassVar[int] = 1
     CATEGORY: ClassVar[Literal["touchpoint", "record", "system"]]
     CHANNEL: ClassVar[str | None] = None
     DIRECTION: ClassVar[Direction | None] = None
+    NEEDS: ClassVar[tuple[str, ...]] = ()
     UPCASTERS: ClassVar[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
 
     def line(self) -> str:
@@ -112,12 +133,12 @@ Plan = str | dict[str, Any]
 _PLANS: dict[type[BaseModel], dict[str, Plan]] = {}
 
 
-def _nested(annotation: Any) -> type[BaseModel] | None:
+def nested_model(annotation: Any) -> type[BaseModel] | None:
     """The model inside `Model`, `Model | None`, `list[Model]` or `tuple[Model, ...]`, if there is one."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for part in getattr(annotation, "__args__", ()):
-        found = _nested(part)
+        found = nested_model(part)
         if found is not None:
             return found
     return None
@@ -126,7 +147,7 @@ def _nested(annotation: Any) -> type[BaseModel] | None:
 def _plan_of_field(field: FieldInfo) -> Plan:
     if any(isinstance(mark, Public) for mark in field.metadata):
         return _ALL
-    nested = _nested(field.annotation)
+    nested = nested_model(field.annotation)
     if nested is None:
         return _NONE
     plan = _plan(nested)

@@ -96,6 +96,8 @@ class BuiltIn:
             read = self.model.model_validate(content)
         except ValidationError as error:
             raise BadInput(problems_of(error, "data.content")) from None
+        if missing := [name for name in self.model.NEEDS if not getattr(read, name)]:
+            raise BadInput([Problem(f"data.content.{name}", "is missing.", "Add it.") for name in missing])
         public, personal = split(read)
         return public, personal, read.flow()
 
@@ -108,6 +110,8 @@ class BuiltIn:
 
     def schema(self) -> dict[str, Any]:
         schema = self.model.model_json_schema()
+        if self.model.NEEDS:
+            schema["required"] = sorted({*schema.get("required", []), *self.model.NEEDS})
         _mark_public(schema, self.model)
         return schema
 
