@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -89,7 +89,7 @@ class Page(NamedTuple):
 
 def cursor_of(row: Row, direction: str) -> str:
     """The opaque place of a row, to go on to what is `older` or `newer`."""
-    micros = int((row.happened_at - _EPOCH).total_seconds() * 1_000_000)
+    micros = (row.happened_at - _EPOCH) // timedelta(microseconds=1)
     return urlsafe_b64encode(f"{direction[0]}{micros}.{row.name.hex}".encode()).decode().rstrip("=")
 
 

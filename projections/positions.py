@@ -1,0 +1,64 @@
+"""How far has a consumer come? Its positions live in Postgres and move in the transaction of what they stand for,
+by compare-and-set on the old offset and on the epoch, so that a zombie's write is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import psycopg
+
+from domain.errors import Fenced
+from eventlog.sql import load
+
+__all__ = ["Positions"]
+
+_SQL = load("projections", "positions.sql")
+
+
+class Positions:
+    """Positions of one consumer on one log. `epochs` holds what `take` was given."""
+
+    def __init__(self, consumer: str, log_id: str) -> None:
+        self._names: dict[str, Any] = {"consumer": consumer, "log_id": log_id}
+        self.epochs: dict[int, int] = {}
+
+    def take(self, connection: psycopg.Connection, partitions: Iterable[int]) -> dict[int, int]:
+        """Take partitions under a new epoch; gives `{partition: next offset}`. Commits on its own."""
+        parameters = {**self._names, "partitions": sorted(partitions)}
+        with connection.transaction():
+            connection.execute(_SQL["begin"], parameters)
+            rows = connection.execute(_SQL["take"], parameters).fetchall()
+        self.epochs = {row[0]: row[2] for row in rows}
+        return {row[0]: row[1] for row in rows}
+
+    def move(self, connection: psycopg.Connection, start: Mapping[int, int], end: Mapping[int, int]) -> None:
+        """Move from `start` to `end` within the caller's transaction. Fenced unless all are as we left them."""
+        partitions = sorted(end)
+        parameters = {
+            **self._names,
+            "partitions": partitions,
+            "start": [start[part] for part in partitions],
+            "end": [end[part] for part in partitions],
+            "epochs": [self.epochs.get(part, -1) for part in partitions],
+        }
+        moved = connection.execute(_SQL["move"], parameters).rowcount
+        if moved != len(partitions):
+            raise Fenced("Another process took over these partitions; this one takes its place behind it.")
+
+    def read(self, connection: psycopg.Connection) -> dict[int, int]:
+        """`{partition: next offset}`, empty for a consumer that never was."""
+        return dict(connection.execute(_SQL["read"], self._names).fetchall())
+
+    def hold(self, connection: psycopg.Connection) -> dict[int, int]:
+        """Like `read`; nobody moves them before the caller's transaction ends."""
+        return dict(connection.execute(_SQL["hold"], self._names).fetchall())
+
+    def fence(self, connection: psycopg.Connection) -> None:
+        """Make whoever moves this consumer take its partitions again."""
+        connection.execute(_SQL["fence"], self._names)
+
+    def forget(self, connection: psycopg.Connection) -> None:
+        """Remove a consumer that has done its work."""
+        connection.execute(_SQL["forget"], self._names)

@@ -1,0 +1,112 @@
+"""Which read models are there, and what does each declare?
+
+A read model declares its name, its version, what kind of fold it is, and the SQL that makes it. It lives in a schema
+of its own, named after it; a rebuild fills `NAME_next` beside it and keeps `NAME_previous` for rollback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal, LiteralString, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from eventlog.sql import load
+from projections.decoding import Batch
+
+__all__ = ["MODELS", "Lost", "ReadModel", "install", "search_path"]
+
+_SQL = load("projections", "registry.sql")
+
+
+class Lost(NamedTuple):
+    """A staged record that a read model refused: a name clash. To be parked."""
+
+    item: int
+    log_partition: int
+    log_offset: int
+    type: str
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReadModel:
+    """A read model. `apply` takes a staged batch within the runner's transaction, with the model's schema first in
+    the search path, and gives the name clashes it found. `columns`: the hashes over its declared columns."""
+
+    name: LiteralString
+    version: int
+    kind: Literal["every event", "additive", "mergeable", "recomputed"]
+    package: str
+    apply: Callable[[psycopg.Cursor[tuple[object, ...]], Batch], list[Lost]]
+
+    @property
+    def schema(self) -> LiteralString:
+        """The SQL that makes its tables."""
+        return load(self.package, "schema.sql")["tables"]
+
+    @property
+    def sql_hash(self) -> str:
+        """Changes when the SQL that makes it changes: then it has to be rebuilt."""
+        parts = [*load(self.package, "schema.sql").values(), *load(self.package, "apply.sql").values()]
+        return sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+    def hashes(self, connection: psycopg.Connection, suffix: LiteralString = "", republished: bool = False) -> Hashes:
+        """`{table: (rows, hash)}` of the build in schema NAME + suffix; two equal builds have equal hashes.
+
+        `republished`: leave out what each publication of the same history makes anew.
+        """
+        queries = load(self.package, "hashes.sql")
+        found: dict[str, tuple[int, int]] = {}
+        with connection.transaction():
+            connection.execute(search_path(self.name + suffix))
+            for table, query in queries.items():
+                base = table.removesuffix("_republished")
+                anew = f"{base}_republished" in queries
+                if (table == base) != (republished and anew):
+                    row = connection.execute(query, {}).fetchone() or (0, 0)
+                    found[base] = (int(row[0]), int(row[1]))
+        return found
+
+
+Hashes = Mapping[str, tuple[int, int]]
+
+
+def search_path(schema: LiteralString) -> sql.Composed:
+    """Put a read model's schema first for the rest of the transaction."""
+    return sql.SQL("SET LOCAL search_path TO {}, pg_temp").format(sql.Identifier(schema))
+
+
+def _models() -> tuple[ReadModel, ...]:
+    from projections.timeline import model  # noqa: PLC0415 - the models need the classes above
+
+    return (model.TIMELINE,)
+
+
+def install(connection: psycopg.Connection) -> None:
+    """Make the schemas of the read models that are not there yet; safe to run again."""
+    with connection.transaction():
+        connection.execute(_SQL["lock"])
+        for model in MODELS:
+            known = connection.execute(_SQL["built"], {"name": model.name}).fetchone()
+            if known is None:
+                build(connection, model, model.name)
+                connection.execute(_SQL["note"], noted(model))
+
+
+def noted(model: ReadModel) -> dict[str, object]:
+    """What is written down about a build."""
+    return {"name": model.name, "version": model.version, "sql_hash": model.sql_hash}
+
+
+def build(connection: psycopg.Connection, model: ReadModel, schema: LiteralString) -> None:
+    """Make a model's empty tables in a schema, within the caller's transaction."""
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    connection.execute(search_path(schema))
+    connection.execute(model.schema)
+
+
+MODELS: tuple[ReadModel, ...] = _models()

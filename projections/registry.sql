@@ -1,0 +1,22 @@
+-- Which builds of the read models are there?
+
+-- name: lock
+-- One process at a time makes or switches read models.
+SELECT pg_advisory_xact_lock(7053081002);
+
+-- name: built
+-- The build of a read model that serves.
+SELECT version, sql_hash FROM storyline.read_models WHERE name = %(name)s;
+
+-- name: note
+-- Write down which build serves.
+INSERT INTO storyline.read_models (name, version, sql_hash) VALUES (%(name)s, %(version)s, %(sql_hash)s)
+ON CONFLICT (name) DO UPDATE SET version = excluded.version, sql_hash = excluded.sql_hash, built_at = now();
+
+-- name: try_rebuild_lock
+-- One rebuild of a read model at a time, for as long as this session lives.
+SELECT pg_try_advisory_lock(7053081003, hashtext(%(name)s));
+
+-- name: schema_exists
+-- Is there a schema of this name?
+SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(schema)s);

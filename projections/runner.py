@@ -1,0 +1,184 @@
+"""How does a batch become rows? One transaction: move the positions by compare-and-set, stage once, apply each read
+model, park what cannot be applied. The live projector and a rebuild run the same code.
+
+The positions move first, not last: so the transaction holds them, and a rebuild that switches in between batches
+knows that every batch before it is in the old tables and every batch after it goes into the new ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import LiteralString, NamedTuple
+
+import psycopg
+
+from domain.errors import Unavailable
+from eventlog.sql import load
+from projections.decoding import Batch
+from projections.fetching import Fetcher, Span
+from projections.positions import Positions
+from projections.registry import Lost, ReadModel, search_path
+
+__all__ = ["Applied", "Park", "Parked", "Runner"]
+
+_STAGING = load("projections", "staging.sql")
+_RETRIED = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.QueryCanceled,
+)
+
+
+class Parked(NamedTuple):
+    """What could not be applied: `reason` is a code (`poison`, `name-clash`), `detail` a sentence."""
+
+    reason: str
+    detail: str
+    log_partition: int
+    log_offset: int
+    key: bytes
+    value: bytes
+    type: str | None = None
+
+
+Park = Callable[[psycopg.Connection, Sequence[Parked]], None]
+"""Park within the transaction that is open on the connection; the same trouble twice is parked once."""
+
+
+class Applied(NamedTuple):
+    """What one transaction did. `seconds`: how long it took; `newest`: the latest recorded_at in it (epoch)."""
+
+    events: int
+    parked: int
+    seconds: float
+    newest: float
+
+
+@dataclass
+class Runner:
+    """Applies a log to read models. Belongs to one thread.
+
+    consumer: whose positions move. suffix: of the schemas that are written (`_next` in a rebuild). batch: most
+    events in a transaction.
+    """
+
+    dsn: str
+    log_url: str
+    log_id: str
+    partitions: int
+    models: Sequence[ReadModel]
+    park: Park
+    consumer: str = "live"
+    suffix: LiteralString = ""
+    batch: int = 10_000
+    positions: Positions = field(init=False)
+    cursor: dict[int, int] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.positions = Positions(self.consumer, self.log_id)
+        self._fetcher = Fetcher(self.log_url, self.batch)
+        self._connection: psycopg.Connection | None = None
+        self._until: dict[int, int] | None = None
+
+    @property
+    def connection(self) -> psycopg.Connection:
+        """The connection that it works on, opened when it is needed."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(
+                self.dsn,
+                autocommit=True,
+                connect_timeout=5,
+                options="-c statement_timeout=120s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s "
+                "-c work_mem=64MB -c temp_buffers=64MB -c jit=off -c client_min_messages=warning",
+            )
+            self._connection.execute(_STAGING["create"])
+        return self._connection
+
+    def start(self, until: dict[int, int] | None = None) -> None:
+        """Take the partitions under a new epoch and read on from where they stand, up to `until` if given."""
+        self._until = until
+        try:
+            self.cursor = self.positions.take(self.connection, range(self.partitions))
+        except psycopg.OperationalError as error:
+            self.drop_connection()
+            raise Unavailable(f"Postgres does not answer ({type(error).__name__}).") from None
+        self._fetcher.seek(Span(dict(self.cursor), until))
+
+    def step(self, timeout: float = 0.5) -> Applied | None:
+        """Apply the next batch; None when none came in time. Fenced when another process took over.
+
+        Raises Unavailable when Postgres or the log does not answer; `start` goes on after either.
+        """
+        batch = self._fetcher.next(timeout)
+        if batch is None or not batch.cursor:
+            return None
+        return self._apply(batch)
+
+    def run_to(self, until: dict[int, int], told: Callable[[Applied], None] = lambda applied: None) -> None:
+        """Apply everything before `until`, exactly."""
+        self.start(until)
+        while any(self.cursor.get(part, 0) < end for part, end in until.items()):
+            applied = self.step()
+            if applied is not None:
+                told(applied)
+
+    def _apply(self, batch: Batch) -> Applied:
+        for attempt in range(5):
+            try:
+                return self._transaction(batch)
+            except _RETRIED as error:
+                if attempt == 4:
+                    raise Unavailable(f"Postgres refused a batch five times ({type(error).__name__}).") from None
+                time.sleep(0.05 * 2**attempt)
+            except psycopg.OperationalError as error:
+                self.drop_connection()
+                raise Unavailable(f"Postgres does not answer ({type(error).__name__}).") from None
+        raise Unavailable("Postgres refused a batch.")
+
+    def _transaction(self, batch: Batch) -> Applied:
+        began = time.perf_counter()
+        connection = self.connection
+        with connection.transaction(), connection.cursor(binary=True) as cursor:
+            self.positions.move(connection, batch.start, batch.cursor)
+            self._stage(cursor, batch)
+            parked = [
+                Parked("poison", f"The record cannot be read: {one.trouble}.", *one[:4]) for one in batch.poison
+            ]
+            lost: dict[int, Lost] = {}
+            for model in self.models:
+                cursor.execute(search_path(model.name + self.suffix))
+                lost.update((one.item, one) for one in model.apply(cursor, batch))
+            parked += [_clash(one) for one in lost.values()]
+            if parked:
+                self.park(connection, parked)
+        self.cursor |= batch.cursor
+        if lost:
+            # The reader took the refused events' identifiers for known; it starts afresh from here.
+            self._fetcher.seek(Span(dict(self.cursor), self._until))
+        return Applied(batch.size, len(parked), time.perf_counter() - began, batch.newest)
+
+    def _stage(self, cursor: psycopg.Cursor[tuple[object, ...]], batch: Batch) -> None:
+        for name in ("staged", "refs", "about", "lookup"):
+            stream: bytes = getattr(batch, name)
+            if stream:
+                with cursor.copy(_STAGING[f"copy_{name}"]) as copy:
+                    copy.write(stream)
+
+    def drop_connection(self) -> None:
+        """Close a connection that is in doubt; the next use opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def close(self) -> None:
+        """Stop the reader's process and close the connection."""
+        self._fetcher.close()
+        self.drop_connection()
+
+
+def _clash(one: Lost) -> Parked:
+    detail = "Its name is taken by an event with other content; the first one accepted stays."
+    return Parked("name-clash", detail, one.log_partition, one.log_offset, b"", one.value, one.type)
