@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from domain.catalogue import (
+    books,
     call,
     chat,
     commerce,
@@ -36,6 +37,7 @@ _FAMILIES = (
     chat,
     meeting,
     commerce,
+    books,
     subscription,
     web,
     feedback,
