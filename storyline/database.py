@@ -7,11 +7,9 @@ store, the embedded log and the read models make their own schemas; their `insta
 from __future__ import annotations
 
 import re
-from importlib import import_module
-from importlib.util import find_spec
 from hashlib import sha256
 from importlib.resources import files
-from typing import LiteralString, NamedTuple, cast
+from typing import LiteralString, NamedTuple
 from urllib.parse import urlsplit
 
 import psycopg
@@ -20,6 +18,7 @@ from domain.errors import Misconfigured, Unavailable
 from eventlog.keyring import Keyring
 from eventlog.opening import open_log
 from eventlog.sql import load
+from projections import registry
 
 __all__ = ["Migration", "migrations", "upgrade", "upgraded"]
 
@@ -46,7 +45,7 @@ def migrations() -> list[Migration]:
     for file in files("storyline.migrations").iterdir():
         if match := _FILE.fullmatch(file.name):
             # Our own file, never made of values: hence LiteralString, as psycopg asks.
-            text = cast("LiteralString", file.read_text(encoding="utf-8"))
+            text: LiteralString = file.read_text(encoding="utf-8")
             found.append(Migration(int(match[1]), match[2], text))
     return sorted(found)
 
@@ -65,8 +64,7 @@ def upgrade(
             connection.execute(_SQL["lock"])
             connection.execute(_SQL["install"])
             done = _apply(connection, migrations() if steps is None else steps)
-            if find_spec("projections.registry"):
-                import_module("projections.registry").install(connection)
+            registry.install(connection)
     except psycopg.OperationalError as error:
         raise Unavailable(f"The database does not answer ({type(error).__name__}); is DATABASE_URL right?") from None
     if keyring is not None:

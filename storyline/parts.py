@@ -1,0 +1,194 @@
+"""Of which parts is Storyline made, here? The composition root: the one place that builds and wires them.
+
+Each part is made when it is first asked for, so that a command opens no more than it needs. Any part can be given
+instead of made (`Parts.build(settings, log=…)`), which is how tests and benchmarks put in their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from commands.access import Access
+from commands.channels import Channels, read_channels
+from commands.parking import Parking
+from commands.publishing import Publisher, Rights
+from domain.catalogue import load_catalogue
+from domain.catalogue.registry import Catalogue
+from domain.errors import StorylineError
+from eventlog.keyring import Keyring
+from eventlog.masterkey import MasterKeys
+from eventlog.opening import open_log
+from eventlog.port import Log
+from eventlog.sealer import Sealer
+from eventlog.tokens import Hasher
+from storyline.database import upgrade
+from storyline.embedded import EmbeddedPostgres
+from storyline.settings import Settings
+
+__all__ = ["Clock", "Parts"]
+
+Clock = Callable[[], datetime]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Parts:
+    """The parts of one process. Thread-safe once a part is made; `close` lets go of all.
+
+    with Parts.build() as parts:
+        parts.publisher.publish([…], Rights())
+    """
+
+    def __init__(self, settings: Settings, clock: Clock = _now, embedded: EmbeddedPostgres | None = None) -> None:
+        self.settings, self.clock, self._embedded = settings, clock, embedded
+
+    @classmethod
+    def build(cls, settings: Settings | None = None, *, clock: Clock = _now, **given: Any) -> Parts:
+        """The parts that `settings` (default: the environment) ask for; `given` are used instead of made.
+
+        In development an address that is not set is that of the embedded PostgreSQL, which is started, or shared
+        with the process that has started it. In production it is Misconfigured.
+        """
+        settings = Settings() if settings is None else settings
+        embedded = None
+        if not settings.database_url or not settings.log_url or not settings.keys_url:
+            settings, embedded = _provide(settings)
+        parts = cls(settings, clock, embedded)
+        for name, part in given.items():
+            if not isinstance(getattr(cls, name, None), cached_property):
+                raise TypeError(f"there is no part {name!r}")
+            parts.__dict__[name] = part
+        return parts
+
+    @cached_property
+    def master(self) -> MasterKeys:
+        return self.settings.master_keys()
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        return Keyring(self.settings.keys_url, self.master, cache_seconds=self.settings.key_cache_seconds)
+
+    @cached_property
+    def hasher(self) -> Hasher:
+        return Hasher(self.keyring.hashing_key(), self.settings.region)
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return load_catalogue()
+
+    @cached_property
+    def log(self) -> Log:
+        return self.open_log()
+
+    @cached_property
+    def sealer(self) -> Sealer:
+        return Sealer(self.keyring, self.hasher)
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        return Publisher(self.catalogue, self.sealer, self.log, self.clock)
+
+    @cached_property
+    def pool(self) -> ConnectionPool:
+        """Connections to the durable tables, for what is short and rare."""
+        return ConnectionPool(
+            self.settings.database_url,
+            min_size=0,
+            max_size=4,
+            timeout=10,
+            open=True,
+            check=ConnectionPool.check_connection,
+            kwargs={"autocommit": True, "connect_timeout": 5},
+        )
+
+    @cached_property
+    def reader_pool(self) -> AsyncConnectionPool:
+        """Connections of the readers; opened and closed by the event loop that uses it."""
+        return AsyncConnectionPool(
+            self.settings.database_url,
+            min_size=2,
+            max_size=16,
+            timeout=10,
+            open=False,
+            check=AsyncConnectionPool.check_connection,
+            kwargs={"autocommit": True, "connect_timeout": 5, "options": "-c statement_timeout=15s"},
+        )
+
+    @cached_property
+    def access(self) -> Access:
+        return Access(self.pool)
+
+    @cached_property
+    def parking(self) -> Parking:
+        return Parking(
+            self.pool,
+            self.keyring,
+            lambda: self.hasher,
+            publisher=lambda: self.publisher,
+            log=lambda: self.log,
+            rights=self.rights_of,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def channels(self) -> Channels:
+        """Which inbox topic is bound to which sources and types."""
+        return read_channels(self.settings.channels_file)
+
+    def rights_of(self, topic: str) -> Rights:
+        """What may be published on an inbox topic. Raises Forbidden where no channel is bound to it."""
+        return self.channels.rights_of(topic)
+
+    def open_log(self) -> Log:
+        """A log of one's own: `read` belongs to one thread per instance."""
+        return open_log(self.settings.log_url)
+
+    def upgrade(self) -> list[str]:
+        """Bring all tables, the key store's and the log's included, to their newest form; see `database.upgrade`."""
+        return upgrade(self.settings.database_url, keyring=self.keyring, log_url=self.settings.log_url)
+
+    def close(self) -> None:
+        """Let go of connections, threads and the embedded server. Harmless when repeated."""
+        for name in ("log", "pool", "keyring"):
+            part = self.__dict__.pop(name, None)
+            close = getattr(part, "close", None)
+            if close is not None:
+                with contextlib.suppress(StorylineError):
+                    close()
+        if self._embedded is not None:
+            self._embedded.stop()
+
+    def __enter__(self) -> Parts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _provide(settings: Settings) -> tuple[Settings, EmbeddedPostgres | None]:
+    """Settings with all three addresses, and the embedded server if one of them needs it."""
+    if settings.mode == "production":
+        settings.require("log_url", "database_url", "keys_url")
+    embedded = None
+    database = settings.database_url
+    if not database:
+        embedded = EmbeddedPostgres.start(settings.data_dir)
+        database = embedded.dsn
+    filled = {
+        "database_url": database,
+        "keys_url": settings.keys_url or database,
+        "log_url": settings.log_url or _with_partitions(database, settings.partitions),
+    }
+    return settings.model_copy(update=filled), embedded
+
+
+def _with_partitions(dsn: str, partitions: int) -> str:
+    return f"{dsn}{'&' if '?' in dsn else '?'}partitions={partitions}"
