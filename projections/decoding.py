@@ -129,6 +129,7 @@ class Decoder:
         about: list[tuple[bytes, bytes]] = []
         lookup: list[tuple[bytes, bytes]] = []
         poison: list[PoisonRecord] = []
+        met: list[str] = []
         newest: datetime | None = None
         for item, (partition, offset, key, value) in enumerate(logged):
             cursor[partition] = offset + 1
@@ -148,9 +149,12 @@ class Decoder:
             about.extend(its_about)
             lookup.extend(its_lookup)
             if its_lookup:
-                self._remember(line.evidence)
+                met.append(line.evidence)
             if newest is None or line.recorded_at > newest:
                 newest = line.recorded_at
+        # Only now, not as they are met: should the first event with an evidence be refused, the next one brings it.
+        for evidence in met:
+            self._remember(evidence)
         rows.sort()
         return Batch(
             generation=generation,

@@ -15,8 +15,16 @@ ON CONFLICT (name) DO UPDATE SET version = excluded.version, sql_hash = excluded
 
 -- name: try_rebuild_lock
 -- One rebuild of a read model at a time, for as long as this session lives.
-SELECT pg_try_advisory_lock(7053081003, hashtext(%(name)s));
+SELECT pg_try_advisory_lock(705308103, hashtext(%(name)s));
 
--- name: schema_exists
--- Is there a schema of this name?
-SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = %(schema)s);
+-- name: unnote
+-- A build that was switched in, or dropped.
+DELETE FROM storyline.read_models WHERE name = %(name)s;
+
+-- name: begin_snapshot
+-- One moment for several queries.
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- name: end_snapshot
+-- Let the moment go.
+ROLLBACK;

@@ -1,0 +1,152 @@
+"""How is a read model made anew without anyone noticing? Beside the live one, by the same runner, switched in by one
+transaction.
+
+1. Empty tables in schema NAME_next. 2. The whole log is applied to them, under a consumer of its own; killed at any
+point, the next start goes on from its positions. 3. At a moment of the live tables the two are compared by their row
+hashes. 4. Live is held still for as long as the last few events take, the schemas are renamed, and the one before is
+kept as NAME_previous. A reader sees the old rows or the new ones, never a mix.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import LiteralString
+
+import psycopg
+from psycopg import sql
+
+from domain.errors import Misconfigured, StorylineError, Unavailable
+from eventlog.port import Log
+from eventlog.sql import load
+from projections.positions import Positions
+from projections.registry import Hashes, ReadModel, build, noted
+from projections.runner import Applied, Park, Runner
+
+__all__ = ["Rebuild", "RebuildDiffers", "Report"]
+
+_SQL = load("projections", "registry.sql")
+_NEXT: LiteralString = "_next"
+_PREVIOUS: LiteralString = "_previous"
+
+
+class RebuildDiffers(StorylineError):
+    """The rebuilt rows are not the live ones, though their definition is the same. Nothing was switched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a rebuild did. `same`: the hashes were equal; None if the definition changed, so none were compared."""
+
+    model: str
+    events: int
+    seconds: float
+    same: bool | None
+    hashes: Hashes
+
+
+@dataclass
+class Rebuild:
+    """The rebuild of one read model. `told` is called with (applied, total) as it goes."""
+
+    dsn: str
+    log_url: str
+    log: Log
+    model: ReadModel
+    park: Park
+    batch: int = 10_000
+    told: Callable[[int, int], None] = lambda applied, total: None
+
+    def run(self) -> Report:
+        """Rebuild and switch in. Raises RebuildDiffers, Unavailable if another rebuild is at work, Misconfigured if
+        the live read model was never installed. Stopped or killed anywhere, it leaves the live tables untouched."""
+        began = time.perf_counter()
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            changed = self._prepare(connection)
+            runner = Runner(
+                self.dsn, self.log_url, self.log.log_id, self.log.partitions, (self.model,), self.park,
+                consumer=f"rebuild:{self.model.name}", suffix=_NEXT, batch=self.batch,
+            )  # fmt: skip
+            live = Positions("live", self.log.log_id)
+            try:
+                self._catch_up(runner, live.read(connection))
+                same, hashes = self._compare(connection, runner, live, changed)
+                self._switch(connection, runner, live)
+            finally:
+                runner.close()
+        return Report(self.model.name, sum(runner.cursor.values()), time.perf_counter() - began, same, hashes)
+
+    def _prepare(self, connection: psycopg.Connection) -> bool:
+        """Empty tables, or those of a rebuild that was cut off; gives whether the definition differs from live's."""
+        name = {"name": self.model.name}
+        row = connection.execute(_SQL["try_rebuild_lock"], name).fetchone()
+        if not row or not row[0]:
+            raise Unavailable(f"Another rebuild of {self.model.name} is at work; wait for it or stop it.")
+        built = connection.execute(_SQL["built"], name).fetchone()
+        if built is None:
+            raise Misconfigured(f"{self.model.name} is not installed; run `storyline db upgrade`.")
+        with connection.transaction():
+            noted_next = connection.execute(_SQL["built"], {"name": self.model.name + _NEXT}).fetchone()
+            if noted_next is None or noted_next[1] != self.model.sql_hash:
+                _drop(connection, self.model.name + _NEXT)
+                Positions(f"rebuild:{self.model.name}", self.log.log_id).forget(connection)
+                build(connection, self.model, self.model.name + _NEXT)
+                connection.execute(_SQL["note"], {**noted(self.model), "name": self.model.name + _NEXT})
+        return bool(built[1] != self.model.sql_hash)
+
+    def _catch_up(self, runner: Runner, until: Mapping[int, int]) -> None:
+        total = sum(until.values())
+
+        def tell(applied: Applied) -> None:
+            if applied:
+                self.told(sum(runner.cursor.values()), total)
+
+        runner.run_to(dict(until), tell)
+
+    def _compare(
+        self, connection: psycopg.Connection, runner: Runner, live: Positions, changed: bool
+    ) -> tuple[bool | None, Hashes]:
+        """Bring the new tables exactly to a moment of the live ones, and compare the row hashes of both."""
+        if changed:
+            return None, {}
+        connection.execute(_SQL["begin_snapshot"])
+        try:
+            until = live.read(connection)
+            expected = self.model.hashes(connection)
+        finally:
+            connection.execute(_SQL["end_snapshot"])
+        self._catch_up(runner, until)
+        if runner.cursor != until:
+            raise RebuildDiffers("The rebuild stands behind the live tables; start it again.")
+        found = self.model.hashes(connection, _NEXT)
+        if found != expected:
+            tables = ", ".join(sorted(table for table in expected if expected[table] != found.get(table)))
+            raise RebuildDiffers(
+                f"The rebuilt rows of {self.model.name} differ from the live ones ({tables}). Nothing was switched; "
+                f"the rebuilt tables stay in schema {self.model.name}{_NEXT} for a look."
+            )
+        return True, found
+
+    def _switch(self, connection: psycopg.Connection, runner: Runner, live: Positions) -> None:
+        """Hold live still, apply the last few events, rename."""
+        name = self.model.name
+        with connection.transaction():
+            connection.execute(_SQL["lock"])
+            until = live.hold(connection)
+            self._catch_up(runner, until)
+            _drop(connection, name + _PREVIOUS)
+            _rename(connection, name, name + _PREVIOUS)
+            _rename(connection, name + _NEXT, name)
+            connection.execute(_SQL["note"], noted(self.model))
+            connection.execute(_SQL["unnote"], {"name": name + _NEXT})
+            runner.positions.forget(connection)
+            live.fence(connection)
+
+
+def _drop(connection: psycopg.Connection, schema: LiteralString) -> None:
+    connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
+
+
+def _rename(connection: psycopg.Connection, schema: LiteralString, to: LiteralString) -> None:
+    connection.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(sql.Identifier(schema), sql.Identifier(to)))

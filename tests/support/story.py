@@ -1,0 +1,138 @@
+"""How does a test get a whole small Storyline? A database, a log, a publisher and a runner, wired without servers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from commands.publishing import Publisher, Rights
+from domain.catalogue import builtin
+from domain.catalogue.registry import Catalogue
+from domain.event import parse_json, read_event
+from eventlog.keyring import Keyring
+from eventlog.masterkey import MasterKeys
+from eventlog.opening import open_log
+from eventlog.port import Entry, Log
+from eventlog.sealer import Sealer
+from eventlog.tokens import Hasher
+from projections.registry import MODELS
+from projections.runner import Parked, Runner
+from storyline.database import upgrade
+
+__all__ = ["ALL", "Story", "event", "note", "story"]
+
+ALL = Rights(system=True)
+START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+
+
+def event(number: int | str, **changes: Any) -> dict[str, Any]:
+    """A good CloudEvent as a plain object; `changes` replace attributes, `data` is merged."""
+    data = {"who": [{"kind": "email", "value": "ann@example.org"}], "content": {"subject": f"Mail {number}"}}
+    data.update(changes.pop("data", {}))
+    minutes = number if isinstance(number, int) else 0
+    raw = {
+        "specversion": "1.0",
+        "source": "test/mail",
+        "id": f"e-{number}",
+        "type": "email.received",
+        "time": (START + timedelta(minutes=minutes)).isoformat(),
+        "data": data,
+    }
+    return {**raw, **changes}
+
+
+def note(number: int | str, text: str, **changes: Any) -> dict[str, Any]:
+    """A mail with this text."""
+    return event(number, data={"content": {"subject": text}}, **changes)
+
+
+@dataclass
+class Story:
+    """The parts of one small system. `parked` collects what runners could not apply."""
+
+    dsn: str
+    log_url: str
+    log: Log
+    keyring: Keyring
+    hasher: Hasher
+    sealer: Sealer
+    catalogue: Catalogue
+    publisher: Publisher
+    parked: list[Parked] = field(default_factory=list)
+
+    def publish(self, *raw: Any) -> list[Any]:
+        """Publish plain objects."""
+        return self.publisher.publish(raw, ALL)
+
+    def seal(self, raw: Sequence[Any], recorded_at: datetime) -> list[Entry]:
+        """Entries without appending them."""
+        return self.sealer.seal([read_event(one, self.catalogue) for one in raw], recorded_at)
+
+    def runner(self, **changes: Any) -> Runner:
+        """A runner on this log; the caller closes it."""
+        parts: dict[str, Any] = {
+            "dsn": self.dsn,
+            "log_url": self.log_url,
+            "log_id": self.log.log_id,
+            "partitions": self.log.partitions,
+            "models": MODELS,
+            "park": lambda connection, parked: self.parked.extend(parked),
+        }
+        return Runner(**{**parts, **changes})
+
+    def project(self, **changes: Any) -> None:
+        """Apply the whole log."""
+        runner = self.runner(**changes)
+        try:
+            runner.run_to(self.log.ends())
+        finally:
+            runner.close()
+
+    def hashes(self, suffix: str = "", republished: bool = False) -> dict[str, Any]:
+        """Row hashes of all read models."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            return {model.name: dict(model.hashes(connection, suffix, republished)) for model in MODELS}
+
+    def empty(self) -> None:
+        """Empty the timeline and forget its positions, as if nothing had been applied yet."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute("TRUNCATE timeline.events, timeline.refs, timeline.about, timeline.lookup")
+            connection.execute("TRUNCATE storyline.positions")
+
+    def rows(self, query: str, *parameters: Any) -> list[Any]:
+        """Rows of a query."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            return connection.execute(query, parameters).fetchall()  # type: ignore[call-overload,no-any-return]
+
+
+@contextmanager
+def story(
+    dsn: str, log_url: str, *, master: bytes | None = None, hashing_from: Story | None = None
+) -> Iterator[Story]:
+    """A system on a database and a log. `hashing_from` shares the key store of another."""
+    upgrade(dsn)
+    log = open_log(log_url)
+    keyring = hashing_from.keyring if hashing_from else Keyring(dsn, MasterKeys(master or os.urandom(32)))
+    if hashing_from is None:
+        keyring.install()
+    hasher = Hasher(keyring.hashing_key())
+    catalogue = Catalogue(builtin())
+    sealer = Sealer(keyring, hasher)
+    publisher = Publisher(catalogue, sealer, log)
+    try:
+        yield Story(dsn, log_url, log, keyring, hasher, sealer, catalogue, publisher)
+    finally:
+        log.close()
+        if hashing_from is None:
+            keyring.close()
+
+
+def raw_json(text: str) -> Any:
+    """JSON text as the door reads it."""
+    return parse_json(text.encode())
