@@ -53,6 +53,7 @@ class Applied(NamedTuple):
 
     events: int
     parked: int
+    clashes: int
     seconds: float
     newest: float
 
@@ -97,14 +98,18 @@ class Runner:
             self._connection.execute(_STAGING["create"])
         return self._connection
 
-    def start(self, until: dict[int, int] | None = None) -> None:
-        """Take the partitions under a new epoch and read on from where they stand, up to `until` if given."""
-        self._until = until
+    def take(self) -> None:
+        """Take the partitions under a new epoch; `cursor` says from where to go on."""
         try:
             self.cursor = self.positions.take(self.connection, range(self.partitions))
         except psycopg.OperationalError as error:
             self.drop_connection()
             raise Unavailable(f"Postgres does not answer ({type(error).__name__}).") from None
+
+    def start(self, until: dict[int, int] | None = None) -> None:
+        """Take the partitions and read on from where they stand, up to `until` if given."""
+        self._until = until
+        self.take()
         self._fetcher.seek(Span(dict(self.cursor), until))
 
     def step(self, timeout: float = 0.5) -> Applied | None:
@@ -115,7 +120,11 @@ class Runner:
         batch = self._fetcher.next(timeout)
         if batch is None or not batch.cursor:
             return None
-        return self._apply(batch)
+        applied = self.apply(batch)
+        if applied.clashes:
+            # The reader took the refused events' identifiers for known; it starts afresh from here.
+            self._fetcher.seek(Span(dict(self.cursor), self._until))
+        return applied
 
     def run_to(self, until: dict[int, int], told: Callable[[Applied], None] = lambda applied: None) -> None:
         """Apply everything before `until`, exactly."""
@@ -125,7 +134,8 @@ class Runner:
             if applied is not None:
                 told(applied)
 
-    def _apply(self, batch: Batch) -> Applied:
+    def apply(self, batch: Batch) -> Applied:
+        """Apply one batch, with its positions. After name clashes its decoder must not be used again."""
         for attempt in range(5):
             try:
                 return self._transaction(batch)
@@ -155,10 +165,7 @@ class Runner:
             if parked:
                 self.park(connection, parked)
         self.cursor |= batch.cursor
-        if lost:
-            # The reader took the refused events' identifiers for known; it starts afresh from here.
-            self._fetcher.seek(Span(dict(self.cursor), self._until))
-        return Applied(batch.size, len(parked), time.perf_counter() - began, batch.newest)
+        return Applied(batch.size, len(parked), len(lost), time.perf_counter() - began, batch.newest)
 
     def _stage(self, cursor: psycopg.Cursor[tuple[object, ...]], batch: Batch) -> None:
         for name in ("staged", "refs", "about", "lookup"):
