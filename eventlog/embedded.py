@@ -25,7 +25,7 @@ __all__ = ["EmbeddedLog", "install"]
 _SQL = load("eventlog", "embedded.sql")
 _SCHEMA = files("eventlog").joinpath("embedded_schema.sql").read_text(encoding="utf-8")
 
-_PATIENCE = 10.0
+_PATIENCE = 5.0
 """Seconds to wait for a connection, and then for other appends of this process."""
 _TRANSACTION_BYTES = 16_000_000
 """Appends that wait for each other are written together up to this size."""
@@ -67,6 +67,7 @@ class EmbeddedLog:
             max_size=4,
             num_workers=1,
             timeout=_PATIENCE,
+            reconnect_timeout=_PATIENCE,  # later calls try again, without a backoff of minutes
             configure=_configure,
             check=ConnectionPool.check_connection,
             open=True,

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,14 @@ from eventlog.opening import open_log
 from eventlog.port import Log
 from tests.support.kafka import KafkaBroker, NoKafkaError
 from tests.support.postgres import PostgresServer
+
+# kafka-python leaves a socket whose connection was refused to the garbage collector; one with a peer is not meant.
+_REFUSED = r"unclosed <socket\.socket fd=\d+, family=\d+, type=1, proto=6, laddr=\('0\.0\.0\.0', \d+\)>"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", f"ignore:{_REFUSED}:ResourceWarning")  # within a test
+    warnings.filterwarnings("ignore", _REFUSED, ResourceWarning)  # after the last one
 
 
 @pytest.fixture(scope="session")
