@@ -120,6 +120,10 @@ def read_cells(path: Path, stream: TextIO, delimiter: str = ",", header: bool = 
                 [],
                 ("not_csv", "is no CSV row: a cell is longer than 131,072 characters. Close its quote."),
             )
+        except UnicodeError:
+            raise _bad_file(
+                path, f"is not text in its encoding after row {number}.", "State the right one."
+            ) from None
         except (OSError, EOFError, zlib.error):
             way_out = "Fetch the file again."
             raise _bad_file(path, f"is cut off or damaged after row {number}.", way_out) from None
