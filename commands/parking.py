@@ -37,6 +37,7 @@ from domain.errors import (
 )
 from eventlog.keyring import Keyring
 from eventlog.port import Entry, Log
+from eventlog.record import decode
 from eventlog.sql import load
 from eventlog.tokens import Hasher
 
@@ -276,7 +277,7 @@ class Parking:
 
     def _send(self, origin: str, inside: _Sealed) -> str:
         if inside.kind == "record":
-            [position] = self._log().append([Entry(inside.key, inside.value)])
+            [position] = self._log().append([Entry(inside.key or _owner(inside.value), inside.value)])
             return f"again on the log at {position.partition}:{position.offset}"
         publisher = self._publisher()
         raw = events_of(inside.headers, inside.value)
@@ -334,6 +335,11 @@ def _letter_of(consumer: str, log_id: str, record: Unapplied) -> Letter:
     return Letter(
         consumer, record.reason, record.detail, "record", log_id, *place, record.value, record.key, type=record.type
     )
+
+
+def _owner(value: bytes) -> bytes:
+    """The key that a readable record was appended under."""
+    return decode(value).head.owner.encode()
 
 
 def _id_of(letter: Letter) -> UUID:

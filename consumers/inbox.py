@@ -1,0 +1,239 @@
+"""The inbox: moves what channels publish straight to Kafka from their topics onto the log.
+
+One process reads all bound `inbox.CHANNEL` topics. An event is checked as at the door, with its channel's rights;
+what is good is sealed and appended, what is bad is parked sealed, and then the positions move, in Postgres, by
+compare-and-set. A crash in between repeats events, which is harmless: their names are deterministic.
+"""
+
+# mypy: untyped_calls_exclude=kafka
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import psycopg
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from commands.channels import Channels
+from commands.messages import STRUCTURED, event_bytes, events_of, reason_of
+from commands.parking import Letter, Parking
+from commands.publishing import Publisher, Rights
+from consumers.inbox_topics import InboxTopics, Message
+from domain.errors import BadInput, Fenced, Forbidden, TooLarge, Unavailable, WrongMediaType
+from domain.event import Event
+from eventlog.sql import load
+from projections.positions import Positions
+
+__all__ = ["Inbox", "InboxMetrics"]
+
+_SQL = load("consumers", "inbox.sql")
+_CONSUMER = "inbox"
+_LONGEST_PAUSE = 10.0
+_REFUSALS = (BadInput, Forbidden, TooLarge, WrongMediaType)
+_EVENTS_AT_ONCE = 1000
+_logger = structlog.get_logger("storyline.inbox")
+
+
+class InboxMetrics:
+    """What an operator sees of the inbox, in Prometheus' form."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.moved = Counter("storyline_inbox_events", "Events moved onto the log", ["topic"], registry=registry)
+        self.parked = Counter(
+            "storyline_inbox_parked", "Events and messages parked", ["topic", "reason"], registry=registry
+        )
+        self.lag = Gauge("storyline_inbox_lag", "Messages not moved yet", ["topic", "partition"], registry=registry)
+        self.troubles = Counter("storyline_inbox_troubles", "Interruptions", ["kind"], registry=registry)
+        self.live = Gauge("storyline_inbox_live", "1: this inbox is live, 0: it stands by", registry=registry)
+
+
+class _Sorted(NamedTuple):
+    """A poll, sorted: what goes onto the log, each with its message's place, and what is parked."""
+
+    events: list[Event]
+    places: list[tuple[Message, int, bytes]]
+    letters: list[Letter]
+
+
+@dataclass
+class Inbox:
+    """One inbox. `run` blocks until `stop` is set; `ready` is true while it is live or stands by, and all is well."""
+
+    dsn: str
+    servers: str
+    channels: Channels
+    publisher: Publisher
+    parking: Parking
+    registry: CollectorRegistry
+    retention_days: int = 7
+    replication: int = 1
+    batch: int = 500
+    before_move: Callable[[], None] = lambda: None
+    ready: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = InboxMetrics(self.registry)
+
+    def run(self, stop: threading.Event) -> None:
+        """Move events until `stop` is set. Raises LogDamaged when a topic ends before our position."""
+        pause = 0.1
+        while not stop.is_set():
+            try:
+                with psycopg.connect(self.dsn, autocommit=True, connect_timeout=5) as connection:
+                    if self._seated(connection, stop):
+                        self._serve(connection, stop)
+                pause = 0.1
+            except (Unavailable, Fenced, psycopg.OperationalError) as error:
+                kind = type(error).__name__.lower()
+                self.metrics.troubles.labels(kind).inc()
+                _logger.warning("inbox.trouble", kind=kind, detail=getattr(error, "detail", kind))
+                stop.wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            finally:
+                self.ready = False
+                self.metrics.live.set(0)
+
+    def _seated(self, connection: psycopg.Connection, stop: threading.Event) -> bool:
+        """Wait for the one live seat; it falls free when the session of who has it ends."""
+        while not stop.is_set():
+            if connection.execute(_SQL["try_seat"]).fetchone() == (True,):
+                return True
+            self.ready = True
+            stop.wait(0.5)
+        return False
+
+    def _serve(self, connection: psycopg.Connection, stop: threading.Event) -> None:
+        with InboxTopics.open(self.servers, self.channels.topics, self.retention_days, self.replication) as topics:
+            positions = {topic: Positions(_CONSUMER, topics.ids[topic]) for topic in self.channels.topics}
+            cursor: dict[tuple[str, int], int] = {}
+            for topic, held in positions.items():
+                taken = held.take(connection, topics.partitions(topic))
+                cursor.update({(topic, partition): offset for partition, offset in taken.items()})
+            self._skip_expired(connection, topics, positions, cursor)
+            topics.seek(cursor)
+            self.ready = True
+            self.metrics.live.set(1)
+            _logger.info("inbox.live", topics=list(self.channels.topics))
+            while not stop.is_set():
+                polled = topics.poll(self.batch, 0.5)
+                if polled:
+                    self._move(connection, positions, cursor, polled)
+                for (topic, partition), lag in topics.lags(cursor).items():
+                    self.metrics.lag.labels(topic, partition).set(lag)
+
+    def _move(
+        self,
+        connection: psycopg.Connection,
+        positions: Mapping[str, Positions],
+        cursor: dict[tuple[str, int], int],
+        polled: Sequence[Message],
+    ) -> None:
+        """Append what is good, park what is bad, and only then move the positions."""
+        ready = self._sort(polled)
+        letters = list(ready.letters)
+        for start in range(0, len(ready.events), _EVENTS_AT_ONCE):
+            part = slice(start, start + _EVENTS_AT_ONCE)
+            letters += self._append(ready.events[part], ready.places[part])
+        ends = {(message.topic, message.partition): message.offset + 1 for message in polled}
+        self.before_move()
+        with connection.transaction():
+            self.parking.park(connection, letters)
+            for topic in sorted({topic for topic, _ in ends}):
+                mine = [place for place in ends if place[0] == topic]
+                start_at = {place[1]: cursor[place] for place in mine}
+                positions[topic].move(connection, start_at, {place[1]: ends[place] for place in mine})
+        cursor.update(ends)
+        self._count(ready, letters)
+
+    def _sort(self, polled: Iterable[Message]) -> _Sorted:
+        ready = _Sorted([], [], [])
+        for message in polled:
+            try:
+                raw = events_of(message.headers, message.value)
+            except _REFUSALS as error:
+                ready.letters.append(_letter(message, error, 0, message.value or b"", message.headers))
+                continue
+            rights = self.channels.rights_of(message.topic)
+            for item, one in enumerate(raw):
+                self._judge(ready, message, item, one, rights)
+        return ready
+
+    def _judge(self, ready: _Sorted, message: Message, item: int, raw: Any, rights: Rights) -> None:
+        """Check one event by itself, so that a bad one never holds up the rest."""
+        text = event_bytes(raw)
+        try:
+            [event] = self.publisher.check([raw], rights)
+        except _REFUSALS as error:
+            ready.letters.append(_letter(message, error, item, text, _AS_STRUCTURED))
+            return
+        ready.events.append(event)
+        ready.places.append((message, item, text))
+
+    def _append(self, events: Sequence[Event], places: Sequence[tuple[Message, int, bytes]]) -> list[Letter]:
+        """Append events; those whose record is too large come back as letters."""
+        try:
+            self.publisher.append(events)
+            return []
+        except (BadInput, TooLarge) as error:
+            if len(events) == 1:
+                message, item, text = places[0]
+                return [_letter(message, error, item, text, _AS_STRUCTURED)]
+        middle = len(events) // 2
+        return self._append(events[:middle], places[:middle]) + self._append(events[middle:], places[middle:])
+
+    def _skip_expired(
+        self,
+        connection: psycopg.Connection,
+        topics: InboxTopics,
+        positions: Mapping[str, Positions],
+        cursor: dict[tuple[str, int], int],
+    ) -> None:
+        """Where retention was faster than we were, say so by a dead letter, and go on with what is left."""
+        for (topic, partition), first in topics.beginnings().items():
+            wanted = cursor[topic, partition]
+            if wanted >= first:
+                continue
+            detail = f"Messages {wanted} to {first - 1} of partition {partition} had expired. Publish them again."
+            value = detail.encode()
+            letter = Letter(_CONSUMER, "expired", detail, "message", topic, partition, wanted, value)
+            with connection.transaction():
+                if wanted:
+                    self.parking.park(connection, [letter])
+                    self.metrics.parked.labels(topic, "expired").inc()
+                    _logger.error("inbox.expired", topic=topic, partition=partition, count=first - wanted)
+                positions[topic].move(connection, {partition: wanted}, {partition: first})
+            cursor[topic, partition] = first
+
+    def _count(self, ready: _Sorted, letters: Sequence[Letter]) -> None:
+        for message, _, _ in ready.places:
+            self.metrics.moved.labels(message.topic).inc()
+        for letter in letters:
+            self.metrics.parked.labels(letter.origin, letter.reason).inc()
+            _logger.warning("inbox.parked", topic=letter.origin, partition=letter.partition, offset=letter.offset,
+                            reason=letter.reason)  # fmt: skip
+
+
+_AS_STRUCTURED = (("content-type", STRUCTURED.encode()),)
+
+
+def _letter(
+    message: Message, error: BadInput | Forbidden | TooLarge | WrongMediaType, item: int, value: bytes, headers: Any
+) -> Letter:
+    return Letter(
+        consumer=_CONSUMER,
+        reason=reason_of(error),
+        detail=error.detail,
+        kind="message",
+        origin=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        value=value,
+        key=message.key or b"",
+        headers=tuple(headers),
+        item=item,
+    )
