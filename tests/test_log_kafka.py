@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,9 @@ def test_an_acknowledged_append_outlives_a_kill_of_the_broker(server_directory: 
         log.append([Entry(b"k", b"acknowledged")])
         assert [r.value for r in read_all(log)] == [b"acknowledged"]
         broker.kill()
-        asked = [
+        asked: list[Callable[[], object]] = [
             lambda: log.append([Entry(b"k", b"nobody there")]),
-            lambda: log.ends(),
+            log.ends,
             lambda: until_it_fails(lambda: log.read(log_ends_of([b"k"], 2), 10, 0.5)),
         ]
 
