@@ -1,0 +1,70 @@
+"""How does the API come together? `create_app(parts)` gives a FastAPI app; nothing is wired at import."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from api import dead_letters, events, health, keys, live, problems, rawlog, shapes, timelines, types
+from api.middleware import Around
+from api.parts import ApiParts
+from api.services import Services
+
+__all__ = ["create_app"]
+
+_ROUTERS: Final = (
+    events.router,
+    live.router,
+    timelines.router,
+    types.router,
+    rawlog.router,
+    dead_letters.router,
+    keys.router,
+    health.router,
+)
+_ABOUT: Final = """The whole story of every customer: channels publish touchpoints, people read timelines.
+
+Every route but `/livez`, `/readyz` and these pages asks for an API key: `Authorization: Bearer sl_…`. Errors are
+problem details (RFC 9457)."""
+
+
+def create_app(parts: ApiParts) -> FastAPI:
+    """The app of these parts. Serve it by `api.server.server_of`, which keeps the limits of the connections."""
+    held = Services(parts)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await held.open()
+        try:
+            yield
+        finally:
+            await held.close()
+
+    app = FastAPI(
+        title="Storyline",
+        version=parts.version,
+        description=_ABOUT,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = held
+    app.add_middleware(Around, metrics=held.metrics)
+    problems.install(app)
+    for router in _ROUTERS:
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the shapes of bodies and answers, which the routes name only."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schema.setdefault("components", {}).setdefault("schemas", {}).update(shapes.components())
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,67 @@
+"""What does the API need to be given, and which limits does it keep? Everything comes in; nothing is wired here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from commands.access import Access
+from commands.parking import Parking
+from commands.publishing import Publisher
+from domain.catalogue.registry import Catalogue
+from eventlog.keyring import Keyring
+from eventlog.port import Log
+from eventlog.tokens import Hasher
+
+__all__ = ["ApiParts", "Limits"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one process takes upon itself. Sizes in bytes, times in seconds."""
+
+    max_body: int = 16 * 2**20
+    """Largest body of a request, inflated."""
+    max_batch: int = 1000
+    """Most events in one request."""
+    max_waiting: int = 64
+    """Most publishing requests that are read and wait for the log at once; more get 429."""
+    max_buffered: int = 128 * 2**20
+    """Most bytes of bodies held at once, over all requests; more get 429."""
+    body_seconds: float = 30
+    """Longest time for a body to arrive."""
+    visible_wait: float = 5
+    """Longest wait for a position to become visible."""
+    max_streams: int = 200
+    """Most live streams at once; more get 429."""
+    heartbeat: float = 15
+    """Pause after which a silent stream gets a comment."""
+    search_rows: int = 500
+    """Most rows that one text search unseals before it hands out a cursor."""
+    max_page: int = 200
+    """Most items on a page."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    """The parts that the API is made of. Their owner opens and closes them; the API closes only its own pool.
+
+    log: for the raw log and its ends. reader_dsn: of the read models.
+    """
+
+    publisher: Publisher
+    access: Access
+    keyring: Keyring
+    hasher: Hasher
+    catalogue: Catalogue
+    log: Log
+    dead_letters: Parking
+    reader_dsn: str
+    version: str = "0.1.0"
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], datetime] = _now

@@ -1,0 +1,101 @@
+"""What do the routes share? Made once per app out of its parts, found through the request."""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Sequence
+
+import psycopg
+from anyio import CapacityLimiter, to_thread
+from fastapi import Request
+from psycopg_pool import AsyncConnectionPool
+
+from api.metrics import Metrics
+from api.parts import ApiParts
+from api.streams import Streams
+from api.waiting import Door
+from eventlog.port import Log, Logged
+from projections.timeline.reader import TimelineReader
+
+__all__ = ["RawLog", "Services", "services"]
+
+
+class RawLog:
+    """The log for the raw routes: one reader at a time, as the port asks, off the event loop."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+        self._limiter = CapacityLimiter(2)
+
+    async def ends(self) -> dict[int, int]:
+        """Where each partition ends."""
+        return await to_thread.run_sync(self._ends, limiter=self._limiter)
+
+    async def read(self, partition: int, offset: int, limit: int) -> Sequence[Logged]:
+        """Records of one partition from an offset on, which must lie before its end."""
+        return await to_thread.run_sync(self._read, partition, offset, limit, limiter=self._limiter)
+
+    def _ends(self) -> dict[int, int]:
+        with self._lock:
+            return self._log.ends()
+
+    def _read(self, partition: int, offset: int, limit: int) -> Sequence[Logged]:
+        with self._lock:
+            return self._log.read({partition: offset}, limit, 5.0)
+
+
+class Services:
+    """The parts, and what the API makes of them. `open` and `close` run with the app's lifespan."""
+
+    def __init__(self, parts: ApiParts) -> None:
+        self.parts, self.limits = parts, parts.limits
+        self.metrics = Metrics()
+        self.pool = AsyncConnectionPool(
+            parts.reader_dsn,
+            min_size=2,
+            max_size=16,
+            timeout=5,
+            open=False,
+            check=_check,
+            kwargs={
+                "autocommit": True,
+                "prepare_threshold": 0,
+                "connect_timeout": 5,
+                "options": "-c statement_timeout=15s -c default_transaction_read_only=on",
+            },
+        )
+        self.reader = TimelineReader(self.pool, parts.log.log_id)
+        self.log = RawLog(parts.log)
+        self.door = Door(parts.limits)
+        self.streams = Streams(self.reader, parts.limits)
+        self.asking = CapacityLimiter(4)
+        """Threads that ask who a caller is."""
+        self.unsealing = CapacityLimiter(4)
+        """Threads that unseal pages."""
+        self.working = CapacityLimiter(4)
+        """Threads for what operators and administrators ask."""
+
+    async def open(self) -> None:
+        # Without waiting: with the database down the process is alive, and `/readyz` says what is missing.
+        await self.pool.open(wait=False)
+
+    async def close(self) -> None:
+        await self.streams.close()
+        await self.pool.close()
+
+
+async def _check(connection: psycopg.AsyncConnection) -> None:
+    """Refuse a connection whose server has gone, without a round trip for the good ones: a server that goes
+    closes the socket, which then can be read; a good idle one has nothing to say."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
+
+
+def services(request: Request) -> Services:
+    """What the app of this request holds."""
+    held: Services = request.app.state.services
+    return held

@@ -1,0 +1,316 @@
+"""What do answers and small requests look like? The structures that are encoded are the ones that are documented."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from api import problems
+from domain.event import CloudEvent
+
+__all__ = ["Correction", "DiscardRequest", "Identifier", "Item", "KeyRequest", "LookupRequest", "Page", "Party"]
+__all__ += ["Price", "Ref", "answer", "components", "encode", "request_body"]
+
+encode: Final = msgspec.json.Encoder(decimal_format="number").encode
+"""JSON bytes; a fraction keeps the digits that it was sent with."""
+
+
+class Identifier(Struct, omit_defaults=True, frozen=True):
+    """One identifier, or one thing that an event is about."""
+
+    kind: str
+    value: str
+    namespace: str = ""
+
+
+Ref = Identifier
+
+
+class Party(Struct, omit_defaults=True, frozen=True):
+    """Who else took part. `who` is missing where it is sealed, erased or not for this key."""
+
+    role: str
+    who: list[dict[str, str]] | None = None
+    erased: bool = False
+
+
+class Price(Struct, frozen=True):
+    """What an event brought; negative where it flowed back."""
+
+    amount: Annotated[str, Meta(description="In major units, exact")]
+    currency: Annotated[str, Meta(description="ISO 4217")]
+
+
+class About(Struct, frozen=True):
+    """Another event by name, and the relation to it."""
+
+    relation: str
+    name: str
+
+
+class Correction(Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """A later event that corrects or retracts this one."""
+
+    relation: str
+    name: str
+    type: str = ""
+    source: str = ""
+    time: str = ""
+    recorded_at: str = ""
+    line: str = ""
+    content: Any = None
+    erased: bool = False
+    unreadable: str | None = None
+
+
+class Item(Struct, omit_defaults=True, kw_only=True):
+    """One event of a story. What is empty is left out; without the scope `read` what is personal is, too."""
+
+    name: Annotated[str, Meta(description="`SOURCE#HASH`, as the answer to its publisher gave it")]
+    id: Annotated[str, Meta(description="The id that the channel gave")] = ""
+    happened_at: datetime
+    recorded_at: datetime
+    time: Annotated[str, Meta(description="When it happened, as sent")] = ""
+    type: str = ""
+    version: int = 0
+    category: Literal["touchpoint", "record", "system", ""] = ""
+    channel: str | None = None
+    direction: str | None = None
+    line: Annotated[str, Meta(description="What happened, in a few words")] = ""
+    money: Price | None = None
+    content: Any = None
+    customer: Annotated[str | None, Meta(description="The customer's id")] = None
+    who: list[dict[str, str]] = []
+    refs: list[Identifier] = []
+    parties: list[Party] = []
+    about: list[About] = []
+    actor: str | None = None
+    source: str = ""
+    extensions: dict[str, Any] = {}
+    position: Annotated[str, Meta(description="`PARTITION:OFFSET` on the log")]
+    future: Annotated[bool, Meta(description="Its time was claimed to lie in the future")] = False
+    erased: Annotated[bool, Meta(description="What was personal was destroyed by an erasure")] = False
+    unreadable: Annotated[str | None, Meta(description="Why the sealed part cannot be opened")] = None
+    corrections: list[Correction] = []
+
+
+class Page(Struct, frozen=True):
+    """Items, newest first. Pass `older` as `before`, `newer` as `after`; null where there is nothing more."""
+
+    items: list[Item]
+    older: str | None
+    newer: str | None
+    searched: Annotated[int, Meta(description="Rows that a text search has looked at")] = 0
+
+
+class Placed(Struct, frozen=True):
+    """One event's name and position."""
+
+    name: str
+    partition: int
+    offset: int
+
+
+class Accepted(Struct, frozen=True):
+    """What was published, durably."""
+
+    accepted: int
+    positions: Annotated[str, Meta(description="`PARTITION:OFFSET,…`; pass it on as `after_positions`")]
+    events: list[Placed]
+
+
+class CustomerFound(Struct, frozen=True):
+    """A customer, and where the timeline is."""
+
+    id: str
+    timeline: str
+
+
+class Found(Struct, frozen=True):
+    """Customers of an identifier or a ref. `timeline`: the ref's own."""
+
+    customers: list[CustomerFound]
+    timeline: str | None = None
+
+
+class PartitionEnd(Struct, frozen=True):
+    """Where a partition ends: the offset that its next record will at least have."""
+
+    partition: int
+    end: int
+
+
+class LogEnds(Struct, frozen=True):
+    """The log and its partitions."""
+
+    log_id: str
+    partitions: list[PartitionEnd]
+
+
+class RawRecord(Struct, omit_defaults=True, frozen=True):
+    """One record of the log: what stands in clear, and the blobs untouched."""
+
+    partition: int
+    offset: int
+    head: Any = None
+    sealed: list[str] = []
+    recorded_at: str = ""
+    unreadable: str | None = None
+    raw: Annotated[str | None, Meta(description="The exact bytes, base64")] = None
+
+
+class RawPage(Struct, frozen=True):
+    """Records of a partition, oldest first. `next`: the offset to go on from."""
+
+    records: list[RawRecord]
+    next: int
+    end: int
+
+
+class TypeEntry(Struct, frozen=True):
+    """A type of the catalogue."""
+
+    type: str
+    version: int
+    category: str
+    channel: str | None
+    doc: str
+    schema: Annotated[str, Meta(description="Where its JSON Schema is")]
+
+
+class Types(Struct, frozen=True):
+    """All types that may be published here."""
+
+    types: list[TypeEntry]
+
+
+class Key(Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """An API key. `secret` is there once, when it is made."""
+
+    key_id: str
+    label: str
+    scopes: list[str]
+    sources: list[str]
+    types: list[str]
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    secret: str | None = None
+
+
+class Keys(Struct, frozen=True):
+    """All API keys."""
+
+    keys: list[Key]
+
+
+class Letter(Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """A dead letter. Unsealed, `detail` says what exactly is wrong and `content` holds the text."""
+
+    id: str
+    consumer: str
+    reason: str
+    detail: str
+    origin: str
+    partition: int | None = None
+    offset: int | None = None
+    source: str | None = None
+    type: str | None = None
+    parked_at: datetime
+    status: str
+    status_at: datetime
+    status_why: str | None = None
+    content: str | None = None
+    unreadable: str | None = None
+
+
+class Letters(Struct, frozen=True):
+    """Dead letters, oldest first. `next`: the cursor to go on with, or null."""
+
+    letters: list[Letter]
+    next: str | None
+
+
+class Health(Struct, omit_defaults=True, frozen=True):
+    """Whether this process can serve, and what it lacks. `lag`: records not yet visible, per partition."""
+
+    status: str
+    reasons: list[str] = []
+    lag: dict[str, int] = {}
+
+
+_STRUCTS: Final = (
+    Item,
+    Page,
+    Accepted,
+    Found,
+    LogEnds,
+    RawRecord,
+    RawPage,
+    Types,
+    Key,
+    Keys,
+    Letter,
+    Letters,
+    Health,
+)
+
+
+class LookupRequest(BaseModel):
+    """An identifier (`email`, `phone`, …) or a ref (`order`, `ticket`, …)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    value: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+    namespace: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9_.-]*$")] = ""
+
+
+class KeyRequest(BaseModel):
+    """What a new API key may do."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    label: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    scopes: Annotated[list[str], Field(min_length=1, max_length=10)]
+    sources: Annotated[list[str], Field(min_length=1, max_length=100)] = ["*"]
+    types: Annotated[list[str], Field(min_length=1, max_length=100)] = ["*"]
+    expires: AwareDatetime | None = None
+
+
+class DiscardRequest(BaseModel):
+    """Why a dead letter is not wanted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    why: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+_MODELS: Final = (CloudEvent, LookupRequest, KeyRequest, DiscardRequest)
+_REF: Final = "#/components/schemas/"
+
+
+def answer(name: str, description: str = "Success") -> dict[str, Any]:
+    """OpenAPI: a JSON answer of a named shape."""
+    return {"description": description, "content": {"application/json": {"schema": {"$ref": _REF + name}}}}
+
+
+def request_body(model: type[BaseModel]) -> dict[str, Any]:
+    """OpenAPI: a JSON body of a named model."""
+    schema = {"$ref": _REF + model.__name__}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def components() -> dict[str, Any]:
+    """OpenAPI: the schemas of all shapes, by name."""
+    _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=_REF + "{name}")
+    found: dict[str, Any] = {**schemas, "Problem": problems.SCHEMA}
+    for model in _MODELS:
+        schema = model.model_json_schema(ref_template=_REF + "{model}")
+        found.update(schema.pop("$defs", {}))
+        found[model.__name__] = schema
+    return found

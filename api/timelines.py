@@ -1,0 +1,247 @@
+"""How is a story read over HTTP? Pages of a customer's or a ref's timeline, and whose an identifier is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
+from uuid import UUID
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+
+from api import shapes
+from api.body import read_model
+from api.items import Renderer, holds
+from api.problems import responses
+from api.security import Guard
+from api.services import Services, services
+from api.vectors import read_vector
+from commands.access import Caller
+from domain.errors import BadInput, NotFound, Problem
+from domain.event import read_time
+from domain.identifiers import KINDS, REF_KINDS, Identifier, Ref
+from eventlog.record import ref_hash
+from eventlog.tokens import Hasher
+from projections.timeline.reader import Customer, Filters, Page, RefStory, Row, Story
+
+__all__ = ["Reads", "customer_story", "ref_story", "render", "router", "unseals"]
+
+router = APIRouter(tags=["Timelines"])
+reading = Guard("read", "read-sealed")
+
+Reads = Annotated[Caller, Depends(reading)]
+CustomerId = Annotated[str, Path(description="The customer's id, 32 hex digits")]
+RefKind = Annotated[str, Path(description=f"One of {', '.join(REF_KINDS)}")]
+RefValue = Annotated[str, Path(description="The code")]
+Namespace = Annotated[str, Query(max_length=64, description="The ref's namespace, if it has one")]
+_Words = Annotated[list[str] | None, Query(max_length=100)]
+_Limit = Annotated[int, Query(ge=1, le=200, description="Most items on the page")]
+_MIN_STEP: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a page was asked for with."""
+
+    filters: Filters
+    before: str | None
+    after: str | None
+    limit: int
+    q: str
+    positions: str | None
+
+    @property
+    def everything(self) -> bool:
+        """Is it a first page without a filter?"""
+        return not (self.before or self.after or self.q) and self.filters == Filters()
+
+
+def asked(
+    limit: _Limit = 50,
+    before: Annotated[str | None, Query(max_length=200, description="`older` of a page: go on to older")] = None,
+    after: Annotated[str | None, Query(max_length=200, description="`newer` of a page: go on to newer")] = None,
+    type: _Words = None,
+    channel: _Words = None,
+    direction: Annotated[list[Literal["in", "out"]] | None, Query(max_length=2)] = None,
+    since: Annotated[str | None, Query(max_length=64, description="RFC 3339; not before")] = None,
+    until: Annotated[str | None, Query(max_length=64, description="RFC 3339; before, not at")] = None,
+    q: Annotated[str, Query(max_length=200, description="Text that an item holds, in any case")] = "",
+    after_positions: Annotated[
+        str | None, Query(max_length=20_000, description="Wait until these positions are visible")
+    ] = None,
+    storyline_after: Annotated[
+        str | None, Header(max_length=20_000, description="Like after_positions, as a header")
+    ] = None,
+) -> Asked:
+    """The query of a page. Raises BadInput."""
+    if before and after:
+        raise BadInput([Problem("after", "stands beside `before`.", "Send one of the two.")])
+    words = [*(type or ()), *(channel or ())]
+    if any("\0" in word for word in words):
+        raise BadInput([Problem("type", "holds a NUL character.", "Leave the character out.")])
+    filters = Filters(type or None, channel or None, direction or None)
+    if since or until:
+        filters = Filters(
+            filters.types,
+            filters.channels,
+            filters.directions,
+            _time(since, "since") if since else filters.since,
+            _time(until, "until") if until else filters.until,
+        )
+    return Asked(filters, before or None, after or None, limit, q, after_positions or storyline_after)
+
+
+def _time(text: str, field: str) -> datetime:
+    try:
+        # A `+` that was not quoted arrives as a blank.
+        return read_time(text.replace(" ", "+") if text.count(" ") == 1 and "T" in text else text).astimezone(UTC)
+    except ValueError as error:
+        way_out = "Send a time such as 2026-03-01T09:30:00Z."
+        raise BadInput([Problem(field, f"is not right: {error}.", way_out)]) from None
+
+
+Asks = Annotated[Asked, Depends(asked)]
+_PAGE: dict[int | str, dict[str, Any]] = {200: shapes.answer("Page", "A page, newest first")}
+
+
+@router.get(
+    "/v1/customers/{customer}/timeline", summary="A customer's timeline", responses={**_PAGE, **responses(404, 429)}
+)
+async def customer_timeline(request: Request, caller: Reads, customer: CustomerId, query: Asks) -> Response:
+    """A customer's story, newest first. 404 where there is nothing of the customer at all."""
+    return await _timeline(request, caller, customer_story(customer), query)
+
+
+@router.get(
+    "/v1/refs/{kind}/{value:path}/timeline",
+    summary="The timeline of an order, ticket, conversation …",
+    responses={**_PAGE, **responses(404, 429)},
+)
+async def ref_timeline(
+    request: Request, caller: Reads, kind: RefKind, value: RefValue, query: Asks, namespace: Namespace = ""
+) -> Response:
+    """The story of a ref, newest first. 404 where there is nothing of it at all."""
+    return await _timeline(request, caller, ref_story(services(request).parts.hasher, kind, value, namespace), query)
+
+
+@router.post(
+    "/v1/lookup",
+    summary="Find customers",
+    responses={200: shapes.answer("Found"), **responses(400, 408, 413, 415, 429)},
+    openapi_extra=shapes.request_body(shapes.LookupRequest),
+)
+async def lookup(request: Request, _caller: Reads) -> Response:
+    """Whose is this e-mail address, phone number, customer number, order …? Exactly, in any of its spellings.
+
+    The identifier stands in the body, so that none stands in an access log. A blocked value (`guest`, `null`) is
+    nobody's. A ref also has a timeline of its own.
+    """
+    wanted = await read_model(request, shapes.LookupRequest)
+    held = services(request)
+    if wanted.kind in REF_KINDS:
+        story = ref_story(held.parts.hasher, wanted.kind, wanted.value, wanted.namespace)
+        address = _ref_address(wanted.kind, wanted.value, wanted.namespace)
+        return _found(await held.reader.customers_of_ref(story.ref), address)
+    if wanted.kind not in KINDS:
+        way_out = f"Send one of {', '.join((*KINDS, *REF_KINDS))}."
+        raise BadInput([Problem("kind", "is no kind of identifier or ref.", way_out)])
+    identifier = Identifier(wanted.kind, wanted.value, wanted.namespace)
+    token = await to_thread.run_sync(_current_token, held, identifier, limiter=held.unsealing)
+    return _found(await held.reader.lookup([token]) if token else [], None)
+
+
+def _current_token(held: Services, identifier: Identifier) -> str | None:
+    """The token of the present generation: whoever came back after an erasure is someone new."""
+    hasher = held.parts.hasher
+    first = hasher.token(identifier)
+    if first is None:
+        return None
+    generation = held.parts.keyring.generations([first]).get(first, 0)
+    return hasher.token(identifier, generation)
+
+
+def _found(customers: Sequence[UUID], address: str | None) -> Response:
+    found = [shapes.CustomerFound(one.hex, f"/v1/customers/{one.hex}/timeline") for one in customers]
+    return Response(shapes.encode(shapes.Found(found, address)), media_type="application/json")
+
+
+def _ref_address(kind: str, value: str, namespace: str) -> str:
+    asked = f"?namespace={quote(namespace)}" if namespace else ""
+    return f"/v1/refs/{kind}/{quote(value, safe='')}/timeline{asked}"
+
+
+def customer_story(customer: str) -> Customer:
+    """The story of a customer's id. Raises NotFound for what is no id: no customer can have it."""
+    try:
+        return Customer(UUID(hex=customer))
+    except ValueError:
+        raise NotFound("There is no customer of that id; POST /v1/lookup finds one.") from None
+
+
+def ref_story(hasher: Hasher, kind: str, value: str, namespace: str) -> RefStory:
+    """The story of a ref as sent. Raises NotFound for an unknown kind."""
+    if kind not in REF_KINDS:
+        raise NotFound(f"There is no such kind of ref; there are {', '.join(REF_KINDS)}.")
+    if kind == "conversation":
+        value = hasher.ref(Ref(kind, value, namespace))
+    clear = f"{kind}/{namespace}:{value}" if namespace else f"{kind}:{value}"
+    return RefStory(UUID(bytes=ref_hash(clear)))
+
+
+def unseals(caller: Caller) -> bool:
+    """May this caller see what is personal?"""
+    return "read" in caller.scopes
+
+
+async def render(held: Services, rows: Sequence[Row], unseal: bool) -> list[shapes.Item]:
+    """Items of rows, made in a thread, since the keys may have to be fetched."""
+    if not rows:
+        return []
+    renderer = Renderer(held.parts.keyring, held.parts.catalogue)
+    return await to_thread.run_sync(renderer.items, rows, unseal, limiter=held.unsealing)
+
+
+async def _timeline(request: Request, caller: Caller, story: Story, query: Asked) -> Response:
+    held = services(request)
+    if query.positions:
+        vector = read_vector(query.positions, "after_positions")
+        await held.reader.wait_for(vector, held.limits.visible_wait)
+    if query.q:
+        answer = await _search(held, story, query, unseals(caller))
+    else:
+        page = await held.reader.page(story, query.filters, query.before or query.after, query.limit)
+        if not page.rows and query.everything:
+            raise NotFound("There is nothing of that name on any timeline.")
+        answer = shapes.Page(await render(held, page.rows, unseals(caller)), page.older, page.newer)
+    return Response(shapes.encode(answer), media_type="application/json")
+
+
+async def _search(held: Services, story: Story, query: Asked, unseal: bool) -> shapes.Page:
+    """Rows that hold a text. Looks at a stated number of rows, then hands out the cursor to go on with.
+
+    Each step is small enough for all of it to fit on the page, so that a cursor never stands within a step.
+    """
+    needle = query.q.casefold()
+    newer = query.after is not None
+    cursor = query.after or query.before
+    step = max(1, min(100, query.limit // 2))
+    found: list[shapes.Item] = []
+    searched, first = 0, None
+    while True:
+        page = await held.reader.page(story, query.filters, cursor, min(step, query.limit - len(found)))
+        first = first or page
+        items = [item for item in await render(held, page.rows, unseal) if holds(item, needle)]
+        found = items + found if newer else found + items
+        searched += len(page.rows)
+        cursor = page.newer if newer else page.older
+        full = query.limit - len(found) < min(_MIN_STEP, query.limit)
+        if not page.rows or cursor is None or full or searched >= held.limits.search_rows:
+            return _searched(found, first, page, newer, searched)
+
+
+def _searched(found: list[shapes.Item], first: Page, last: Page, newer: bool, searched: int) -> shapes.Page:
+    older, latest = (first.older, last.newer) if newer else (last.older, first.newer)
+    return shapes.Page(found, older, latest, searched)
