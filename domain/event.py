@@ -7,7 +7,6 @@ to 64 identifiers, 64 refs, 64 parties and 64 relations to other events; ids up 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,7 +16,6 @@ import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -46,31 +44,24 @@ __all__ = [
 MAX_IDENTIFIERS: Final = 64
 MAX_DEPTH: Final = 64
 RELATIONS: Final = ("corrects", "retracts", "enriches", "answers", "caused_by")
-_UNDIGESTED: Final = frozenset({"senttime", "specversion", "traceparent", "tracestate", "id", "source"})
-_KNOWN: Final = frozenset(
-    {"specversion", "id", "source", "type", "time", "senttime", "data", "datacontenttype", "dataschema"}
-)
+_UNDIGESTED: Final = ("senttime", "specversion", "traceparent", "tracestate", "id", "source")
+_TRACE: Final = frozenset({"traceparent", "tracestate"})
 _TOO_DEEP: Final = Problem("body", "is nested too deeply.", f"Send at most {MAX_DEPTH} levels.")
-_NUL_OR_SURROGATE: Final = re.compile("[\x00\ud800-\udfff]")
-
-
-def _printable(value: str) -> str:
-    if _NUL_OR_SURROGATE.search(value):
-        raise ValueError("a NUL or half a surrogate pair stands in it")
-    return value
-
-
-_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_LONG_INTEGER: Final = 64
 
 
 def read_time(text: str) -> datetime:
-    """An RFC 3339 time with its offset, between the years 1900 and 2199; ValueError with the trouble otherwise."""
+    """An RFC 3339 time with its offset, between the years 1900 and 2199; ValueError with the trouble otherwise.
+
+    Read by the same parser as the projector's, so that nothing passes here that is poison there.
+    """
     try:
-        time = datetime.fromisoformat(text) if _RFC3339.fullmatch(text) else None
-    except ValueError:
-        time = None
-    if time is None:
-        raise ValueError("not an RFC 3339 time such as 2026-03-01T09:30:00+01:00")
+        time = msgspec.convert(text, datetime)
+    except msgspec.ValidationError:
+        if text[16:19] == ":60":
+            raise ValueError("a leap second; send second 59 instead") from None
+        raise ValueError("not an RFC 3339 time such as 2026-03-01T09:30:00+01:00") from None
     if time.tzinfo is None:
         raise ValueError("no offset; add Z or an offset such as +01:00")
     if not 1900 <= time.year <= 2199:
@@ -78,24 +69,25 @@ def read_time(text: str) -> datetime:
     return time
 
 
-def _time_text(text: Any) -> Any:
-    if isinstance(text, str):
-        read_time(text)
+def _time_text(text: str) -> str:
+    read_time(text)
     return text
 
 
-_Name = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_printable)]
-_Value = Annotated[str, StringConstraints(max_length=1000), AfterValidator(_printable)]
+# What stands in clear on the log holds no control characters; what is sealed no NUL, which Postgres does not know.
+_NO_CONTROLS: Final = r"^[^\x00-\x1f\x7f]*$"
+_NO_NUL: Final = r"^[^\x00]*$"
+_Source = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x20\x7f]*$")]
+_Id = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_NO_NUL)]
+# A shop sends 17850 where it means "17850"; both name one customer.
+_Value = Annotated[str, Field(coerce_numbers_to_str=True), StringConstraints(max_length=1000, pattern=_NO_NUL)]
+_Code = Annotated[
+    str,
+    Field(coerce_numbers_to_str=True),
+    StringConstraints(min_length=1, max_length=200, pattern=_NO_CONTROLS),
+]
 _Namespace = Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9_.-]*$")]
-_Code = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_printable)]
 _Time = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time_text)]
-
-
-def _number_as_text(value: Any) -> Any:
-    """A shop sends 17850 where it means "17850"; both name one customer."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value
 
 
 class _Part(BaseModel):
@@ -106,7 +98,7 @@ class WhoModel(_Part):
     """One identifier of a person."""
 
     kind: Literal["customer_no", "external", "email", "phone", "social", "device", "cookie"]
-    value: Annotated[_Value, BeforeValidator(_number_as_text)]
+    value: _Value
     namespace: _Namespace = ""
 
 
@@ -114,7 +106,7 @@ class RefModel(_Part):
     """One thing that the event is about, by its code."""
 
     kind: Literal["order", "invoice", "ticket", "deal", "product", "campaign", "organisation", "conversation"]
-    value: Annotated[_Code, BeforeValidator(_number_as_text)]
+    value: _Code
     namespace: _Namespace = ""
 
 
@@ -129,8 +121,8 @@ class AboutModel(_Part):
     """Another event, by its name, and the relation to it."""
 
     relation: Literal["corrects", "retracts", "enriches", "answers", "caused_by"]
-    source: _Name
-    id: _Name
+    source: _Source
+    id: _Id
 
 
 class ActorModel(_Part):
@@ -158,8 +150,8 @@ class CloudEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     specversion: Literal["1.0"] = Field(description="The CloudEvents version")
-    source: _Name = Field(description="Who publishes: a URI reference; with `id` it is the event's name")
-    id: _Name = Field(description="Unique within the source; the same id with the same content is a repeat")
+    source: _Source = Field(description="Who publishes: a URI reference; with `id` it is the event's name")
+    id: _Id = Field(description="Unique within the source; the same id with the same content is a repeat")
     type: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(description="From the catalogue")
     time: _Time = Field(description="When it happened, RFC 3339 with its offset")
     senttime: _Time | None = Field(default=None, description="When it was sent, by the sender's clock")
@@ -185,8 +177,7 @@ class About:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """A good event. `public` and `personal` are the two parts of its content; `content` is what the digest covers:
     canonical JSON of all that was sent, but for the name, `senttime` and trace attributes."""
 
@@ -209,40 +200,56 @@ class Event:
     content: bytes
 
 
-_json_decoder = msgspec.json.Decoder(float_hook=Decimal)
+def _number(text: str) -> int | Decimal:
+    """1.50 and 1.5 are one number, and so are 2.0, 2e0 and 2: whole ones are integers, others lose their zeros."""
+    if "e" not in text and "E" not in text:
+        shorter = text.rstrip("0")
+        return int(shorter[:-1]) if shorter.endswith(".") else Decimal(shorter)
+    sign, digits, exponent = Decimal(text).as_tuple()
+    written = "".join(map(str, digits)).lstrip("0")
+    kept = written.rstrip("0")
+    if not kept:
+        return 0
+    power = int(exponent) + len(written) - len(kept)
+    if power >= 0 and len(kept) + power <= _LONG_INTEGER:
+        return int(("-" if sign else "") + kept + "0" * power)
+    return Decimal((sign, tuple(map(int, kept)), power))
 
 
-def _plain_number(number: object) -> object:
-    """1.50 and 1.5 are one content; a Decimal that is whole and small is an integer."""
-    if isinstance(number, Decimal):
-        whole = number.to_integral_value() if abs(number) < 10**15 else None
-        return int(whole) if whole is not None and whole == number else str(number.normalize())
-    raise TypeError(type(number).__name__)
+_json_decoder = msgspec.json.Decoder(float_hook=_number)
+_canonical_encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
-_canonical_encoder = msgspec.json.Encoder(enc_hook=_plain_number, order="sorted", decimal_format="string")
-
-
-def _normal(value: Any, depth: int = MAX_DEPTH) -> Any:
-    if isinstance(value, Decimal):
-        return _plain_number(value)
-    if isinstance(value, (dict, list)):
-        if depth == 0:
-            raise BadInput([_TOO_DEEP])
-        if isinstance(value, dict):
-            return {key: _normal(item, depth - 1) for key, item in value.items()}
-        return [_normal(item, depth - 1) for item in value]
-    return value
+def _deeper_than(value: Any, depth: int) -> bool:
+    if not isinstance(value, (dict, list)):
+        return False
+    if depth == 0:
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return any(_deeper_than(item, depth - 1) for item in items)
 
 
 def canonical(value: Any) -> bytes:
-    """One spelling of a JSON value: keys sorted, no blanks, numbers without trailing zeros."""
-    return _canonical_encoder.encode(_normal(value))
+    """One spelling of a JSON value as `parse_json` gives it: keys sorted, no blanks. BadInput if it is nested deeper
+    than `MAX_DEPTH` or holds half a surrogate pair."""
+    try:
+        text = _canonical_encoder.encode(value)
+    except RecursionError:
+        raise BadInput([_TOO_DEEP]) from None
+    except (UnicodeEncodeError, TypeError, ValueError, OverflowError):
+        raise BadInput([Problem("event", "is no JSON value.", "Send valid JSON in UTF-8.")]) from None
+    # Only what has that many brackets can be that deep; the exact walk is for those few.
+    if text.count(b"{") + text.count(b"[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
+        raise BadInput([_TOO_DEEP])
+    return text
 
 
 def parse_json(body: bytes) -> Any:
-    """JSON bytes as Python values, fractions as exact Decimals. BadInput for what is no JSON (NaN, broken
-    surrogates and UTF-8, nesting beyond the parser's limit)."""
+    """JSON bytes as Python values, fractions as exact Decimals; of two equal keys the last counts.
+
+    BadInput for what is no JSON (NaN, broken surrogates and UTF-8, numbers beyond all reason, nesting beyond the
+    parser's limit).
+    """
     try:
         return _json_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, ArithmeticError, ValueError) as error:
@@ -281,12 +288,11 @@ def read_event(raw: Any, catalogue: Catalogue) -> Event:
     if event_type is None:
         way_out = "GET /v1/types lists the known ones; a deployment registers more by JSON Schema."
         raise BadInput([Problem("type", "is not in the catalogue.", way_out)])
-    content = canonical({key: value for key, value in raw.items() if key not in _UNDIGESTED})
-    extensions = _extensions(raw)
+    content = _digested(raw)
+    extensions = _extensions(sent)
     public, personal, direction = event_type.read(
         raw["data"].get("content", {}), _version_of(sent.dataschema, event_type)
     )
-    _check_strings(personal, public, extensions)
     data = sent.data
     return Event(
         source=sent.source,
@@ -309,8 +315,21 @@ def read_event(raw: Any, catalogue: Catalogue) -> Event:
     )
 
 
-def _extensions(raw: dict[str, Any]) -> dict[str, Any]:
-    extensions = {key: value for key, value in raw.items() if key not in _KNOWN}
+def _digested(raw: dict[str, Any]) -> bytes:
+    """Canonical JSON of what the digest covers."""
+    digested = raw.copy()
+    for attribute in _UNDIGESTED:
+        digested.pop(attribute, None)
+    content = canonical(digested)
+    if b"\\u0000" in content and _NUL.search(content):
+        raise BadInput([Problem("data", "holds a NUL character.", "Leave the character out.")])
+    return content
+
+
+def _extensions(sent: CloudEvent) -> dict[str, Any]:
+    extensions = sent.model_extra
+    if not extensions:
+        return {}
     for key, value in extensions.items():
         if isinstance(value, (dict, list)) or key == "data_base64":
             way_out = "Attributes are scalars; put everything else into data."
@@ -320,14 +339,6 @@ def _extensions(raw: dict[str, Any]) -> dict[str, Any]:
 
 def _identifiers(who: list[WhoModel]) -> tuple[Identifier, ...]:
     return tuple([Identifier(one.kind, one.value, one.namespace) for one in who])
-
-
-def _check_strings(*parts: Mapping[str, Any]) -> None:
-    """Postgres and strict JSON know no NUL; say so at the door instead of failing behind it."""
-    for part in parts:
-        if part and b"\\u0000" in msgspec.json.encode(part):
-            trouble = "holds a NUL character."
-            raise BadInput([Problem("data.content", trouble, "Leave the character out.")])
 
 
 def happened_at(time: datetime, senttime: datetime | None, recorded_at: datetime) -> tuple[datetime, bool]:

@@ -2,7 +2,8 @@
 
 A *kind* says what an identifier is; `KINDS` lists them in order of priority. `normalise` gives the one spelling
 that is hashed into a token, or None for a *blocked* value (blank, `null`, `guest` …), which gets no token:
-a blocked value that is not refused merges thousands of people.
+a blocked value that is not refused merges thousands of people. Look-alikes of other scripts stay apart (a Cyrillic
+U+0430 is no Latin "a"): two people that are one can be merged later, one that was never two is harder to tell.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ _BLOCKED_WORDS = frozenset(
     "null|none|nil|nan|undefined|anonymous|anon|guest|test|unknown|n/a|na|not set|(not set)|[object object]"
     "|not provided|false|true|no-reply|noreply".split("|")
 )
+_INVISIBLE = frozenset({"Cc", "Cf"})
+_IN_BRACKETS = re.compile(r"<\s*([^<>]*?)\s*>\s*$")
+_ORNAMENTS = re.compile(r"[\s().\-/]")
 _ZEROS = re.compile(r"[0\W_]*")
 _BLOCKED_MAILBOXES = _BLOCKED_WORDS | {"donotreply", "do-not-reply", "mailer-daemon"}
 
@@ -57,28 +61,49 @@ def _plain(value: str) -> str:
     """One width, one composition, no control or format characters, single blanks, none at the ends."""
     if value.isascii() and value.isprintable():
         return " ".join(value.split()) if " " in value else value
-    folded = unicodedata.normalize("NFKC", value)
-    kept = "".join(c for c in folded if unicodedata.category(c) not in {"Cc", "Cf"} or c.isspace())
-    return " ".join(kept.split())
+    kept = "".join(c if c.isspace() else "" if unicodedata.category(c) in _INVISIBLE else c for c in value)
+    return " ".join(unicodedata.normalize("NFKC", kept).split())
+
+
+def _folded(value: str) -> str:
+    """Without regard to case, and again in one composition: folding may take characters apart."""
+    if value.isascii():
+        return value.lower()
+    return _plain(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold()).casefold())
 
 
 def _email(value: str) -> str | None:
-    value = value.removeprefix("mailto:").strip("<>").casefold()
+    found = _IN_BRACKETS.search(value)
+    value = _folded(found.group(1) if found else value)
+    while value.startswith("mailto:"):
+        value = value.removeprefix("mailto:").strip()
     local, at, host = value.rpartition("@")
-    if not at or not local or not host or " " in value:
-        return value or None
-    if local in _BLOCKED_MAILBOXES:
+    if not at or " " in value:
+        return None if _blocked(value) else value
+    host = host.rstrip(".")
+    if not local or not host or local in _BLOCKED_MAILBOXES:
         return None
-    return f"{local}@{host.rstrip('.')}"
+    return f"{local}@{host}"
 
 
 def _phone(value: str, region: str) -> str | None:
     try:
-        parsed = phonenumbers.parse(value.removeprefix("tel:"), region)
+        parsed = phonenumbers.parse(value, region)
     except phonenumbers.NumberParseException:
-        # Not a number by any plan (an extension, a short code): kept as it stands, without its ornaments.
-        return re.sub(r"[\s().\-/]", "", value).casefold() or None
-    return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+        # Not a number by any plan (a name, a short code): kept as it stands, without its ornaments.
+        shorter = _folded(_ORNAMENTS.sub("", value))
+        if _blocked(shorter):
+            return None
+        return shorter if shorter == value else _phone(shorter, region)
+    if not parsed.national_number:
+        return None
+    number = str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
+    # Colleagues behind one switchboard are told apart by their extensions.
+    return f"{number};ext={parsed.extension}" if parsed.extension else number
+
+
+def _blocked(value: str) -> bool:
+    return not value or value in _BLOCKED_WORDS or _ZEROS.fullmatch(value) is not None
 
 
 @lru_cache(maxsize=65_536)
@@ -89,13 +114,16 @@ def normalise(kind: str, value: str, region: str = "GB") -> str | None:
     normaliser: a later version adds aliases beside these and leaves tokens that were made alone.
     """
     plain = _plain(value)
-    if not plain or plain.casefold() in _BLOCKED_WORDS or _ZEROS.fullmatch(plain):
+    if _blocked(_folded(plain)):
         return None
     if kind == "email":
         return _email(plain)
     if kind == "phone":
         return _phone(plain, region)
-    if kind in {"social", "device", "cookie"}:
-        return plain if kind == "cookie" else plain.casefold()
+    if kind == "cookie":
+        return plain
+    if kind == "social":
+        handle = _folded(plain).lstrip("@ ")
+        return None if _blocked(handle) else handle
     # A company's own numbers: "17850.0" and "C-17" are codes, compared without regard to case.
-    return plain.casefold()
+    return _folded(plain)

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 from pydantic import ValidationError
 
 from domain.catalogue.base import Content, Money, join, split
+from domain.catalogue.trouble import problems_of
 from domain.errors import BadInput, Problem
 
 __all__ = ["BuiltIn", "Catalogue", "EventType", "problems_of"]
@@ -51,25 +52,9 @@ class EventType(Protocol):
         """JSON Schema (2020-12) of `data.content`; public fields carry `"x-public": true`."""
 
 
-def problems_of(error: ValidationError, prefix: str) -> list[Problem]:
-    """pydantic's errors as our problems: which field, what trouble, what to do; never the value."""
-    found = []
-    for item in error.errors(include_url=False, include_context=True, include_input=False)[:20]:
-        path = prefix
-        for part in item["loc"]:
-            path += f"[{part}]" if isinstance(part, int) else f".{part}"
-        trouble, way_out = _in_words(item["type"], item["msg"])
-        found.append(Problem(path.lstrip("."), trouble, way_out))
-    return found
-
-
-def _in_words(kind: str, message: str) -> tuple[str, str]:
-    if kind == "missing":
-        return "is missing.", "Add it."
-    if kind == "extra_forbidden":
-        return "is not a field of this type.", "Leave it out, or see the type's schema for the fields it has."
-    sentence = message[:1].lower() + message[1:]
-    return f"is not right: {sentence.removesuffix('.')}.", "See the type's schema for what is allowed."
+def _plain_name(name: str) -> str:
+    """purchase.made as "Purchase made"."""
+    return name.replace(".", " ").replace("_", " ").capitalize()
 
 
 class BuiltIn:
@@ -106,7 +91,7 @@ class BuiltIn:
             read = self.model.model_validate(content)
             return read.line(), read.money()
         except (ValidationError, ValueError, TypeError, ArithmeticError):
-            return f"{self.name} (content not readable)", None
+            return f"{_plain_name(self.name)} (content not readable)", None
 
     def schema(self) -> dict[str, Any]:
         schema = self.model.model_json_schema()
