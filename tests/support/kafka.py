@@ -188,9 +188,7 @@ def _docker_answers() -> bool:
     if shutil.which("docker") is None:
         return False
     try:
-        return (
-            subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=10).returncode == 0
-        )
+        return subprocess.run(["docker", "info"], check=False, capture_output=True, timeout=10).returncode == 0
     except subprocess.TimeoutExpired:
         return False
 

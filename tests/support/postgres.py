@@ -59,9 +59,7 @@ class PostgresServer:
     @classmethod
     def start(cls, directory: Path, *, fsync: bool = True) -> PostgresServer:
         """Make the cluster in `directory` if there is none, start it, and return when it answers."""
-        settings = [
-            f"{name}={value}" for name, value in {**_SETTINGS, "fsync": "on" if fsync else "off"}.items()
-        ]
+        settings = [f"{name}={value}" for name, value in {**_SETTINGS, "fsync": "on" if fsync else "off"}.items()]
         server = cls(directory, settings)
         server._initialise()
         server.restart()
@@ -79,9 +77,7 @@ class PostgresServer:
     def create_database(self, template: str = "template1") -> str:
         """A fresh database with a name of its own; returns the name."""
         name = f"t_{uuid.uuid4().hex[:12]}"
-        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-            sql.Identifier(name), sql.Identifier(template)
-        )
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             connection.execute(statement)
         return name
@@ -123,6 +119,7 @@ class PostgresServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
     @property
     def _data(self) -> Path:
