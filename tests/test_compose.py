@@ -159,7 +159,7 @@ def test_the_single_broker_keeps_every_record_and_syncs_it() -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_each_command_is_one_of_the_command_line(name: str) -> None:
-    words = [sys.executable, "-m", "storyline", *SERVICES[name]["command"], "--help"]
+    words = [sys.executable, "-m", "storyline.cli", *SERVICES[name]["command"], "--help"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
 
