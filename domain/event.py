@@ -27,6 +27,7 @@ from domain.errors import BadInput, Problem
 from domain.identifiers import Identifier, Ref
 
 __all__ = [
+    "MAX_CONTENT",
     "MAX_DEPTH",
     "MAX_IDENTIFIERS",
     "RELATIONS",
@@ -43,6 +44,8 @@ __all__ = [
 
 MAX_IDENTIFIERS: Final = 64
 MAX_DEPTH: Final = 64
+MAX_CONTENT: Final = 1_000_000
+"""Most bytes of an event but for its name; checked before the content is read, so that reading it stays cheap."""
 RELATIONS: Final = ("corrects", "retracts", "enriches", "answers", "caused_by")
 _UNDIGESTED: Final = ("senttime", "specversion", "traceparent", "tracestate", "id", "source")
 _TRACE: Final = frozenset({"traceparent", "tracestate"})
@@ -321,6 +324,9 @@ def _digested(raw: dict[str, Any]) -> bytes:
     for attribute in _UNDIGESTED:
         digested.pop(attribute, None)
     content = canonical(digested)
+    if len(content) > MAX_CONTENT:
+        way_out = "Send large content as a reference with digest, size and type."
+        raise BadInput([Problem("data", f"is larger than {MAX_CONTENT:,} bytes.", way_out)])
     if b"\\u0000" in content and _NUL.search(content):
         raise BadInput([Problem("data", "holds a NUL character.", "Leave the character out.")])
     return content

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.fields import FieldInfo
 
 __all__ = [
+    "DIALECT",
     "MAX_TEXT",
     "PUBLIC",
     "Amount",
@@ -38,6 +39,9 @@ __all__ = [
     "nested_model",
     "split",
 ]
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+"""The JSON Schema that types are described in."""
 
 MAX_TEXT: Final = 200_000
 """Longest free text in characters; what is larger is an attachment, by reference."""

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from domain.catalogue.base import Content, Money, join, split
 from domain.catalogue.trouble import problems_of
-from domain.errors import BadInput, Problem
+from domain.errors import BadInput, Misconfigured, Problem
 
 __all__ = ["BuiltIn", "Catalogue", "EventType", "problems_of"]
 
@@ -114,7 +114,7 @@ class Catalogue:
         self._types: dict[str, EventType] = {}
         for event_type in types:
             if event_type.name in self._types:
-                raise BadInput([Problem("type", f"{event_type.name} is registered twice.", "Rename one.")])
+                raise Misconfigured(f"The event type {event_type.name} is registered twice; rename one.")
             self._types[event_type.name] = event_type
 
     def __iter__(self) -> Iterator[EventType]:
