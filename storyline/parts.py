@@ -14,6 +14,7 @@ from typing import Any
 
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
+from api.parts import ApiParts, Limits
 from commands.access import Access
 from commands.channels import Channels, read_channels
 from commands.parking import Parking
@@ -95,6 +96,29 @@ class Parts:
     @cached_property
     def publisher(self) -> Publisher:
         return Publisher(self.catalogue, self.sealer, self.log, self.clock)
+
+    @cached_property
+    def api(self) -> ApiParts:
+        """What the API is made of."""
+        settings = self.settings
+        limits = Limits(
+            max_body=settings.max_body,
+            max_batch=settings.max_batch,
+            max_waiting=settings.max_waiting,
+            visible_wait=settings.visible_wait,
+        )
+        return ApiParts(
+            publisher=self.publisher,
+            access=self.access,
+            keyring=self.keyring,
+            hasher=self.hasher,
+            catalogue=self.catalogue,
+            log=self.log,
+            dead_letters=self.parking,
+            reader_dsn=settings.database_url,
+            limits=limits,
+            clock=self.clock,
+        )
 
     @cached_property
     def pool(self) -> ConnectionPool:

@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65535, description="Port of the API")
     projector_port: int = Field(default=8081, ge=0, le=65535, description="Health and metrics port of the projector")
     inbox_port: int = Field(default=8082, ge=0, le=65535, description="Health and metrics port of the inbox")
+    url: str = Field(default="", description="Address of the API that commands call; empty: http://HOST:PORT")
+    api_key: SecretStr = Field(
+        default=SecretStr(""), description="API key of the commands that publish; empty: the development key"
+    )
+    retention_days: int = Field(default=7, ge=1, description="How long a new inbox topic keeps its messages")
     region: str = Field(default="GB", description="ISO 3166 country of phone numbers without a country code")
     types_dir: Path | None = Field(default=None, description="Folder of the deployment's event types (JSON Schema)")
     channels_file: Path | None = Field(
@@ -77,6 +82,17 @@ class Settings(BaseSettings):
         for name in names:
             if not getattr(self, name):
                 raise Misconfigured(f"{name.upper()} is not set; see docs/settings.md.")
+
+    @property
+    def api_url(self) -> str:
+        """Where commands reach the API."""
+        everywhere = self.host in {"0.0.0.0", "::"}  # noqa: S104 - compared, not bound
+        return self.url or f"http://{'127.0.0.1' if everywhere else self.host}:{self.port}"
+
+    @property
+    def development_key(self) -> Path:
+        """The file that keeps the API key which `serve` makes in development."""
+        return self.data_dir / "api.key"
 
     def master_keys(self) -> MasterKeys:
         """The master keys from the environment or file; in development made in the data folder at first use."""

@@ -1,0 +1,238 @@
+"""`storyline serve`, `api`, `projector`, `inbox`: the long-running processes, all at once or one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.error import URLError
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
+
+import structlog
+import typer
+from prometheus_client import CollectorRegistry
+
+from api.app import create_app
+from api.server import server_of
+from commands.access import SCOPES
+from commands.channels import Channels
+from consumers.health import Health
+from consumers.inbox import Inbox
+from consumers.projector import Projector
+from domain.errors import Misconfigured
+from storyline import logs
+from storyline.cli.shared import console
+from storyline.database import upgraded
+from storyline.metrics import ParkedCollector
+from storyline.parts import Parts
+from storyline.settings import Settings
+from storyline.supervisor import Supervisor, end_with_parent, stop_on_signals
+
+__all__ = ["api", "development_key", "inbox", "projector", "serve", "serving", "with_ports"]
+
+_PORTS = ("port", "projector_port", "inbox_port")
+_logger = structlog.get_logger("storyline.serve")
+
+
+def serve() -> None:
+    """Run everything with one command: PostgreSQL where none is set, tables, API, projector, inbox.
+
+    In development it makes one API key with all scopes, and prints it once.
+    """
+    settings = with_ports(Settings())
+    logs.configure(settings.log_format, settings.log_level)
+    with stop_on_signals() as stop, Parts.build(settings) as parts:
+        parts.upgrade()
+        _greet(parts, development_key(parts))
+        code = _supervise(parts, stop)
+    if code:
+        raise typer.Exit(code)
+
+
+@contextmanager
+def serving(parts: Parts) -> Iterator[None]:
+    """API and projector (and inbox) of these parts, run in the background; returns when the API answers."""
+    _check_ports(parts.settings)
+    stop = threading.Event()
+    ended: list[int] = []
+    supervisor = Supervisor(_names(parts), _environment(parts.settings))
+    thread = threading.Thread(target=lambda: ended.append(supervisor.run(stop)), name="supervisor")
+    thread.start()
+    try:
+        _wait_until_ready(parts.settings, lambda: bool(ended))
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _supervise(parts: Parts, stop: threading.Event) -> int:
+    _check_ports(parts.settings)
+    supervisor = Supervisor(_names(parts), _environment(parts.settings))
+
+    def tell_when_ready() -> None:
+        try:
+            _wait_until_ready(parts.settings, stop.is_set)
+        except Misconfigured:
+            return
+        _tell_addresses(parts.settings)
+
+    threading.Thread(target=tell_when_ready, name="ready", daemon=True).start()
+    return supervisor.run(stop)
+
+
+def api() -> None:
+    """Run the API alone."""
+    with _process() as parts:
+        app = create_app(parts.api)
+        server_of(app, host=parts.settings.host, port=parts.settings.port).run()
+
+
+def projector() -> None:
+    """Run the projector alone. A second one stands by."""
+    registry = CollectorRegistry()
+    with _process() as parts, stop_on_signals() as stop:
+        settings = parts.settings
+        park = parts.parking.for_log("projector", parts.log.log_id)
+        work = Projector(settings.database_url, settings.log_url, parts.log, park, registry, batch=settings.batch)
+        registry.register(ParkedCollector(parts.parking))
+        with Health(settings.host, settings.projector_port, registry, lambda: (work.ready, {})):
+            work.run(stop)
+
+
+def inbox() -> None:
+    """Run the inbox alone: it moves what channels publish straight to Kafka onto the log. A second one stands by."""
+    registry = CollectorRegistry()
+    with _process() as parts, stop_on_signals() as stop:
+        settings = parts.settings
+        if not _has_inbox(settings, parts.channels):
+            raise Misconfigured("The inbox needs a kafka:// LOG_URL and channels in STORYLINE_CHANNELS_FILE.")
+        parts_of_url = urlsplit(settings.log_url)
+        work = Inbox(
+            settings.database_url,
+            parts_of_url.netloc,
+            parts.channels,
+            parts.publisher,
+            parts.parking,
+            registry,
+            retention_days=settings.retention_days,
+            replication=int(parse_qs(parts_of_url.query).get("replication", ["1"])[-1]),
+        )
+        with Health(settings.host, settings.inbox_port, registry, lambda: (work.ready, {})):
+            work.run(stop)
+
+
+@contextmanager
+def _process() -> Iterator[Parts]:
+    """The parts of one long-running process; its tables must be there."""
+    end_with_parent()
+    settings = Settings()
+    logs.configure(settings.log_format, settings.log_level)
+    with Parts.build(settings) as parts:
+        if settings.mode == "development":
+            parts.upgrade()
+        elif not upgraded(parts.settings.database_url):
+            raise Misconfigured("The tables are not in their newest form; run `storyline db upgrade` first.")
+        yield parts
+
+
+def _names(parts: Parts) -> list[str]:
+    return ["api", "projector", *(["inbox"] if _has_inbox(parts.settings, parts.channels) else [])]
+
+
+def _has_inbox(settings: Settings, channels: Channels) -> bool:
+    return urlsplit(settings.log_url).scheme == "kafka" and bool(channels.topics)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What the children need to know: addresses, and with them the password, never as arguments."""
+    found = dict(os.environ)
+    for name in ("LOG_URL", "DATABASE_URL", "KEYS_URL"):
+        found.pop(f"STORYLINE_{name}", None)
+        found[name] = getattr(settings, name.lower())
+    for name in _PORTS:
+        found[f"STORYLINE_{name.upper()}"] = str(getattr(settings, name))
+    found["STORYLINE_DATA_DIR"] = str(settings.data_dir.absolute())
+    return found
+
+
+def with_ports(settings: Settings) -> Settings:
+    """The settings with a free port wherever they say 0."""
+    found = {}
+    with contextlib.ExitStack() as held:
+        for name in _PORTS:
+            if getattr(settings, name) == 0:
+                probe = held.enter_context(socket.socket())
+                probe.bind((settings.host, 0))
+                found[name] = probe.getsockname()[1]
+    return settings.model_copy(update=found)
+
+
+def _check_ports(settings: Settings) -> None:
+    """A port that is taken is told before anything starts, not by a child over and over."""
+    for name in _PORTS:
+        port = getattr(settings, name)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.host, port))
+            except OSError as error:
+                raise Misconfigured(
+                    f"Port {port} of {settings.host} cannot be had ({error.strerror}); is Storyline running already? "
+                    f"Otherwise choose another by STORYLINE_{name.upper()}."
+                ) from None
+
+
+def _wait_until_ready(settings: Settings, given_up: Callable[[], bool]) -> None:
+    """Return once /readyz says so. Misconfigured when `given_up()` or after a minute."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not given_up():
+        try:
+            with urlopen(f"{settings.api_url}/readyz", timeout=2) as answer:  # noqa: S310 - our own address
+                if answer.status == 200:
+                    return
+        except (URLError, OSError):
+            pass
+        time.sleep(0.1)
+    raise Misconfigured("The API did not become ready; the lines above say why.")
+
+
+def development_key(parts: Parts) -> str | None:
+    """In development: a key with all scopes, kept in a file of mode 0600; gives it when it was made just now."""
+    settings = parts.settings
+    path = settings.development_key
+    if settings.mode == "production":
+        return None
+    if path.exists():
+        key_id = path.read_text("ascii").strip().split("_")[1:2]
+        if any([key.key_id] == key_id and key.revoked_at is None for key in parts.access.list()):
+            return None
+    made = parts.access.create("development", SCOPES)
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(made.secret, "ascii")
+    return made.secret
+
+
+def _greet(parts: Parts, made: str | None) -> None:
+    settings = parts.settings
+    kind = urlsplit(settings.log_url).scheme
+    _logger.info("serve.starting", mode=settings.mode, kind=kind, port=settings.port)
+    if made is not None:
+        console.print(f"API key with all scopes, shown this once: {made}", markup=False, soft_wrap=True)
+        console.print(f"(kept for the commands on this machine in {settings.development_key})", markup=False)
+
+
+def _tell_addresses(settings: Settings) -> None:
+    console.print(
+        f"Storyline answers at {settings.api_url}  (API documents: {settings.api_url}/docs)",
+        markup=False,
+        soft_wrap=True,
+    )
+    console.print(f"Projector metrics: http://{settings.host}:{settings.projector_port}/metrics", markup=False)
+    console.print("Ctrl-C stops it.")
