@@ -18,7 +18,7 @@ from domain.errors import SealError
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Dead letters"])
+router = APIRouter(tags=["Dead letters"], default_response_class=Response)
 
 _Operator = Annotated[Caller, Depends(Guard("operate"))]
 _Id = Annotated[str, Path(description="The dead letter's id")]

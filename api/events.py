@@ -20,7 +20,7 @@ from domain.event import parse_json
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Publishing"])
+router = APIRouter(tags=["Publishing"], default_response_class=Response)
 
 _ONE: Final = "application/cloudevents+json"
 _BATCH: Final = "application/cloudevents-batch+json"

@@ -19,7 +19,7 @@ from domain.errors import StorylineError
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Health"])
+router = APIRouter(tags=["Health"], default_response_class=Response)
 
 _PATIENCE: Final = 3.0
 _TEXT: dict[int | str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ from commands.access import ApiKey, NewKey
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["API keys"], dependencies=[Depends(Guard("admin"))])
+router = APIRouter(tags=["API keys"], default_response_class=Response, dependencies=[Depends(Guard("admin"))])
 
 
 @router.get("/v1/keys", summary="All API keys", responses={200: shapes.answer("Keys"), **responses()})

@@ -32,7 +32,7 @@ from projections.timeline.reader import Story
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Timelines"])
+router = APIRouter(tags=["Timelines"], default_response_class=Response)
 
 LastEventId = Annotated[
     str | None, Header(alias="Last-Event-ID", max_length=20_000, description="The last `id` seen: resume behind it")
@@ -53,7 +53,6 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 @router.get(
     "/v1/customers/{customer}/timeline/stream",
     summary="A customer's timeline, live",
-    response_class=EventSourceResponse,
     responses=_STREAM,
 )
 async def customer_stream(
@@ -70,7 +69,6 @@ async def customer_stream(
 @router.get(
     "/v1/refs/{kind}/{value:path}/timeline/stream",
     summary="The timeline of an order, ticket, conversation …, live",
-    response_class=EventSourceResponse,
     responses=_STREAM,
 )
 async def ref_stream(

@@ -33,13 +33,13 @@ class Limits:
     """Most publishing requests that are read and wait for the log at once; more get 429."""
     max_buffered: int = 128 * 2**20
     """Most bytes of bodies held at once, over all requests; more get 429."""
-    body_seconds: float = 30
+    body_seconds: float = 30.0
     """Longest time for a body to arrive."""
-    visible_wait: float = 5
+    visible_wait: float = 5.0
     """Longest wait for a position to become visible."""
     max_streams: int = 200
     """Most live streams at once; more get 429."""
-    heartbeat: float = 15
+    heartbeat: float = 15.0
     """Pause after which a silent stream gets a comment."""
     search_rows: int = 500
     """Most rows that one text search unseals before it hands out a cursor."""

@@ -19,7 +19,7 @@ from eventlog.record import decode
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Raw log"], dependencies=[Depends(Guard("log"))])
+router = APIRouter(tags=["Raw log"], default_response_class=Response, dependencies=[Depends(Guard("log"))])
 
 _Partition = Annotated[int, Path(ge=0, lt=2**31)]
 _Offset = Annotated[int, Path(ge=0, lt=2**63)]

@@ -29,7 +29,7 @@ from projections.timeline.reader import Customer, Filters, Page, RefStory, Row, 
 
 __all__ = ["Reads", "customer_story", "ref_story", "render", "router", "unseals"]
 
-router = APIRouter(tags=["Timelines"])
+router = APIRouter(tags=["Timelines"], default_response_class=Response)
 reading = Guard("read", "read-sealed")
 
 Reads = Annotated[Caller, Depends(reading)]

@@ -14,7 +14,11 @@ from domain.errors import NotFound
 
 __all__ = ["router"]
 
-router = APIRouter(tags=["Catalogue"], dependencies=[Depends(Guard("publish", "read", "read-sealed", "operate"))])
+router = APIRouter(
+    tags=["Catalogue"],
+    default_response_class=Response,
+    dependencies=[Depends(Guard("publish", "read", "read-sealed", "operate"))],
+)
 
 
 def _document(description: str, media_type: str) -> dict[int | str, dict[str, Any]]:

@@ -92,14 +92,10 @@ class RunningApi:
         parent = psutil.Process(self.server._process.pid)
         return sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True)))
 
-    def stop(self, timeout: float = 20) -> None:
+    def stop(self) -> None:
         """Ask the server to stop, as an orchestrator does, and wait."""
-        parent = psutil.Process(self.server._process.pid)
-        family = parent.children(recursive=True) or [parent]
-        for one in family:
-            if one.name().startswith("python"):
-                one.send_signal(signal.SIGTERM)
-        psutil.wait_procs(family, timeout)
+        self.server._process.send_signal(signal.SIGTERM)
+        self.server._process.wait(20)
 
 
 @contextmanager
