@@ -54,7 +54,7 @@ class Demo(NamedTuple):
     """The running demo: its folder, its port, what it has printed, and the environment of the tour."""
 
     folder: Path
-    port: int
+    port: str
     told: str
     environment: dict[str, str]
 
@@ -70,9 +70,9 @@ def demo(server_directory: Path) -> Iterator[Demo]:
         if not entry.name.startswith("."):
             (folder / entry.name).symlink_to(entry)
     (folder / ".venv").symlink_to(sys.prefix)
-    port, projector_port = free_ports(2)
+    ports = dict(zip(("PORT", "PROJECTOR_PORT", "INBOX_PORT"), map(str, free_ports(3)), strict=True))
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STORYLINE_")}
-    environment |= {"STORYLINE_PORT": str(port), "STORYLINE_PROJECTOR_PORT": str(projector_port), "NO_COLOR": "1"}
+    environment |= {f"STORYLINE_{name}": port for name, port in ports.items()} | {"NO_COLOR": "1"}
     server = Server([f"{sys.prefix}/bin/storyline", "demo"], folder / "demo.out", environment, None)
     try:
         deadline = time.monotonic() + 100
@@ -80,7 +80,7 @@ def demo(server_directory: Path) -> Iterator[Demo]:
             assert server.alive, server.tail()
             assert time.monotonic() < deadline, server.tail()
             time.sleep(0.2)
-        yield Demo(folder, port, (folder / "demo.out").read_text(encoding="utf-8"), environment)
+        yield Demo(folder, ports["PORT"], (folder / "demo.out").read_text(encoding="utf-8"), environment)
     finally:
         server.kill()
 
