@@ -57,6 +57,9 @@ def open_blob(key: AESGCM, blob: str, head_bytes: bytes, index: int) -> Any:
     """The JSON value in a blob. Raises Tampered if it, its head or its place is not as it was sealed."""
     try:
         raw = a2b_base64(blob, strict_mode=True)
+        # Base64 has spare bits before its padding; set, they would make an altered blob that still opens.
+        if b2a_base64(raw[-(len(raw) % 3 or 3) :], newline=False) != blob[-4:].encode():
+            raise ValueError("spare bits")
         return _decode(key.decrypt(raw[:NONCE_SIZE], raw[NONCE_SIZE:], associated(head_bytes, index)))
     except (InvalidTag, Base64Error, ValueError, msgspec.DecodeError):
         raise Tampered("A sealed part does not open: it, its place or its record was altered.") from None
