@@ -10,6 +10,7 @@ from api import shapes
 from api.problems import responses
 from api.security import Guard
 from api.services import services
+from domain.catalogue.schemas import asyncapi
 from domain.errors import NotFound
 
 __all__ = ["router"]
@@ -62,6 +63,4 @@ async def schema(request: Request, type: Annotated[str, Path(description="Such a
 )
 async def asyncapi_document(request: Request) -> Response:
     """Every type as a message, for channels that publish straight to Kafka."""
-    from domain.catalogue.schemas import asyncapi  # noqa: PLC0415
-
     return Response(shapes.encode(asyncapi(services(request).parts.catalogue)), media_type="application/json")
