@@ -10,6 +10,7 @@ from adapters.sample.telling import Name, Teller, pounds, ref
 from adapters.sample.words import COMPLAINTS, PRODUCTS, REVIEWS, SURVEYS, TALKS, Campaign, Product, Talk
 
 __all__ = [
+    "SHOP",
     "buy",
     "call",
     "chat",

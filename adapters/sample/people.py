@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from adapters.sample.chance import Chance
 from adapters.sample.words import NAMES
 
-__all__ = ["FAMILIES", "SWITCHBOARD", "Person", "make_people"]
+__all__ = ["FAMILIES", "ORGANISATION", "SWITCHBOARD", "Person", "make_people"]
 
 FAMILIES = ((11, 12), (13, 14), (15, 16), (17, 18), (19, 20))
 """Pairs that share one telephone."""
