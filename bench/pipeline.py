@@ -1,0 +1,287 @@
+"""How fast does the log become committed rows? `storyline bench pipeline [--profile timeline] [--json]`.
+
+Beside it, in the same run and on the same sealed events: the *bare pipe* (one thread that consumes, decodes with the
+same decoder, and copies with the same COPY format into the same indexed table, just as warm, with the offsets in the
+transaction), consuming alone, COPY alone, and a consumer with a row at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+import psycopg
+
+from bench.load import sealed
+from bench.report import Entry, median, progress, show
+from bench.stand import ADAPTERS, Stand, stand
+from eventlog.opening import open_log
+from eventlog.port import Log
+from eventlog.record import decode
+from eventlog.sql import load
+from projections.decoding import Decoder
+from projections.registry import MODELS
+from projections.runner import Runner
+from storyline.database import upgrade
+
+__all__ = ["PROFILES", "main"]
+
+_SQL = load("bench", "pipeline.sql")
+_BATCH = 10_000
+PROFILES = ("timeline",)
+
+
+@dataclass
+class _Course:
+    """One log with its events, and the database that they are projected into."""
+
+    dsn: str
+    log_url: str
+    log: Log
+    warm: dict[int, int]
+    ends: dict[int, int]
+
+    @property
+    def events(self) -> int:
+        return sum(self.ends.values()) - sum(self.warm.values())
+
+
+def _copy(connection: psycopg.Connection, stream: bytes) -> None:
+    with connection.cursor() as cursor, cursor.copy(_SQL["copy_bare"]) as copy:
+        copy.write(stream)
+
+
+class _Bare:
+    """The bare pipe: one thread, no dedup, no compare-and-set, no refs, no lookup."""
+
+    def __init__(self, course: _Course) -> None:
+        self.log = open_log(course.log_url)
+        self.connection = psycopg.connect(course.dsn, autocommit=True)
+        self.decoder = Decoder()
+        self.cursor = dict.fromkeys(course.ends, 0)
+
+    def run_to(self, until: dict[int, int]) -> None:
+        """Consume and copy everything before `until`."""
+        while any(self.cursor[part] < end for part, end in until.items()):
+            wanted = {part: self.cursor[part] for part, end in until.items() if self.cursor[part] < end}
+            logged = [one for one in self.log.read(wanted, _BATCH, 1.0) if one.offset < until[one.partition]]
+            batch = self.decoder.batch(0, self.cursor, logged)
+            with self.connection.transaction():
+                _copy(self.connection, batch.staged)
+                parameters = {"partitions": list(batch.cursor), "offsets": list(batch.cursor.values())}
+                self.connection.execute(_SQL["offsets"], parameters)
+            self.cursor |= batch.cursor
+
+    def close(self) -> None:
+        self.log.close()
+        self.connection.close()
+
+
+def _timed(work: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _fresh(course: _Course, which: str) -> None:
+    with psycopg.connect(course.dsn, autocommit=True) as connection:
+        connection.execute(_SQL[which])
+        connection.execute(_SQL["checkpoint"])
+
+
+def _run_bare(course: _Course) -> float:
+    _fresh(course, "empty_bare")
+    bare = _Bare(course)
+    try:
+        bare.run_to(course.warm)
+        return course.events / _timed(lambda: bare.run_to(course.ends))
+    finally:
+        bare.close()
+
+
+def _run_ours(course: _Course) -> tuple[float, float]:
+    """(events/s, peak resident MB of the runner and its reader)."""
+    _fresh(course, "empty_live")
+    runner = Runner(
+        course.dsn,
+        course.log_url,
+        course.log.log_id,
+        course.log.partitions,
+        MODELS,
+        lambda *parked: None,
+        batch=_BATCH,
+    )
+    peak = 0.0
+    mine: list[psutil.Process] = []
+
+    def watch(_: object) -> None:
+        nonlocal peak
+        if not mine:
+            mine.extend([psutil.Process(), *_readers()])
+        peak = max(peak, sum(one.memory_info().rss for one in mine))
+
+    try:
+        runner.run_to(course.warm)
+        with psycopg.connect(course.dsn, autocommit=True) as connection:
+            connection.execute(_SQL["analyze"])
+        taken = _timed(lambda: runner.run_to(course.ends, watch))
+        return course.events / taken, peak / 2**20
+    finally:
+        runner.close()
+
+
+def _readers() -> list[psutil.Process]:
+    """The reader's process; not the servers, which are children of ours here too."""
+    return [psutil.Process(child.pid) for child in multiprocessing.active_children()]
+
+
+def _consume(course: _Course, decoding: bool = False) -> float:
+    log, decoder = open_log(course.log_url), Decoder()
+    cursor = dict(course.warm)
+
+    def consume() -> None:
+        left = course.events
+        while left:
+            logged = log.read(cursor, _BATCH, 1.0)
+            if decoding:
+                decoder.batch(0, cursor, logged)
+            cursor.update({one.partition: one.offset + 1 for one in logged})
+            left -= len(logged)
+
+    try:
+        return course.events / _timed(consume)
+    finally:
+        log.close()
+
+
+def _copy_alone(course: _Course) -> float:
+    _fresh(course, "empty_bare")
+    log, decoder = open_log(course.log_url), Decoder()
+    cursor, streams = dict(course.warm), []
+    try:
+        while any(cursor[part] < end for part, end in course.ends.items()):
+            batch = decoder.batch(0, cursor, log.read(cursor, _BATCH, 1.0))
+            cursor |= batch.cursor
+            streams.append(batch.staged)
+    finally:
+        log.close()
+    with psycopg.connect(course.dsn, autocommit=True) as connection:
+
+        def copy() -> None:
+            for stream in streams:
+                _copy(connection, stream)
+
+        return course.events / _timed(copy)
+
+
+def _row_at_a_time(course: _Course, most: int = 20_000) -> float:
+    """A consumer that inserts a row at a time and commits every 500."""
+    _fresh(course, "empty_bare")
+    log = open_log(course.log_url)
+    cursor, left = dict(course.warm), min(most, course.events)
+    events = left
+    with psycopg.connect(course.dsn) as connection:
+
+        def consume() -> None:
+            nonlocal left
+            while left > 0:
+                logged = log.read(cursor, 500, 1.0)
+                for one in logged:
+                    record = decode(one.value)
+                    head = record.head
+                    owner = head.owner[-32:] if head.tokens else None
+                    values = (
+                        head.name[-32:], owner, head.time, record.recorded_at, False, head.digest, one.partition,
+                        one.offset, head.type, head.channel, head.direction, one.value,
+                    )  # fmt: skip
+                    connection.execute(_SQL["row"], values)
+                    cursor[one.partition] = one.offset + 1
+                connection.commit()
+                left -= len(logged)
+
+        try:
+            return events / _timed(consume)
+        finally:
+            log.close()
+
+
+def _courses(servers: Stand, events: int, customers: int, adapters: list[str]) -> dict[str, _Course]:
+    """One course per adapter, all with the same sealed events; an eighth more comes before, to warm up."""
+    warm = max(1, events // 8)
+    made = {}
+    for adapter in adapters:
+        dsn = servers.database()
+        upgrade(dsn)
+        log_url = servers.log_url(adapter, dsn, "bench")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(_SQL["bare_tables"])
+        made[adapter] = _Course(dsn, log_url, open_log(log_url), {}, {})
+    count = size = 0
+    for chunk in sealed(servers.database(), events + warm, customers):
+        for start, end in _halves(len(chunk), warm - count):
+            for course in made.values():
+                if count + start == warm:
+                    course.warm = course.log.ends()
+                course.log.append(chunk[start:end])
+        count += len(chunk)
+        size += sum(len(entry.value) for entry in chunk)
+    for course in made.values():
+        course.ends = course.log.ends()
+    progress(
+        f"{events:,} events of {size / count:.0f} bytes on the log, {customers:,} customers, {warm:,} to warm up"
+    )
+    return made
+
+
+def _halves(size: int, cut: int) -> list[tuple[int, int]]:
+    """A chunk in one piece, or in two where the warm-up ends within it."""
+    return [(0, cut), (cut, size)] if 0 < cut < size else [(0, size)]
+
+
+def _measure(adapter: str, course: _Course, profile: str, runs: int) -> Entry:
+    bare, ours, memory = [], [], []
+    for _ in range(runs):  # in turn, so that a busy moment of the machine meets both
+        bare.append(_run_bare(course))
+        rate, rss = _run_ours(course)
+        ours.append(rate)
+        memory.append(rss)
+    return Entry(
+        name=f"pipeline-{adapter}",
+        profile=profile,
+        events=course.events,
+        events_per_s=median(ours),
+        limit="bare pipe",
+        limit_per_s=median(bare),
+        rss_mb=max(memory),
+        peers={
+            "consume alone": round(_consume(course)),
+            "consume and decode": round(_consume(course, decoding=True)),
+            "COPY alone": round(_copy_alone(course)),
+            "a row at a time": round(_row_at_a_time(course)),
+        },
+        notes={"runs": [round(one) for one in ours], "bare pipe, runs": [round(one) for one in bare]},
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Run it; see the module for what is measured."""
+    parser = argparse.ArgumentParser(prog="storyline bench pipeline", description=__doc__)
+    parser.add_argument("--profile", choices=PROFILES, default="timeline", help="which read models")
+    parser.add_argument("--events", type=int, default=400_000)
+    parser.add_argument("--customers", type=int, default=50_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--adapter", choices=ADAPTERS, action="append", help="default: both")
+    parser.add_argument("--json", action="store_true", help="a list of figures for scripts")
+    given = parser.parse_args(arguments)
+    adapters = given.adapter or list(ADAPTERS)
+    with stand(kafka="kafka" in adapters) as servers:
+        adapters = [adapter for adapter in adapters if adapter != "kafka" or servers.kafka]
+        courses = _courses(servers, given.events, given.customers, adapters)
+        entries = [_measure(adapter, course, given.profile, given.runs) for adapter, course in courses.items()]
+        for course in courses.values():
+            course.log.close()
+    show(entries, given.json)

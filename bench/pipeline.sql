@@ -1,0 +1,41 @@
+-- What do the peers of the pipeline do in Postgres?
+
+-- name: bare_tables
+-- The timeline's own indexed table (with the place in the batch, which is staged too), and a place for offsets, in a schema of the bare pipe.
+CREATE SCHEMA bare;
+CREATE TABLE bare.events (LIKE timeline.events INCLUDING ALL, item integer);
+CREATE TABLE bare.positions (log_partition integer PRIMARY KEY, next_offset bigint NOT NULL);
+
+-- name: copy_bare
+-- The same rows in the same format as they are staged, straight into the indexed table.
+COPY bare.events (
+    item, name, owner, happened_at, recorded_at, future, digest, log_partition, log_offset, type, channel, direction, record
+) FROM STDIN (FORMAT BINARY);
+
+-- name: offsets
+-- The offsets, in the transaction of the rows.
+INSERT INTO bare.positions SELECT * FROM unnest(%(partitions)s::integer[], %(offsets)s::bigint[])
+ON CONFLICT (log_partition) DO UPDATE SET next_offset = excluded.next_offset;
+
+-- name: row
+-- One row at a time.
+INSERT INTO bare.events (
+    name, owner, happened_at, recorded_at, future, digest, log_partition, log_offset, type, channel, direction, record
+) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (name) DO NOTHING;
+
+-- name: empty_bare
+-- Start a run afresh.
+TRUNCATE bare.events, bare.positions;
+
+-- name: empty_live
+-- Start a run afresh.
+TRUNCATE timeline.events, timeline.refs, timeline.about, timeline.lookup, storyline.positions;
+
+-- name: checkpoint
+-- No run pays for what another has written.
+CHECKPOINT;
+
+-- name: analyze
+-- What autovacuum would have learnt by then.
+ANALYZE timeline.events, timeline.refs, timeline.lookup;
