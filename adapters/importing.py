@@ -10,27 +10,29 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
+from adapters.client import Refused
 from adapters.import_files import RowFile, State, read_state, write_state
 from adapters.reading import Place
 from domain.errors import BadInput, StorylineError, TooLarge
 
 __all__ = ["Importer", "Progress", "Publish", "Refusal", "Report", "Step", "Tally", "run_import", "state_path"]
 
-BATCH_EVENTS: Final = 500
-BATCH_BYTES: Final = 4 * 2**20
+# Several requests of the client's, so that it has some under way at once.
+BATCH_EVENTS: Final = 2_000
+BATCH_BYTES: Final = 12 * 2**20
 _WAITING_STEPS: Final = 5_000
 
 Event = dict[str, Any]
-Publish = Callable[[list[Event]], object]
-"""Publishes a batch and returns when it is durable. BadInput (with the `item` of each problem) and TooLarge refuse
-events; every other error ends the import, which may then be resumed."""
+Publish = Callable[[list[Event]], Iterable[object]]
+"""Publishes a batch and gives a receipt for each event that is durable, as `Client.publish` does. BadInput (with the
+`item` of each problem) and TooLarge refuse events; every other error ends the import, which may then be resumed."""
 
 
 class Refusal(NamedTuple):
@@ -290,12 +292,15 @@ def _verdicts(publish: Publish, events: list[Event]) -> list[Refusal | None]:
     if not events:
         return []
     try:
-        publish(events)
-        return [None] * len(events)
+        receipts = sum(1 for _ in publish(events))
     except (BadInput, TooLarge) as error:
         if len(events) == 1:
             return [_in_servers_words(error)]
-        named = _named_items(error, len(events))
+        named = _named_items(error, events)
+    else:
+        if receipts != len(events):
+            raise StorylineError(f"The server acknowledged {receipts} of {len(events)} events; start again later.")
+        return [None] * len(events)
     if not named:  # the server did not say which: halve until it is alone
         middle = len(events) // 2
         return _verdicts(publish, events[:middle]) + _verdicts(publish, events[middle:])
@@ -303,15 +308,21 @@ def _verdicts(publish: Publish, events: list[Event]) -> list[Refusal | None]:
     return [named[item] if item in named else next(rest) for item in range(len(events))]
 
 
-def _named_items(error: BadInput | TooLarge, events: int) -> dict[int, Refusal]:
+def _named_items(error: BadInput | TooLarge, events: list[Event]) -> dict[int, Refusal]:
     """Which items of a batch the server named, each with its words."""
+    first = 0
+    if isinstance(error, Refused) and error.events:  # the client cut the batch, and counts within the part
+        first = next((item for item, event in enumerate(events) if event is error.events[0]), len(events))
     named: dict[int, Refusal] = {}
     for found in error.problems if isinstance(error, BadInput) else ():
-        if found.item is not None and 0 <= found.item < events and found.item not in named:
-            named[found.item] = Refusal("server_refused", f"{found.field}: {found.trouble} {found.way_out}".strip())
+        if found.item is not None and 0 <= (item := first + found.item) < len(events) and item not in named:
+            named[item] = Refusal("server_refused", f"{found.field}: {found.trouble} {found.way_out}".strip())
     return named
 
 
 def _in_servers_words(error: BadInput | TooLarge) -> Refusal:
-    code = "too_large" if isinstance(error, TooLarge) else "server_refused"
-    return Refusal(code, error.detail)
+    if isinstance(error, TooLarge):
+        return Refusal("too_large", error.detail)
+    found = error.problems[0] if error.problems else None
+    told = f"{found.field}: {found.trouble} {found.way_out}".strip() if found else error.detail
+    return Refusal("server_refused", told)

@@ -19,6 +19,7 @@ from adapters.importing import Report, run_import
 from domain.catalogue import load_catalogue
 from domain.errors import BadInput
 from domain.event import parse_json, read_event
+from tests.support.imports import into
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -62,7 +63,7 @@ def importer(tmp_path: Path, text: str | bytes, mapping: str = MAPPING, comma: b
 
 def imported(source: CsvMap) -> tuple[list[dict[str, Any]], Report]:
     events: list[dict[str, Any]] = []
-    return events, run_import(source, events.extend)
+    return events, run_import(source, into(events))
 
 
 def test_S60_a_row_becomes_the_event_that_the_mapping_says(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.client import Refused
 from adapters.importing import Refusal, Step, run_import, state_path
 from adapters.reading import Place
 from domain.errors import BadInput, Problem, StorylineError, TooLarge, Unavailable
@@ -57,7 +58,7 @@ class Door:
         self.accepted: list[str] = []
         self._bad, self._named, self._breaks = bad, named, breaks
 
-    def publish(self, events: list[Event]) -> None:
+    def publish(self, events: list[Event]) -> list[Event]:
         if self._breaks is not None and self._breaks == 0:
             raise KeyboardInterrupt
         if self._breaks is not None:
@@ -67,6 +68,7 @@ class Door:
             alone = len(events) == 1 or not self._named
             raise BadInput([Problem("data", "is odd.", "Mend it.", None if alone else item) for item in wrong])
         self.accepted += [one["id"] for one in events]
+        return events
 
 
 def test_every_row_is_in_an_event_or_refused() -> None:
@@ -114,13 +116,38 @@ def test_the_servers_words_and_the_row_stand_in_the_file_of_refused_rows(tmp_pat
     assert lines[1]["event"] == {"source": "test", "id": "3"}
 
 
+def test_a_batch_that_is_not_acknowledged_whole_is_an_error_and_will_be_sent_again(tmp_path: Path) -> None:
+    with pytest.raises(StorylineError, match="acknowledged 4 of 5 events"):
+        run_import(Numbers(20), lambda events: events[1:], state=tmp_path / "state", batch_events=5)
+    assert not (tmp_path / "state").exists()
+
+
+def test_where_the_client_cut_the_batch_its_items_are_counted_in_the_part() -> None:
+    accepted: list[str] = []
+
+    def publish(events: list[Event]) -> list[Event]:
+        for start in range(0, len(events), 7):
+            part = events[start : start + 7]
+            wrong = [item for item, one in enumerate(part) if one["id"] in {"3", "17"}]
+            if wrong:
+                problems = [Problem("data", "is odd.", "Mend it.", item) for item in wrong]
+                raise Refused(problems, "refused", tuple(part))
+            accepted.extend(one["id"] for one in part)
+        return events
+
+    report = run_import(Numbers(20), publish)
+    assert set(accepted) == {str(number) for number in range(20)} - {"3", "17"}
+    assert report.refused == {"server_refused": 6}
+
+
 def test_an_event_that_is_too_large_is_refused_alone() -> None:
     accepted: list[str] = []
 
-    def publish(events: list[Event]) -> None:
+    def publish(events: list[Event]) -> list[Event]:
         if any(one["id"] == "4" for one in events):
             raise TooLarge("The body is too large.")
         accepted.extend(one["id"] for one in events)
+        return events
 
     report = run_import(Numbers(6), publish)
     assert accepted == ["0", "1", "2", "3", "5"]
@@ -182,9 +209,10 @@ def test_an_import_goes_on_after_the_last_batch_that_was_acknowledged(tmp_path: 
 def test_when_the_server_is_away_what_was_acknowledged_is_kept(tmp_path: Path) -> None:
     state = tmp_path / "state"
 
-    def away(events: list[Event]) -> None:
+    def away(events: list[Event]) -> list[Event]:
         if int(events[0]["id"]) >= 10:
             raise Unavailable("The log does not answer.")
+        return events
 
     with pytest.raises(Unavailable):
         run_import(Numbers(20), away, state=state, batch_events=5)

@@ -15,11 +15,12 @@ from adapters.importing import Report, run_import
 from adapters.ndjson import MAX_LINE, NdJson
 from adapters.sample import bulk, bulk_lines
 from domain.errors import BadInput
+from tests.support.imports import into
 
 
 def imported(*paths: Path) -> tuple[list[dict[str, Any]], Report]:
     events: list[dict[str, Any]] = []
-    return events, run_import(NdJson(paths), events.extend)
+    return events, run_import(NdJson(paths), into(events))
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -37,7 +38,7 @@ def test_bad_lines_are_reported_with_their_number_and_the_others_go_in(tmp_path:
     (tmp_path / "in.ndjson").write_bytes(b"\n".join(lines))
     events: list[Any] = []
     refused = tmp_path / "refused"
-    report = run_import(NdJson([tmp_path / "in.ndjson"]), events.extend, refused_file=refused)
+    report = run_import(NdJson([tmp_path / "in.ndjson"]), into(events), refused_file=refused)
     assert len(events) == 2
     told = [msgspec.json.decode(line) for line in refused.read_bytes().splitlines()]
     assert [(line["line"], line["refused"]) for line in told] == [

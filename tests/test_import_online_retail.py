@@ -22,6 +22,7 @@ from adapters.online_retail import OnlineRetail
 from domain.catalogue import load_catalogue
 from domain.errors import BadInput
 from domain.event import parse_json, read_event
+from tests.support.imports import into
 
 HEADER = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
 ROW = ["536365", "85123A", "HANGING HEART", "6", "2010-12-01 08:26:00", "2.55", "17850.0", "United Kingdom"]
@@ -43,7 +44,7 @@ def write(path: Path, rows: list[list[str]]) -> Path:
 
 def imported(*paths: Path) -> tuple[list[Event], Report]:
     events: list[Event] = []
-    report = run_import(OnlineRetail(paths), events.extend)
+    report = run_import(OnlineRetail(paths), into(events))
     return events, report
 
 
@@ -188,7 +189,7 @@ def test_a_gzip_file_that_is_cut_off_is_an_error_before_anything_is_published(tm
     path.write_bytes(path.read_bytes()[:-400])
     events: list[Event] = []
     with pytest.raises(BadInput, match="cut off or damaged"):
-        run_import(OnlineRetail([path]), events.extend)
+        run_import(OnlineRetail([path]), into(events))
     assert events == []
 
 
