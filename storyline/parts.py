@@ -31,6 +31,7 @@ from eventlog.tokens import Hasher
 from storyline.database import upgrade
 from storyline.embedded import EmbeddedPostgres
 from storyline.settings import Settings
+from storyline.types import read_types
 
 __all__ = ["Clock", "Parts"]
 
@@ -83,7 +84,7 @@ class Parts:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        return load_catalogue()
+        return load_catalogue(read_types(self.settings.types_dir))
 
     @cached_property
     def log(self) -> Log:

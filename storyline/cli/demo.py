@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import socket
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import islice
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from adapters.sample import Sample
 from domain.errors import Misconfigured
-from projections.timeline.reader import TimelineReader
+from eventlog.sql import load
+from projections.timeline.reader import Customer, TimelineReader
 from storyline import logs
 from storyline.cli.processes import development_key, serving, with_ports
 from storyline.cli.shared import api_client, console, progress_bar
@@ -23,8 +26,8 @@ from storyline.supervisor import stop_on_signals
 
 __all__ = ["demo"]
 
-_BATCH = 200
 _VISIBLE_SECONDS = 60
+_SQL = load("storyline", "demo.sql")
 
 
 def demo(once: Annotated[bool, typer.Option("--once", help="End when the story is printed.")] = False) -> None:
@@ -32,7 +35,7 @@ def demo(once: Annotated[bool, typer.Option("--once", help="End when the story i
 
     Run twice, it adds nothing twice.
     """
-    settings = with_ports(Settings())
+    settings = with_ports(_yielding(Settings()))
     if settings.mode == "production":
         raise Misconfigured("The demo publishes made-up data; it does not run in production mode.")
     logs.configure(settings.log_format, "warning")
@@ -41,32 +44,57 @@ def demo(once: Annotated[bool, typer.Option("--once", help="End when the story i
         development_key(parts)
         with serving(parts):
             sample = Sample()
+            before = _count(parts)
             _publish(parts.settings, sample, stop.is_set)
-            if stop.is_set():
-                raise KeyboardInterrupt
             ref = f"customer_no:{sample.people[0].customer_no}"
-            told = asyncio.run(_story(parts, ref))
+            stories = asyncio.run(_stories(parts, ref))
             console.print(f"\nThe story of {sample.people[0].name}, one of {len(sample.people)} made-up customers")
-            for page in told:
-                print_story(page.items, page.older, ref)
-            _tell_how_to_go_on(parts.settings, ref, once)
+            for story in stories:
+                print_story(story.items, story.older, ref)
+            _tell_counts(sample, before, _count(parts))
+            _tell_how_to_go_on(parts.settings, ref, stories[0], once)
             if not once:
                 stop.wait()
 
 
+def _yielding(settings: Settings) -> Settings:
+    """The settings with any free port (0) where the usual one is taken; one that was asked for stays."""
+    changed = {}
+    for name in ("port", "projector_port", "inbox_port"):
+        if name not in settings.model_fields_set and not _is_free(settings.host, getattr(settings, name)):
+            changed[name] = 0
+    return settings.model_copy(update=changed)
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
 def _publish(settings: Settings, sample: Sample, stopped: Callable[[], bool]) -> None:
+    """Publish the year through the API; KeyboardInterrupt when it is to stop."""
     key = settings.development_key.read_text("ascii").strip()
-    total = len(sample.told)
     events = sample.events(datetime.now(UTC))
-    with api_client(settings.api_url, key) as client, progress_bar("publishing a year", total) as (bar, task):
-        while batch := list(islice(events, _BATCH)):
-            client.publish(batch)
-            bar.advance(task, len(batch))
-            if stopped():
-                return
+    with api_client(settings.api_url, key) as client, progress_bar("a year", len(sample.told)) as (bar, task):
+        for _ in client.publish(_until(events, stopped)):
+            bar.advance(task)
+    if stopped():
+        raise KeyboardInterrupt
 
 
-async def _story(parts: Parts, ref: str) -> list[Told]:
+def _until(events: Iterable[dict[str, Any]], stopped: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    for event in events:
+        if stopped():
+            return
+        yield event
+
+
+async def _stories(parts: Parts, ref: str) -> list[Told]:
     """The story, as soon as all that was published is visible."""
     pool = parts.reader_pool
     await pool.open()
@@ -79,13 +107,39 @@ async def _story(parts: Parts, ref: str) -> list[Told]:
         await pool.close()
 
 
-def _tell_how_to_go_on(settings: Settings, ref: str, once: bool) -> None:
+def _count(parts: Parts) -> int:
+    with parts.pool.connection() as connection:
+        row = connection.execute(_SQL["events"]).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _tell_counts(sample: Sample, before: int, after: int) -> None:
+    console.print(
+        f"\nPublished: {len(sample.told):,} times, some events twice. "
+        f"On the timelines: {before:,} events before, {after:,} now; {after - before:,} were new."
+    )
+
+
+def _tell_how_to_go_on(settings: Settings, ref: str, story: Told, once: bool) -> None:
+    command = _command()
     console.print("\nGo on with:")
-    console.print(f"  storyline timeline {ref}", markup=False)
-    console.print("  storyline timeline --help", markup=False)
+    console.print(f"  {command} timeline {ref}", markup=False)
+    console.print(f"  {command} timeline order:W-14890", markup=False)
+    console.print(f"  {command} log show", markup=False)
     if once:
-        console.print("  storyline serve", markup=False)
+        console.print(f"  {command} serve", markup=False)
         return
-    console.print(f"  API documents   {settings.api_url}/docs", markup=False)
-    console.print(f"  API key         in {settings.development_key}", markup=False)
+    if isinstance(story.story, Customer):
+        address = f"{settings.api_url}/v1/customers/{story.story.owner.hex}/timeline"
+        key = f'-H "Authorization: Bearer $(cat {settings.development_key})"'
+        console.print(f"  curl {key} {address}", markup=False, soft_wrap=True)
+    console.print(f"  API documents: {settings.api_url}/docs", markup=False, soft_wrap=True)
     console.print("Ctrl-C stops it.")
+
+
+def _command() -> str:
+    """How this very command was called, as short as it goes from here."""
+    called = Path(sys.argv[0])
+    if called.name != "storyline" or not called.is_absolute():
+        return sys.argv[0] if called.name == "storyline" else "storyline"
+    return str(called.relative_to(Path.cwd())) if called.is_relative_to(Path.cwd()) else "storyline"

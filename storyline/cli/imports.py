@@ -95,7 +95,7 @@ def _run(
 
         report = run_import(
             importer,
-            client.publish,
+            lambda events: list(client.publish(events)),
             state=state,
             target=address,
             progress=show,

@@ -60,7 +60,8 @@ def serving(parts: Parts) -> Iterator[None]:
     _check_ports(parts.settings)
     stop = threading.Event()
     ended: list[int] = []
-    supervisor = Supervisor(_names(parts), _environment(parts.settings))
+    quiet = {"STORYLINE_LOG_LEVEL": "warning"}
+    supervisor = Supervisor(_names(parts), {**_environment(parts.settings), **quiet})
     thread = threading.Thread(target=lambda: ended.append(supervisor.run(stop)), name="supervisor")
     thread.start()
     try:
