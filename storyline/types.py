@@ -5,29 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from domain.catalogue import builtin
 from domain.catalogue.deployment import DeploymentType, deployment_types
-from domain.errors import Misconfigured
+from domain.errors import BadInput, Misconfigured
+from domain.event import parse_json
 
 __all__ = ["read_types"]
 
 
 def read_types(folder: Path | None) -> list[DeploymentType]:
-    """The types of a folder's `*.json` files, in the order of their names. Raises Misconfigured."""
+    """The types of a folder's `*.json` files, in the order of their names. Raises Misconfigured, with the file."""
     if folder is None:
         return []
     if not folder.is_dir():
-        raise Misconfigured("STORYLINE_TYPES_DIR names no folder.")
+        raise Misconfigured("STORYLINE_TYPES_DIR names no folder; create it, or unset the setting.")
     specs = [(path.name, _read(path)) for path in sorted(folder.glob("*.json"))]
-    return deployment_types(specs, (one.name for one in builtin()))
+    return deployment_types(specs, [known.name for known in builtin()])
 
 
 def _read(path: Path) -> Any:
     try:
-        return msgspec.json.decode(path.read_bytes())
-    except OSError as error:
-        raise Misconfigured(f"{path.name}: the file cannot be read ({type(error).__name__}).") from None
-    except msgspec.DecodeError as error:
-        raise Misconfigured(f"{path.name}: it is not JSON ({error}).") from None
+        return parse_json(path.read_bytes())
+    except OSError:
+        raise Misconfigured(f"{path.name}: the file cannot be read; see who may.") from None
+    except BadInput as error:
+        raise Misconfigured(f"{path.name}: {error.problems[0].trouble} {error.problems[0].way_out}") from None

@@ -24,6 +24,7 @@ __all__ = [
     "Count",
     "Country",
     "Currency",
+    "Direction",
     "Link",
     "Money",
     "Part",

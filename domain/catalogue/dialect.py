@@ -42,8 +42,8 @@ def resolved(schema: Any, origin: str) -> dict[str, Any]:
     JSON Schema 2020-12 or leaves the part that is allowed."""
     if not isinstance(schema, dict):
         raise Misconfigured(f"{origin}: the schema is not an object.")
-    budget = [MAX_SUBSCHEMAS]
-    whole = _resolve(schema, schema, origin, "schema", (), budget)
+    exact = _exactly(schema)
+    whole = _resolve(exact, exact, origin, "schema", (), [MAX_SUBSCHEMAS])
     if whole.get("type") != "object":
         raise Misconfigured(f'{origin}: the schema describes no object; give it "type": "object".')
     whole.pop("$defs", None)
@@ -53,6 +53,15 @@ def resolved(schema: Any, origin: str) -> dict[str, Any]:
         place = field_path("schema", tuple(error.absolute_path))
         raise Misconfigured(f"{origin}: {place} is no JSON Schema 2020-12: {error.message[:200]}.") from None
     return whole
+
+
+def _exactly(value: Any) -> Any:
+    """Fractions as exact decimals, as those of a content are."""
+    if isinstance(value, float):
+        return Decimal(str(value))
+    if isinstance(value, dict):
+        return {name: _exactly(item) for name, item in value.items()}
+    return [_exactly(item) for item in value] if isinstance(value, list) else value
 
 
 def _resolve(

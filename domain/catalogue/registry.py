@@ -7,14 +7,13 @@ from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
 
-from domain.catalogue.base import Content, Money, join, split
+from domain.catalogue.base import Content, Direction, Money, join, split
 from domain.catalogue.trouble import problems_of
 from domain.errors import BadInput, Misconfigured, Problem
 
-__all__ = ["BuiltIn", "Catalogue", "EventType", "problems_of"]
+__all__ = ["BuiltIn", "Catalogue", "Category", "Direction", "EventType", "problems_of"]
 
 Category = Literal["touchpoint", "record", "system"]
-Direction = Literal["in", "out"]
 
 
 class EventType(Protocol):
