@@ -10,7 +10,9 @@ from msgspec import Meta, Struct
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from api import problems
+from commands.access import SCOPES
 from domain.event import CloudEvent
+from domain.identifiers import KINDS, REF_KINDS
 
 __all__ = ["Correction", "DiscardRequest", "Identifier", "Item", "KeyRequest", "LookupRequest", "Page", "Party"]
 __all__ += ["Price", "Ref", "answer", "components", "encode", "request_body"]
@@ -265,7 +267,7 @@ class LookupRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    kind: Annotated[str, StringConstraints(max_length=64), Field(json_schema_extra={"enum": [*KINDS, *REF_KINDS]})]
     value: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
     namespace: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9_.-]*$")] = ""
 
@@ -276,7 +278,9 @@ class KeyRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    scopes: Annotated[list[str], Field(min_length=1, max_length=10)]
+    scopes: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"enum": list(SCOPES)})]], Field(min_length=1, max_length=10)
+    ]
     sources: Annotated[list[str], Field(min_length=1, max_length=100)] = ["*"]
     types: Annotated[list[str], Field(min_length=1, max_length=100)] = ["*"]
     expires: AwareDatetime | None = None

@@ -40,6 +40,7 @@ Namespace = Annotated[str, Query(max_length=64, description="The ref's namespace
 _Words = Annotated[list[str] | None, Query(max_length=100)]
 _Limit = Annotated[int, Query(ge=1, le=200, description="Most items on the page")]
 _MIN_STEP: Final = 5
+_TIME: Final[dict[str, Any]] = {"format": "date-time"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ def asked(
     type: _Words = None,
     channel: _Words = None,
     direction: Annotated[list[Literal["in", "out"]] | None, Query(max_length=2)] = None,
-    since: Annotated[str | None, Query(max_length=64, description="RFC 3339; not before")] = None,
-    until: Annotated[str | None, Query(max_length=64, description="RFC 3339; before, not at")] = None,
+    since: Annotated[str | None, Query(description="Not before; RFC 3339", json_schema_extra=_TIME)] = None,
+    until: Annotated[str | None, Query(description="Before, not at; RFC 3339", json_schema_extra=_TIME)] = None,
     q: Annotated[str, Query(max_length=200, description="Text that an item holds, in any case")] = "",
     after_positions: Annotated[
         str | None, Query(max_length=20_000, description="Wait until these positions are visible")
