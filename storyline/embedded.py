@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import pwd
 import secrets
 import shutil
 import socket
@@ -250,6 +251,7 @@ class EmbeddedPostgres:
 
     def _run(self, program: str, *words: str) -> subprocess.CompletedProcess[bytes]:
         user = _system_user()
+        group = pwd.getpwnam(user).pw_gid if user else None
         groups: Sequence[int] | None = [] if user else None
         environment = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
         with tempfile.TemporaryFile() as output:  # not a pipe: the server would keep it open
@@ -260,6 +262,7 @@ class EmbeddedPostgres:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 user=user,
+                group=group,
                 extra_groups=groups,
                 env=environment,
                 cwd="/",

@@ -1,0 +1,74 @@
+"""Do exit codes mean what the document says, and is an error a sentence?"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from domain import errors
+from storyline import exits
+from storyline.exits import CODES, exit_code
+from tests.support.served import clean_environment, run_cli
+
+DOCUMENT = (Path(__file__).parent.parent / "docs" / "command-line.md").read_text(encoding="utf-8")
+
+
+def all_errors() -> list[type[errors.StorylineError]]:
+    found = [getattr(errors, name) for name in errors.__all__]
+    return [one for one in found if inspect.isclass(one) and issubclass(one, errors.StorylineError)]
+
+
+@pytest.mark.parametrize("error", all_errors())
+def test_each_error_has_a_code_of_its_own_or_of_its_base(error: type[errors.StorylineError]) -> None:
+    made = error([]) if error is errors.BadInput else error("detail")
+    code = exit_code(made)
+    assert code == exits.UNEXPECTED if error is errors.StorylineError else code in CODES.values()
+
+
+def test_the_document_lists_each_code_and_error() -> None:
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", DOCUMENT, re.MULTILINE)}
+    assert documented == {0, exits.UNEXPECTED, exits.USAGE, exits.INTERRUPTED, *CODES.values()}
+    for error, code in CODES.items():
+        [row] = [line for line in DOCUMENT.splitlines() if line.startswith(f"| {code} |")]
+        assert f"`{error.__name__}`" in row
+
+
+def test_what_is_no_error_of_ours_is_unexpected_and_ctrl_c_is_130() -> None:
+    assert exit_code(ValueError("x")) == exits.UNEXPECTED
+    assert exit_code(KeyboardInterrupt()) == 130
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "code", "sentence"),
+    [
+        ({}, ["nonsense"], 2, "No such command"),
+        ({"STORYLINE_PORT": "many"}, ["db", "upgrade"], 7, "STORYLINE_PORT"),
+        ({"STORYLINE_MODE": "production"}, ["db", "upgrade"], 7, "LOG_URL"),
+        ({"STORYLINE_MODE": "production"}, ["demo", "--once"], 7, "production"),
+        ({}, ["import", "ndjson", __file__], 7, "STORYLINE_API_KEY"),
+        ({}, ["log", "copy", "--from", "ftp://x", "--to", "ftp://y"], 7, "LOG_URL"),
+        (
+            {"DATABASE_URL": "postgresql://127.0.0.1:1/x", "LOG_URL": "postgresql://x", "KEYS_URL": "postgresql://x"},
+            ["dead-letters", "list"],
+            5,
+            "does not answer",
+        ),
+    ],
+)
+def test_an_error_is_one_sentence_on_stderr_and_no_traceback(
+    tmp_path: Path, settings: dict[str, str], words: list[str], code: int, sentence: str
+) -> None:
+    done = run_cli(clean_environment(tmp_path, **settings), *words)
+    assert done.returncode == code, done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_with_debug_a_traceback_stands_before_the_sentence(tmp_path: Path) -> None:
+    done = run_cli(clean_environment(tmp_path, STORYLINE_MODE="production"), "--debug", "db", "upgrade")
+    assert done.returncode == 7
+    assert "Traceback" in done.stderr
