@@ -109,7 +109,7 @@ def use_every_route(system: Served) -> None:
     bad["data"]["content"]["nonsense"] = CANARY
     bad["time"] = f"half past {CANARY}"
     assert system.publish(bad).status_code == 422
-    assert system.publish(canary_event(4, source=f"storyline/{CANARY}")).status_code in {202, 403}
+    assert system.publish(canary_event(4, source="storyline/self")).status_code in {202, 403}
     with system.client() as client:
         asked = {"kind": "email", "value": f"{CANARY}.1@example.org"}
         wait_for(lambda: bool(client.post("/v1/lookup", json=asked).json()["customers"]))
