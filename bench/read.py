@@ -1,0 +1,219 @@
+"""How fast is reading? `storyline bench read [--large] [--json]`: pages of busy customers over HTTP, unsealed.
+
+Beside it in the same run the bare SQL: the same query of the same customers through psycopg, over as many
+connections.
+First with 400,000 events on the timeline, then with `--large` with ten times as many: a page must not cost more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+from uuid import UUID
+
+import msgspec
+import psycopg
+import uvloop
+
+from adapters.sample.bulk import bulk
+from bench.hammer import Hits, get, hammer
+from bench.processes import Deployment, memory
+from bench.report import Entry, median, percentile, progress, show
+from bench.stand import stand
+from domain.event import read_event
+from eventlog.sql import load
+from projections.registry import MODELS
+from projections.runner import Runner
+
+__all__ = ["main"]
+
+_SQL = load("bench", "read.sql")
+_PAGE_SQL = load("projections.timeline", "queries.sql")["customer_older"]
+_CORRECTIONS_SQL = load("projections.timeline", "queries.sql")["corrections"]
+_PAGE = 50
+_CONNECTIONS = 8
+_CUSTOMERS = 50_000
+_BUSY = 1000
+_CHUNK = 5000
+
+
+def _fill(deployment: Deployment, raw: Iterator[dict[str, Any]], events: int) -> None:
+    """Put `events` more of the generated ones on the log and into the tables: sealed and applied for real."""
+    parts = deployment.parts
+    wanted = islice(raw, events)
+    done = 0
+    with ThreadPoolExecutor(1) as appending:  # the log is written while the next chunk is sealed
+        pending = None
+        while chunk := list(islice(wanted, _CHUNK)):
+            entries = parts.sealer.seal([read_event(one, parts.catalogue) for one in chunk], datetime.now(UTC))
+            if pending is not None:
+                pending.result()
+            pending = appending.submit(parts.log.append, entries)
+            done += len(chunk)
+            if done % 200_000 == 0:
+                progress(f"{done:,} of {events:,} sealed")
+        if pending is not None:
+            pending.result()
+    log = parts.log
+    runner = Runner(deployment.dsn, deployment.log_url, log.log_id, log.partitions, MODELS, lambda *parked: None)
+    try:
+        runner.run_to(log.ends())
+    finally:
+        runner.close()
+    with psycopg.connect(deployment.dsn, autocommit=True) as connection:
+        connection.execute(_SQL["settle"])
+        connection.execute(_SQL["checkpoint"])
+
+
+def _busy(dsn: str) -> list[str]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        rows = connection.execute(_SQL["busy"], {"least": _PAGE, "limit": _BUSY}).fetchall()
+    return [row[0].hex for row in rows]
+
+
+def _check_page(deployment: Deployment, customer: str) -> None:
+    """A benchmark of empty or sealed pages would be a fast one."""
+    url = f"http://127.0.0.1:{deployment.port}{_path(customer)}"
+    asked = Request(url, headers={"Authorization": f"Bearer {deployment.key}"})
+    with urlopen(asked, timeout=30) as answer:  # noqa: S310 - our own address
+        items = msgspec.json.decode(answer.read())["items"]
+    if len(items) != _PAGE or not all(item["who"] and item["line"] for item in items):
+        raise ValueError(f"the page of a busy customer has {len(items)} items, or they are sealed")
+
+
+def _path(customer: str) -> str:
+    return f"/v1/customers/{customer}/timeline?limit={_PAGE}"
+
+
+def _bare(directory: Path, dsn: str, customers: Sequence[str]) -> tuple[float, float]:
+    """Pages/s of the bare SQL in a process of its own: (the page's query alone, with the corrections' query too)."""
+    plan = directory / f"bare-{time.monotonic_ns()}.json"
+    plan.write_bytes(msgspec.json.encode((dsn, customers)))
+    argv = [sys.executable, "-m", "bench.read", str(plan)]
+    done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent)
+    return msgspec.json.decode(done.stdout, type=tuple[float, float])
+
+
+async def _ask(connections: list[psycopg.AsyncConnection], customers: Sequence[str], corrections: bool) -> float:
+    left = iter(customers)
+    most: dict[str, Any] = dict.fromkeys(("types", "channels", "directions"))
+    most |= {"at": datetime(9999, 12, 31, tzinfo=UTC), "name": UUID(int=2**128 - 1), "limit": _PAGE + 1}
+    most |= {"since": datetime(1, 1, 1, tzinfo=UTC), "until": datetime(9999, 12, 31, tzinfo=UTC)}
+
+    async def line(connection: psycopg.AsyncConnection) -> None:
+        for customer in left:
+            async with connection.cursor(binary=True) as cursor:
+                await cursor.execute(_PAGE_SQL, {**most, "owner": UUID(hex=customer)})
+                rows = await cursor.fetchall()
+                if corrections:
+                    await cursor.execute(_CORRECTIONS_SQL, {"names": [row[0] for row in rows]})
+                    await cursor.fetchall()
+
+    began = time.perf_counter()
+    await asyncio.gather(*[line(connection) for connection in connections])
+    return len(customers) / (time.perf_counter() - began)
+
+
+async def _ask_both(dsn: str, customers: Sequence[str]) -> tuple[float, float]:
+    connections = [
+        await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=0) for _ in range(_CONNECTIONS)
+    ]
+    try:
+        await _ask(connections, customers[:200], corrections=True)
+        return await _ask(connections, customers, False), await _ask(connections, customers, True)
+    finally:
+        for connection in connections:
+            await connection.close()
+
+
+def _pages(deployment: Deployment, customers: Sequence[str]) -> Hits:
+    requests = [get(_path(customer), deployment.key) for customer in customers]
+    return hammer(deployment.directory, deployment.port, requests, connections=_CONNECTIONS)
+
+
+def _measure(deployment: Deployment, busy: Sequence[str], events: int, pages: int, runs: int) -> Entry:
+    chance = random.Random(1)
+    ours, bare, both, halves, tails, held = [], [], [], [], [], 0.0
+    with deployment.api() as api:
+        _check_page(deployment, busy[0])
+        _pages(deployment, busy)  # warm: every key is in the cache, every page in memory
+        for number in range(runs):  # in turn, so that a busy moment of the machine meets both
+            customers = chance.choices(busy, k=pages)
+            hits = _pages(deployment, customers)
+            ours.append(pages / hits.seconds)
+            halves.append(percentile(hits.took, 0.5) * 1000)
+            tails.append(percentile(hits.took, 0.99) * 1000)
+            held = max(held, memory(api))
+            alone, two = _bare(deployment.directory, deployment.dsn, customers)
+            bare.append(alone)
+            both.append(two)
+            progress(f"{events:,} events, run {number + 1}: {ours[-1]:,.0f} pages/s, bare {bare[-1]:,.0f}/s")
+    return Entry(
+        name=f"read-{events}",
+        profile=f"pages of {_PAGE}, {_CONNECTIONS} connections",
+        events=events,
+        events_per_s=median(ours),
+        limit="bare SQL",
+        limit_per_s=median(bare),
+        rss_mb=held,
+        peers={"bare SQL, with the corrections' query too": median(both)},
+        p50_ms=round(statistics.median(halves), 2),
+        p99_ms=round(statistics.median(tails), 2),
+        notes={
+            "counted in": "pages, not events",
+            "busy customers": len(busy),
+            "runs": [round(one) for one in ours],
+            "limit, runs": [round(one) for one in bare],
+        },
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Run it; see the module for what is measured."""
+    parser = argparse.ArgumentParser(prog="storyline bench read", description=__doc__)
+    parser.add_argument("--events", type=int, default=400_000, help="on the timeline")
+    parser.add_argument("--large", action="store_true", help="go on to ten times as many")
+    parser.add_argument("--customers", type=int, default=_CUSTOMERS)
+    parser.add_argument("--pages", type=int, default=5000, help="pages a run")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="a list of figures for scripts")
+    given = parser.parse_args(arguments)
+    sizes = [given.events, *([given.events * 10] if given.large else [])]
+    raw = bulk(sizes[-1], given.customers)
+    entries = []
+    with stand(kafka=False) as servers:
+        dsn = servers.database()
+        deployment = Deployment(dsn, servers.log_url("embedded", dsn, ""), servers.directory)
+        busy: list[str] = []
+        before = 0
+        try:
+            for size in sizes:
+                progress(f"Filling the timeline up to {size:,} events")
+                _fill(deployment, raw, size - before)
+                before = size
+                busy = busy or _busy(dsn)  # the same customers at each size
+                entries.append(_measure(deployment, busy, size, given.pages, given.runs))
+        finally:
+            deployment.close()
+    show(entries, given.json)
+
+
+def _peer(path: str) -> None:
+    dsn, customers = msgspec.json.decode(Path(path).read_bytes(), type=tuple[str, list[str]])
+    sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(_ask_both(dsn, customers))))
+
+
+if __name__ == "__main__":
+    _peer(sys.argv[1])
