@@ -21,7 +21,7 @@ __all__ = ["sealed"]
 
 
 def sealed(dsn: str, events: int, customers: int, seed: int = 1) -> Iterator[list[Entry]]:
-    """Entries of `events` generated events over `customers` customers (skewed), 5,000 at a time; keys live in `dsn`."""
+    """Entries of `events` generated events over `customers` customers (skewed), 5,000 at a time; keys in `dsn`."""
     keyring = Keyring(dsn, MasterKeys(os.urandom(32)), cache_seconds=3600)
     keyring.install()
     sealer = Sealer(keyring, Hasher(keyring.hashing_key()), cache_seconds=3600)

@@ -71,7 +71,7 @@ class _Bare:
             logged = [one for one in self.log.read(wanted, _BATCH, 1.0) if one.offset < until[one.partition]]
             batch = self.decoder.batch(0, self.cursor, logged)
             with self.connection.transaction():
-                _copy(self.connection, batch.staged)
+                _copy(self.connection, batch.first.events.stream())
                 parameters = {"partitions": list(batch.cursor), "offsets": list(batch.cursor.values())}
                 self.connection.execute(_SQL["offsets"], parameters)
             self.cursor |= batch.cursor
@@ -166,7 +166,7 @@ def _copy_alone(course: _Course) -> float:
         while any(cursor[part] < end for part, end in course.ends.items()):
             batch = decoder.batch(0, cursor, log.read(cursor, _BATCH, 1.0))
             cursor |= batch.cursor
-            streams.append(batch.staged)
+            streams.append(batch.first.events.stream())
     finally:
         log.close()
     with psycopg.connect(course.dsn, autocommit=True) as connection:

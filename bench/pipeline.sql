@@ -1,15 +1,15 @@
 -- What do the peers of the pipeline do in Postgres?
 
 -- name: bare_tables
--- The timeline's own indexed table (with the place in the batch, which is staged too), and a place for offsets, in a schema of the bare pipe.
+-- The timeline's own indexed table and a place for offsets, in a schema of the bare pipe.
 CREATE SCHEMA bare;
-CREATE TABLE bare.events (LIKE timeline.events INCLUDING ALL, item integer);
+CREATE TABLE bare.events (LIKE timeline.events INCLUDING ALL);
 CREATE TABLE bare.positions (log_partition integer PRIMARY KEY, next_offset bigint NOT NULL);
 
 -- name: copy_bare
 -- The same rows in the same format as they are staged, straight into the indexed table.
 COPY bare.events (
-    item, name, owner, happened_at, recorded_at, future, digest, log_partition, log_offset, type, channel, direction, record
+    name, owner, happened_at, recorded_at, future, digest, log_partition, log_offset, type, channel, direction, record
 ) FROM STDIN (FORMAT BINARY);
 
 -- name: offsets

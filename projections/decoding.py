@@ -1,13 +1,14 @@
 """How do records of the log become rows that Postgres can copy? Decoded and packed in the reader's process.
 
-The packed form is Postgres' binary COPY format for the staging tables of `staging.sql`. Rows come sorted by name.
+The packed form is Postgres' binary COPY format. Rows come sorted by name, so that two projectors insert in the same
+order, and an index is walked once.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
@@ -16,20 +17,20 @@ import msgspec
 from domain.event import happened_at
 from eventlog.port import Logged
 from eventlog.record import ref_hash
+from projections.packing import NAME_SIZE, Packed, mark, pack
 
-__all__ = ["Batch", "Decoder", "PoisonRecord"]
+__all__ = ["NOTHING", "Batch", "Decoder", "PoisonRecord", "Rows"]
 
-_COPY_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
-_COPY_END: Final = struct.pack("!h", -1)
 _NULL: Final = struct.pack("!i", -1)
 _POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _UUID: Final = struct.pack("!i", 16)
 
-_START = struct.Struct("!hii4s16s")  # 13 columns; item; name
+_START = struct.Struct("!h4s16s")  # number of columns; the first, a uuid
 _TIMES = struct.Struct("!iqiqi?")  # happened_at, recorded_at, future
 _PLACE = struct.Struct("!4s16siiiq")  # digest, log_partition, log_offset
 _LENGTH = struct.Struct("!i")
-_REF = struct.Struct("!hii4s16s4s16s")
+_REF = struct.Struct("!h4s16siq4s16s")  # ref, happened_at, name
+_LOOKUP = struct.Struct("!h4s16s4s16s")  # token, owner
 
 
 class _About(msgspec.Struct, gc=False):
@@ -67,27 +68,72 @@ class PoisonRecord(NamedTuple):
     trouble: str
 
 
-class Batch(NamedTuple):
-    """A batch ready to be staged. `cursor`: the next offset of each partition that it moves, `start`: from where.
+class Rows(NamedTuple):
+    """Rows of some events for the three tables that an event has rows in."""
 
-    `staged`, `refs`, `about`, `lookup`: COPY streams, empty bytes where there is no row. `size`: rows of `staged`.
-    `newest`: the latest recorded_at in it, epoch seconds (0 if none), for measuring how far behind we are.
+    events: Packed
+    refs: Packed
+    about: Packed
+
+    def split(self, chosen: Collection[bytes], width: int) -> tuple[Rows, Rows]:
+        """(the rest, rows of events whose mark begins with one of `chosen`, each `width` bytes long)."""
+        pairs = [packed.split(chosen, width) for packed in self]
+        return Rows(*[pair[0] for pair in pairs]), Rows(*[pair[1] for pair in pairs])
+
+    def with_(self, other: Rows) -> Rows:
+        """These rows, then the other's."""
+        return Rows(*[mine.with_(its) for mine, its in zip(self, other, strict=True)])
+
+
+class Batch(NamedTuple):
+    """A batch of the log. `cursor`: the next offset of each partition that it moves, `start`: from where.
+
+    `first`: rows of each name's first event in it, sorted by name; `names`: theirs, as Postgres writes an array.
+    `again`: rows of further events with such a name. `lookup`: identifiers that the reader has not met since it
+    started. `newest`: the latest recorded_at in it, epoch seconds (0 if none), for measuring how far behind we are.
     """
 
     generation: int
     start: dict[int, int]
     cursor: dict[int, int]
-    size: int
-    staged: bytes
-    refs: bytes
-    about: bytes
-    lookup: bytes
+    names: str
+    first: Rows
+    again: Rows
+    lookup: Packed
     poison: tuple[PoisonRecord, ...]
     newest: float
 
+    @property
+    def size(self) -> int:
+        """How many events are in it."""
+        return len(self.first.events) + len(self.again.events)
 
-def _stream(rows: Sequence[bytes]) -> bytes:
-    return b"".join([_COPY_HEADER, *rows, _COPY_END]) if rows else b""
+
+NOTHING: Final = Rows(pack(()), pack(()), pack(()))
+
+_Event = tuple[bytes, datetime, bytes, bytes, list[bytes], list[bytes]]
+"""(mark, recorded_at, digest, row of `events`, rows of `refs`, rows of `about`)"""
+
+
+def _told_apart(events: list[_Event]) -> tuple[list[_Event], list[_Event]]:
+    """(the first event of each name, the others). First is who was recorded first; all sorted by name."""
+    events.sort(key=lambda event: (event[0][:NAME_SIZE], event[1], event[2]))
+    first: list[_Event] = []
+    again: list[_Event] = []
+    last = b""
+    for event in events:
+        name = event[0][:NAME_SIZE]
+        (again if name == last else first).append(event)
+        last = name
+    return first, again
+
+
+def _rows(events: Sequence[_Event]) -> Rows:
+    return Rows(
+        pack([(event[0], event[3]) for event in events]),
+        pack([(event[0], row) for event in events for row in event[4]]),
+        pack([(event[0], row) for event in events for row in event[5]]),
+    )
 
 
 def _micros(time: datetime) -> int:
@@ -124,49 +170,37 @@ class Decoder:
     def batch(self, generation: int, start: dict[int, int], logged: Sequence[Logged]) -> Batch:
         """Pack what was read. Never raises for what stands on the log: what cannot be decoded is poison."""
         cursor: dict[int, int] = {}
-        rows: list[tuple[bytes, datetime, int, bytes]] = []
-        refs: list[tuple[bytes, bytes]] = []
-        about: list[tuple[bytes, bytes]] = []
+        events: list[_Event] = []
         lookup: list[tuple[bytes, bytes]] = []
-        poison: list[PoisonRecord] = []
         met: list[str] = []
-        newest: datetime | None = None
-        for item, (partition, offset, key, value) in enumerate(logged):
+        poison: list[PoisonRecord] = []
+        for partition, offset, key, value in logged:
             cursor[partition] = offset + 1
             try:
                 line = self._read(value)
-                name = _uuid(line.name)
-                row = self._row(item, name, line, partition, offset, value)
-                its_refs = self._refs(item, name, line.refs) if line.refs else ()
-                its_about = self._about(item, name, line.about) if line.about else ()
-                its_lookup = self._lookup(item, line) if line.tokens and line.evidence not in self._known else ()
+                event = self._event(line, partition, offset, value)
+                if line.tokens and line.evidence not in self._known:
+                    lookup.extend(self._lookup(line, event[0]))
+                    met.append(line.evidence)
             except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
                 told = str(error) if isinstance(error, (msgspec.ValidationError, ValueError)) else "not a record"
                 poison.append(PoisonRecord(partition, offset, key, value, told[:200]))
                 continue
-            rows.append((name, line.recorded_at, item, row))
-            refs.extend(its_refs)
-            about.extend(its_about)
-            lookup.extend(its_lookup)
-            if its_lookup:
-                met.append(line.evidence)
-            if newest is None or line.recorded_at > newest:
-                newest = line.recorded_at
+            events.append(event)
         # Only now, not as they are met: should the first event with an evidence be refused, the next one brings it.
         for evidence in met:
             self._remember(evidence)
-        rows.sort()
+        first, again = _told_apart(events)
         return Batch(
             generation=generation,
             start={partition: start[partition] for partition in cursor},
             cursor=cursor,
-            size=len(rows),
-            staged=_stream([row[3] for row in rows]),
-            refs=_stream([packed for _, packed in sorted(refs)]),
-            about=_stream([packed for _, packed in sorted(about)]),
-            lookup=_stream([packed for _, packed in sorted(lookup)]),
+            names=f"{{{','.join([event[0][:NAME_SIZE].hex() for event in first])}}}",
+            first=_rows(first),
+            again=_rows(again),
+            lookup=pack(lookup),
             poison=tuple(poison),
-            newest=newest.timestamp() if newest else 0.0,
+            newest=max([event[1] for event in events]).timestamp() if events else 0.0,
         )
 
     def _read(self, value: bytes) -> _Line:
@@ -177,15 +211,17 @@ class Decoder:
             raise ValueError("a time without offset")
         return line
 
-    def _row(self, item: int, name: bytes, line: _Line, partition: int, offset: int, value: bytes) -> bytes:
+    def _event(self, line: _Line, partition: int, offset: int, value: bytes) -> _Event:
+        name = _uuid(line.name)
         happened, future = happened_at(line.time, line.senttime, line.recorded_at)
-        owner = _UUID + _uuid(line.owner) if line.tokens else _NULL
-        return b"".join(
+        micros = _micros(happened)
+        digest = _uuid(line.digest)
+        row = b"".join(
             (
-                _START.pack(13, 4, item, _UUID, name),
-                owner,
-                _TIMES.pack(8, _micros(happened), 8, _micros(line.recorded_at), 1, future),
-                _PLACE.pack(_UUID, _uuid(line.digest), 4, partition, 8, offset),
+                _START.pack(12, _UUID, name),
+                _UUID + _uuid(line.owner) if line.tokens else _NULL,
+                _TIMES.pack(8, micros, 8, _micros(line.recorded_at), 1, future),
+                _PLACE.pack(_UUID, digest, 4, partition, 8, offset),
                 self._text(line.type),
                 self._text(line.channel),
                 self._text(line.direction),
@@ -193,23 +229,17 @@ class Decoder:
                 value,
             )
         )
+        refs = [_REF.pack(3, _UUID, ref, 8, micros, _UUID, name) for ref in {ref_hash(ref) for ref in line.refs}]
+        about = [
+            b"".join((_START.pack(3, _UUID, _uuid(one)), self._text(relation), _UUID, name))
+            for one, relation in {(one.name, one.relation) for one in line.about}
+        ]
+        return mark(name, partition, offset), line.recorded_at, digest, row, refs, about
 
-    def _refs(self, item: int, name: bytes, refs: Sequence[str]) -> list[tuple[bytes, bytes]]:
-        hashes = {ref_hash(ref) for ref in refs}
-        return [(ref, _REF.pack(3, 4, item, _UUID, ref, _UUID, name)) for ref in hashes]
-
-    def _about(self, item: int, name: bytes, about: Sequence[_About]) -> list[tuple[bytes, bytes]]:
-        rows = []
-        for one in about:
-            target = _uuid(one.name)
-            start = _START.pack(4, 4, item, _UUID, target)
-            rows.append((target, start + self._text(one.relation) + _UUID + name))
-        return rows
-
-    def _lookup(self, item: int, line: _Line) -> list[tuple[bytes, bytes]]:
+    def _lookup(self, line: _Line, its_mark: bytes) -> list[tuple[bytes, bytes]]:
         owner = _uuid(line.owner)
         hashes = {_uuid(token) for token in line.tokens}
-        return [(token, _REF.pack(3, 4, item, _UUID, token, _UUID, owner)) for token in hashes]
+        return [(its_mark, _LOOKUP.pack(2, _UUID, token, _UUID, owner)) for token in hashes]
 
     def _remember(self, evidence: str) -> None:
         self._known[evidence] = None

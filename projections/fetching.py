@@ -17,7 +17,8 @@ from domain import errors
 from domain.errors import LogDamaged, StorylineError, Unavailable
 from eventlog.opening import open_log
 from eventlog.port import Logged
-from projections.decoding import Batch, Decoder
+from projections.decoding import NOTHING, Batch, Decoder
+from projections.packing import pack
 
 __all__ = ["Fetcher", "Span"]
 
@@ -76,7 +77,7 @@ def _serve(pipe: Connection, log_url: str, limit: int) -> None:
                 cursor |= batch.cursor
                 pipe.send(batch)
             elif span.until is not None and all(cursor.get(p, 0) >= end for p, end in span.until.items()):
-                pipe.send(Batch(generation, {}, {}, 0, b"", b"", b"", b"", (), 0.0))
+                pipe.send(Batch(generation, {}, {}, "{}", NOTHING, NOTHING, pack(()), (), 0.0))
                 span = None
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the runner is gone

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Literal, LiteralString, NamedTuple
+from typing import Any, Literal, LiteralString, NamedTuple
+from uuid import UUID
 
 import psycopg
 from psycopg import sql
@@ -25,7 +26,7 @@ _SQL = load("projections", "registry.sql")
 class Lost(NamedTuple):
     """A staged record that a read model refused: a name clash. To be parked."""
 
-    item: int
+    name: UUID
     log_partition: int
     log_offset: int
     type: str
@@ -41,7 +42,7 @@ class ReadModel:
     version: int
     kind: Literal["every event", "additive", "mergeable", "recomputed"]
     package: str
-    apply: Callable[[psycopg.Cursor[tuple[object, ...]], Batch], list[Lost]]
+    apply: Callable[[psycopg.Cursor[Any], Batch], list[Lost]]
 
     @property
     def schema(self) -> LiteralString:

@@ -1,5 +1,5 @@
-"""How does a batch become rows? One transaction: move the positions by compare-and-set, stage once, apply each read
-model, park what cannot be applied. The live projector and a rebuild run the same code.
+"""How does a batch become rows? One transaction: move the positions by compare-and-set, apply each read model, park
+what cannot be applied. The live projector and a rebuild run the same code.
 
 The positions move first, not last: so the transaction holds them, and a rebuild that switches in between batches
 knows that every batch before it is in the old tables and every batch after it goes into the new ones.
@@ -29,6 +29,7 @@ _RETRIED = (
     psycopg.errors.SerializationFailure,
     psycopg.errors.LockNotAvailable,
     psycopg.errors.QueryCanceled,
+    psycopg.errors.UniqueViolation,  # another projector brought the same new name a moment before; now it is known
 )
 
 
@@ -153,26 +154,18 @@ class Runner:
         connection = self.connection
         with connection.transaction(), connection.cursor(binary=True) as cursor:
             self.positions.move(connection, batch.start, batch.cursor)
-            self._stage(cursor, batch)
             parked = [
                 Parked("poison", f"The record cannot be read: {one.trouble}.", *one[:4]) for one in batch.poison
             ]
-            lost: dict[int, Lost] = {}
+            lost: dict[tuple[int, int], Lost] = {}
             for model in self.models:
                 cursor.execute(search_path(model.name + self.suffix))
-                lost.update((one.item, one) for one in model.apply(cursor, batch))
+                lost.update(((one.log_partition, one.log_offset), one) for one in model.apply(cursor, batch))
             parked += [_clash(one) for one in lost.values()]
             if parked:
                 self.park(connection, parked)
         self.cursor |= batch.cursor
         return Applied(batch.size, len(parked), len(lost), time.perf_counter() - began, batch.newest)
-
-    def _stage(self, cursor: psycopg.Cursor[tuple[object, ...]], batch: Batch) -> None:
-        for name in ("staged", "refs", "about", "lookup"):
-            stream: bytes = getattr(batch, name)
-            if stream:
-                with cursor.copy(_STAGING[f"copy_{name}"]) as copy:
-                    copy.write(stream)
 
     def drop_connection(self) -> None:
         """Close a connection that is in doubt; the next use opens another."""

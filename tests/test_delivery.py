@@ -12,13 +12,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from eventlog.port import Logged
 from projections.decoding import Decoder
 from projections.runner import Parked, Runner
 from tests.support.story import START, Story, event, story
+
+# A connection pool's own thread asks `random` for its jitter, now and then while a strategy draws.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 
 _PEOPLE = ("ann@example.org", "bob@example.org", "guest")
 
@@ -82,7 +85,13 @@ def _values(arena: Story, records: Sequence[tuple[dict[str, Any], int]]) -> list
     return [arena.seal([raw], START + timedelta(minutes=minute))[0].value for raw, minute in records]
 
 
-_SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_SETTINGS = settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    # To shrink takes minutes here, with a database in each example; the seed that is printed repeats it.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target],
+)
 
 
 @_SETTINGS

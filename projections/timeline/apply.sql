@@ -1,9 +1,30 @@
--- How does a staged batch become rows of the timeline? `events` first. If it took fewer rows than were staged, some
--- were repeats or name clashes, and the `sift` queries rule on them before the rest is applied.
+-- How does a batch become rows of the timeline? Names that were never seen go straight into the tables by COPY. The
+-- few that are known, or that a ruling speaks of, are staged and told apart: repeats, name clashes.
 
--- name: events
--- Each event once. What a ruling has refused stays out, so that a rebuild rules as live did.
-INSERT INTO events AS t (
+-- name: known
+-- Which of these names are taken, or ruled on?
+SELECT name FROM events WHERE name = ANY (%(names)s::uuid[])
+UNION
+SELECT name FROM storyline.rulings WHERE name = ANY (%(names)s::uuid[]);
+
+-- name: copy_events
+-- Events whose names are new. Two projectors that bring the same new name at once: the second waits, is refused by
+-- the unique name, and tries again, when it is known.
+COPY events (
+    name, owner, happened_at, recorded_at, future, digest, log_partition, log_offset, type, channel, direction, record
+) FROM STDIN (FORMAT BINARY);
+
+-- name: copy_refs
+-- Refs of new events.
+COPY refs (ref, happened_at, name) FROM STDIN (FORMAT BINARY);
+
+-- name: copy_about
+-- What new events say of others.
+COPY about (target, relation, name) FROM STDIN (FORMAT BINARY);
+
+-- name: staged_events
+-- Staged events that are new after all: their ruling is known, and the one that it keeps was not here yet.
+INSERT INTO events (
     name, owner, happened_at, recorded_at, future, digest, log_partition, log_offset, type, channel, direction, record
 )
 SELECT
@@ -12,18 +33,19 @@ FROM staged
 WHERE NOT EXISTS (
     SELECT FROM storyline.rulings WHERE rulings.name = staged.name AND rulings.digest <> staged.digest
 )
+ORDER BY name, recorded_at
 ON CONFLICT (name) DO NOTHING;
 
--- name: refs
--- Refs of the batch. `happened_at` is the event's own, so that a repeat that was recorded earlier moves both.
+-- name: staged_refs
+-- Refs of staged events. `happened_at` is the one that the event has now, so that both move together.
 INSERT INTO refs (ref, happened_at, name)
 SELECT staged_refs.ref, events.happened_at, events.name
 FROM staged_refs JOIN events ON events.name = staged_refs.name
 ORDER BY 1, 2, 3
 ON CONFLICT DO NOTHING;
 
--- name: about
--- What events of the batch say of others.
+-- name: staged_about
+-- What staged events say of others.
 INSERT INTO about (target, relation, name)
 SELECT target, relation, name FROM staged_about
 ORDER BY 1, 2, 3
@@ -50,23 +72,12 @@ ruled AS (
     SELECT DISTINCT name, kept FROM lost ORDER BY name
     ON CONFLICT (name) DO NOTHING
 )
-SELECT item, log_partition, log_offset, type, record FROM lost ORDER BY item;
+SELECT name, log_partition, log_offset, type, record FROM lost ORDER BY log_partition, log_offset;
 
--- name: sift_stage
+-- name: sift_events
 -- What clashed has no part in anything else.
-DELETE FROM staged WHERE item = ANY (%(items)s::integer[]);
-
--- name: sift_refs
--- Refs of events that clashed.
-DELETE FROM staged_refs WHERE item = ANY (%(items)s::integer[]);
-
--- name: sift_about
--- Relations of events that clashed.
-DELETE FROM staged_about WHERE item = ANY (%(items)s::integer[]);
-
--- name: sift_lookup
--- Identifiers of events that clashed.
-DELETE FROM staged_lookup WHERE item = ANY (%(items)s::integer[]);
+DELETE FROM staged USING unnest(%(partitions)s::integer[], %(offsets)s::bigint[]) AS lost (log_partition, log_offset)
+WHERE staged.log_partition = lost.log_partition AND staged.log_offset = lost.log_offset;
 
 -- name: sift_moved_refs
 -- A repeat that was recorded earlier may have happened at another moment: take its refs away, `refs` puts them back.

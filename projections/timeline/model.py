@@ -1,4 +1,4 @@
-"""How does a staged batch become rows of the timeline? See `apply.sql` for each step."""
+"""How does a batch become rows of the timeline? See `apply.sql` for each step."""
 
 from __future__ import annotations
 
@@ -7,34 +7,57 @@ from typing import Any
 import psycopg
 
 from eventlog.sql import load
-from projections.decoding import Batch
+from projections.decoding import Batch, Rows
+from projections.packing import MARK_SIZE, NAME_SIZE, Packed, mark
 from projections.registry import Lost, ReadModel
 
 __all__ = ["TIMELINE"]
 
 _SQL = load("projections.timeline", "apply.sql")
+_STAGING = load("projections", "staging.sql")
+_Cursor = psycopg.Cursor[Any]
 
 
-def _apply(cursor: psycopg.Cursor[tuple[Any, ...]], batch: Batch) -> list[Lost]:
-    lost: list[Lost] = []
-    if batch.size and cursor.execute(_SQL["events"]).rowcount < batch.size:
-        lost = _sift(cursor)
-    for table, stream in (("refs", batch.refs), ("about", batch.about), ("lookup", batch.lookup)):
-        if stream:
-            cursor.execute(_SQL[table])
+def _apply(cursor: _Cursor, batch: Batch) -> list[Lost]:
+    known = {row[0].bytes for row in cursor.execute(_SQL["known"], {"names": batch.names})}
+    new, doubtful = batch.first.split(known, NAME_SIZE)
+    for table, packed in new._asdict().items():
+        _copy(cursor, _SQL[f"copy_{table}"], packed)
+    doubtful = doubtful.with_(batch.again)
+    lost = _judge(cursor, doubtful) if len(doubtful.events) else []
+    lookup, _ = batch.lookup.split(_marks(lost), MARK_SIZE)
+    if len(lookup):
+        _copy(cursor, _STAGING["copy_lookup"], lookup)
+        cursor.execute(_SQL["lookup"])
     return lost
 
 
-def _sift(cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[Lost]:
-    """Not every staged event was new: tell repeats from name clashes."""
+def _judge(cursor: _Cursor, doubtful: Rows) -> list[Lost]:
+    """Apply what may be repeats or name clashes; gives the clashes."""
+    _copy(cursor, _STAGING["copy_events"], doubtful.events)
+    cursor.execute(_SQL["staged_events"])
     lost = [Lost(*row) for row in cursor.execute(_SQL["sift_clashes"]).fetchall()]
     if lost:
-        items = {"items": [one.item for one in lost]}
-        for step in ("sift_stage", "sift_refs", "sift_about", "sift_lookup"):
-            cursor.execute(_SQL[step], items)
+        places = {"partitions": [one.log_partition for one in lost], "offsets": [one.log_offset for one in lost]}
+        cursor.execute(_SQL["sift_events"], places)
+        doubtful, _ = doubtful.split(_marks(lost), MARK_SIZE)
+    for table, packed in (("refs", doubtful.refs), ("about", doubtful.about)):
+        _copy(cursor, _STAGING[f"copy_{table}"], packed)
     cursor.execute(_SQL["sift_moved_refs"])
     cursor.execute(_SQL["sift_repeats"])
+    cursor.execute(_SQL["staged_refs"])
+    cursor.execute(_SQL["staged_about"])
     return lost
+
+
+def _marks(lost: list[Lost]) -> set[bytes]:
+    return {mark(one.name.bytes, one.log_partition, one.log_offset) for one in lost}
+
+
+def _copy(cursor: _Cursor, statement: Any, packed: Packed) -> None:
+    if len(packed):
+        with cursor.copy(statement) as copy:
+            copy.write(packed.stream())
 
 
 TIMELINE = ReadModel(name="timeline", version=1, kind="every event", package="projections.timeline", apply=_apply)
