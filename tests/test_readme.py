@@ -64,7 +64,6 @@ def demo(server_directory: Path) -> Iterator[Demo]:
     """`make demo` in a folder that looks like a clone, on ports of its own."""
     if shutil.which("curl") is None:
         pytest.skip("the README's tour needs curl, which is not installed")
-    server_directory.chmod(0o755)  # as the folder of a clone mostly is
     folder = server_directory / "readme"
     folder.mkdir()
     for entry in ROOT.iterdir():
