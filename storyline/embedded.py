@@ -25,9 +25,9 @@ from pathlib import Path
 
 import psutil
 import psycopg
-from psycopg import sql
 
 from domain.errors import Misconfigured, Unavailable
+from eventlog.sql import load
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it warns at import where XDG_RUNTIME_DIR is not set
@@ -36,6 +36,7 @@ with warnings.catch_warnings():
 
 __all__ = ["EmbeddedPostgres"]
 
+_SQL = load("storyline", "embedded.sql")
 _SYSTEM_USER = "embedded_postgres"
 _DATABASE = _ROLE = "storyline"
 _PATIENCE = 60
@@ -156,7 +157,7 @@ class EmbeddedPostgres:
             return False
         try:
             with psycopg.connect(self._dsn(_DATABASE), connect_timeout=5) as connection:
-                row = connection.execute("SHOW data_directory").fetchone()
+                row = connection.execute(_SQL["data_directory"]).fetchone()
                 return row is not None and Path(row[0]) == self._data
         except psycopg.OperationalError:
             return False
@@ -233,9 +234,8 @@ class EmbeddedPostgres:
 
     def _create_database(self) -> None:
         with psycopg.connect(self._dsn("postgres"), autocommit=True, connect_timeout=10) as connection:
-            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_DATABASE,)).fetchone()
-            if found is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(_DATABASE)))
+            if connection.execute(_SQL["has_database"]).fetchone() != (True,):
+                connection.execute(_SQL["create_database"])
 
     def _give(self, path: Path) -> None:
         """PostgreSQL refuses to run as root; what it needs is given to a user of its own, who may pass to it."""

@@ -38,6 +38,19 @@ def child(system: Served, name: str) -> psutil.Process | None:
     return next((one for one in top.children(recursive=True) if one.cmdline()[-1:] == [name]), None)
 
 
+def processes_of(top: psutil.Process) -> list[psutil.Process]:
+    """The processes that `serve` started, without PostgreSQL and the test's own guard."""
+    return [one for one in top.children(recursive=True) if "storyline.cli" in one.cmdline()]
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether a process still does something; a zombie that nobody reaps does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def visible(system: Served, ref: str) -> bool:
     return system.run("timeline", ref, "--json").returncode == 0
 
@@ -145,17 +158,18 @@ def test_ctrl_c_stops_all_and_a_kill_leaves_no_process_but_the_server_that_the_n
     directory.mkdir(mode=0o755)
     with served(directory) as running:
         top = psutil.Process(running.server._process.pid)
-        children = top.children(recursive=True)
+        children = processes_of(top)
+        assert children
         top.send_signal(signal.SIGINT)
         assert top.wait(60) == 0
-        eventually(lambda: not any(one.is_running() for one in children), 20)
+        eventually(lambda: not any(lives(one) for one in children), 20)
         assert not (running.data_dir / "postgres" / "data" / "postmaster.pid").exists()
     with served(directory) as running:
         top = psutil.Process(running.server._process.pid)
-        children = [one for one in top.children(recursive=True) if "storyline.cli" in one.cmdline()]
+        children = processes_of(top)
         assert children
         top.kill()
-        eventually(lambda: not any(one.is_running() for one in children), 40)
+        eventually(lambda: not any(lives(one) for one in children), 40)
         assert running.run("log", "show").returncode == 0
 
 

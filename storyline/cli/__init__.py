@@ -63,7 +63,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except typer.Exit as done:
         return done.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        stderr.print("Stopped.")
+        stderr.print("Stopped. Run the same command again to go on.")
         return INTERRUPTED
     except ClickException as error:
         error.show()

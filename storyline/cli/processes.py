@@ -57,7 +57,7 @@ def serve() -> None:
 @contextmanager
 def serving(parts: Parts) -> Iterator[None]:
     """API and projector (and inbox) of these parts, run in the background; returns when the API answers."""
-    _check_ports(parts.settings)
+    _check_ports(parts.settings, _has_inbox(parts.settings, parts.channels))
     stop = threading.Event()
     ended: list[int] = []
     quiet = {"STORYLINE_LOG_LEVEL": "warning"}
@@ -73,7 +73,7 @@ def serving(parts: Parts) -> Iterator[None]:
 
 
 def _supervise(parts: Parts, stop: threading.Event) -> int:
-    _check_ports(parts.settings)
+    _check_ports(parts.settings, _has_inbox(parts.settings, parts.channels))
     supervisor = Supervisor(_names(parts), _environment(parts.settings))
 
     def tell_when_ready() -> None:
@@ -174,9 +174,9 @@ def with_ports(settings: Settings) -> Settings:
     return settings.model_copy(update=found)
 
 
-def _check_ports(settings: Settings) -> None:
+def _check_ports(settings: Settings, inbox: bool) -> None:
     """A port that is taken is told before anything starts, not by a child over and over."""
-    for name in _PORTS:
+    for name in _PORTS if inbox else _PORTS[:2]:
         port = getattr(settings, name)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
