@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import threading
 from collections.abc import Sequence
+from typing import Final
 
 import psycopg
 from anyio import CapacityLimiter, to_thread
@@ -19,6 +20,12 @@ from eventlog.port import Log, Logged
 from projections.timeline.reader import TimelineReader
 
 __all__ = ["RawLog", "Services", "services"]
+
+_SESSION: Final = (
+    "-c statement_timeout=15s -c default_transaction_read_only=on -c timezone=UTC -c jit=off "
+    # A generic plan knows neither the filters nor the limit, and sorts a whole story to show its first page.
+    "-c plan_cache_mode=force_custom_plan"
+)
 
 
 class RawLog:
@@ -63,7 +70,7 @@ class Services:
                 "autocommit": True,
                 "prepare_threshold": 0,
                 "connect_timeout": 5,
-                "options": "-c statement_timeout=15s -c default_transaction_read_only=on",
+                "options": _SESSION,
             },
         )
         self.reader = TimelineReader(self.pool, parts.log.log_id)

@@ -60,7 +60,7 @@ class Asked:
         return not (self.before or self.after or self.q) and self.filters == Filters()
 
 
-def asked(
+async def asked(
     limit: _Limit = 50,
     before: Annotated[str | None, Query(max_length=200, description="`older` of a page: go on to older")] = None,
     after: Annotated[str | None, Query(max_length=200, description="`newer` of a page: go on to newer")] = None,
@@ -77,7 +77,7 @@ def asked(
         str | None, Header(max_length=20_000, description="Like after_positions, as a header")
     ] = None,
 ) -> Asked:
-    """The query of a page. Raises BadInput."""
+    """The query of a page. Raises BadInput. A coroutine, since FastAPI sends plain functions to a thread."""
     if before and after:
         raise BadInput([Problem("after", "stands beside `before`.", "Send one of the two.")])
     words = [*(type or ()), *(channel or ())]

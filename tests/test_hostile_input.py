@@ -277,7 +277,7 @@ def check(operation: Any, headers: dict[str, str], without: list[Any]) -> None:
     """Send what fits the document and what does not; each answer must be one that the document has."""
 
     @settings(
-        max_examples=25,
+        max_examples=15,
         deadline=None,
         derandomize=True,
         database=None,
