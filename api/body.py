@@ -17,7 +17,7 @@ from domain.catalogue.registry import problems_of
 from domain.errors import BadInput, Problem, TooLarge, WrongMediaType
 from domain.event import parse_json
 
-__all__ = ["MediaType", "media_type", "read_body", "read_model"]
+__all__ = ["MediaType", "check_media_type", "media_type", "read_body", "read_model"]
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _MAX_SMALL: Final = 64 * 1024

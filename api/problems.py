@@ -16,7 +16,7 @@ from starlette.responses import Response
 from domain import errors
 from domain.errors import Problem, StorylineError
 
-__all__ = ["PROBLEM_TYPE", "SlowBody", "install", "problem_response", "response_of", "responses"]
+__all__ = ["PROBLEM_TYPE", "SlowBody", "install", "internal", "problem_response", "response_of", "responses"]
 
 PROBLEM_TYPE: Final = "application/problem+json"
 MAX_SHOWN: Final = 100

@@ -14,8 +14,38 @@ from commands.access import SCOPES
 from domain.event import CloudEvent
 from domain.identifiers import KINDS, REF_KINDS
 
-__all__ = ["Correction", "DiscardRequest", "Identifier", "Item", "KeyRequest", "LookupRequest", "Page", "Party"]
-__all__ += ["Price", "Ref", "answer", "components", "encode", "request_body"]
+__all__ = [
+    "About",
+    "Accepted",
+    "Correction",
+    "CustomerFound",
+    "DiscardRequest",
+    "Found",
+    "Health",
+    "Identifier",
+    "Item",
+    "Key",
+    "KeyRequest",
+    "Keys",
+    "Letter",
+    "Letters",
+    "LogEnds",
+    "LookupRequest",
+    "Page",
+    "PartitionEnd",
+    "Party",
+    "Placed",
+    "Price",
+    "RawPage",
+    "RawRecord",
+    "Ref",
+    "TypeEntry",
+    "Types",
+    "answer",
+    "components",
+    "encode",
+    "request_body",
+]
 
 encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 """JSON bytes; a fraction keeps the digits that it was sent with."""

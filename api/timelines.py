@@ -27,7 +27,18 @@ from eventlog.record import ref_hash
 from eventlog.tokens import Hasher
 from projections.timeline.reader import Customer, Filters, Page, RefStory, Row, Story
 
-__all__ = ["Reads", "customer_story", "ref_story", "render", "router", "unseals"]
+__all__ = [
+    "CustomerId",
+    "Namespace",
+    "Reads",
+    "RefKind",
+    "RefValue",
+    "customer_story",
+    "ref_story",
+    "render",
+    "router",
+    "unseals",
+]
 
 router = APIRouter(tags=["Timelines"], default_response_class=Response)
 reading = Guard("read", "read-sealed")
