@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,7 +41,9 @@ def child(system: Served, name: str) -> psutil.Process | None:
 
 def processes_of(top: psutil.Process) -> list[psutil.Process]:
     """The processes that `serve` started, without PostgreSQL and the test's own guard."""
-    return [one for one in top.children(recursive=True) if "storyline.cli" in one.cmdline()]
+    return [
+        one for one in top.children(recursive=True) if one.cmdline()[:3] == [sys.executable, "-m", "storyline.cli"]
+    ]
 
 
 def lives(process: psutil.Process) -> bool:
