@@ -108,7 +108,7 @@ class Story:
     def rows(self, query: str, *parameters: Any) -> list[Any]:
         """Rows of a query."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            return connection.execute(query, parameters).fetchall()  # type: ignore[call-overload,no-any-return]
+            return connection.execute(query, parameters).fetchall()
 
 
 @contextmanager
