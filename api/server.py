@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from typing import Any, Final
 
@@ -84,6 +85,14 @@ class ApiServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, held: Services) -> None:
         super().__init__(config)
         self._held = held
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # A batch makes thousands of short-lived objects, so by Python's own thresholds the collector would walk
+        # through all that the caches hold again and again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._held.streams.stop()

@@ -135,16 +135,25 @@ class ActorModel(_Part):
     code: _Code
 
 
+def _empty_list() -> Any:
+    """A default that is made, not copied: pydantic copies `[]` deeply, for each event anew."""
+    return Field(default_factory=list, json_schema_extra={"default": []})
+
+
+def _empty_object() -> Any:
+    return Field(default_factory=dict, json_schema_extra={"default": {}})
+
+
 class DataModel(_Part):
     """`data` of an event."""
 
-    who: Annotated[list[WhoModel], Field(max_length=MAX_IDENTIFIERS)] = []
-    parties: Annotated[list[PartyModel], Field(max_length=64)] = []
-    refs: Annotated[list[RefModel], Field(max_length=64)] = []
-    about: Annotated[list[AboutModel], Field(max_length=64)] = []
+    who: Annotated[list[WhoModel], Field(max_length=MAX_IDENTIFIERS)] = _empty_list()
+    parties: Annotated[list[PartyModel], Field(max_length=64)] = _empty_list()
+    refs: Annotated[list[RefModel], Field(max_length=64)] = _empty_list()
+    about: Annotated[list[AboutModel], Field(max_length=64)] = _empty_list()
     actor: ActorModel | None = None
     channel: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9_.-]+$")] | None = None
-    content: dict[str, Any] = {}
+    content: dict[str, Any] = _empty_object()
 
 
 class CloudEvent(BaseModel):

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ from eventlog.sealing import seal_blob
 from eventlog.tokens import Hasher
 
 __all__ = ["Sealer"]
+
+_CACHED_IDENTIFIERS = 4
 
 
 class _Subject(NamedTuple):
@@ -46,7 +48,7 @@ class Sealer:
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._keyring, self.hasher = keyring, hasher
-        self._subjects: OrderedDict[tuple[str, ...], tuple[float, _Subject]] = OrderedDict()
+        self._subjects: OrderedDict[tuple[Identifier, ...], tuple[float, _Subject]] = OrderedDict()
         self._lock = threading.Lock()
         self._cache_size, self._cache_seconds = cache_size, cache_seconds
         self._clock, self._random = clock, random
@@ -54,11 +56,8 @@ class Sealer:
     def seal(self, events: Sequence[Event], recorded_at: datetime) -> list[Entry]:
         """One entry per event, in order. Keys are committed on return. Raises BadInput for one that is too large."""
         hasher = self.hasher
-        people: dict[tuple[Identifier, ...], tuple[str, ...]] = {}
-        for event in events:
-            people[event.who] = hasher.tokens(event.who)
-            for party in event.parties:
-                people[party.who] = hasher.tokens(party.who)
+        people = {event.who for event in events}
+        people.update(party.who for event in events for party in event.parties)
         subjects = self._subjects_of(people)
         names = [hasher.name(event.source, event.id) for event in events]
         owners = [self._owner(event, name, subjects[event.who]) for event, name in zip(events, names, strict=True)]
@@ -75,35 +74,41 @@ class Sealer:
             for item, (event, name, owner) in enumerate(zip(events, names, owners, strict=True))
         ]
 
-    def _subjects_of(
-        self, people: dict[tuple[Identifier, ...], tuple[str, ...]]
-    ) -> dict[tuple[Identifier, ...], _Subject]:
+    def _subjects_of(self, people: Iterable[tuple[Identifier, ...]]) -> dict[tuple[Identifier, ...], _Subject]:
         now = self._clock()
         found: dict[tuple[Identifier, ...], _Subject] = {}
         unknown: list[tuple[Identifier, ...]] = []
+        known = self._subjects
         with self._lock:
-            for who, base in people.items():
-                entry = self._subjects.get(base)
-                if not base:
-                    found[who] = _Subject((), "", "")
-                elif entry is not None and entry[0] > now:
+            for who in people:
+                entry = known.get(who)
+                if entry is not None and entry[0] > now:
                     found[who] = entry[1]
                 else:
                     unknown.append(who)
         if unknown:
-            generations = self._keyring.generations({token for who in unknown for token in people[who]})
-            for who in unknown:
-                tokens = self.hasher.raised(who, generations) if generations else people[who]
-                evidence = self.hasher.evidence(tokens)
-                found[who] = _Subject(tokens, evidence, evidence)
-            self._remember({people[who]: found[who] for who in unknown}, now + self._cache_seconds)
+            made = self._make_subjects(unknown)
+            self._remember(made, now + self._cache_seconds)
+            found.update(made)
         return found
 
-    def _remember(self, subjects: dict[tuple[str, ...], _Subject], until: float) -> None:
+    def _make_subjects(self, people: Sequence[tuple[Identifier, ...]]) -> dict[tuple[Identifier, ...], _Subject]:
+        base = {who: self.hasher.tokens(who) for who in people}
+        generations = self._keyring.generations({token for tokens in base.values() for token in tokens})
+        made = {}
+        for who, first in base.items():
+            tokens = self.hasher.raised(who, generations) if generations else first
+            evidence = self.hasher.evidence(tokens) if tokens else ""
+            made[who] = _Subject(tokens, evidence, evidence)
+        return made
+
+    def _remember(self, subjects: dict[tuple[Identifier, ...], _Subject], until: float) -> None:
+        """Keep them under what was sent, which spares the next event all hashing; long lists would take much room."""
         with self._lock:
-            for base, subject in subjects.items():
-                self._subjects[base] = (until, subject)
-                self._subjects.move_to_end(base)
+            for who, subject in subjects.items():
+                if len(who) <= _CACHED_IDENTIFIERS:
+                    self._subjects[who] = (until, subject)
+                    self._subjects.move_to_end(who)
             while len(self._subjects) > self._cache_size:
                 self._subjects.popitem(last=False)
 
