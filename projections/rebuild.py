@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from typing import LiteralString
 
 import psycopg
-from psycopg import sql
 
 from domain.errors import Misconfigured, StorylineError, Unavailable
 from eventlog.port import Log
 from eventlog.sql import load
 from projections.positions import Positions
-from projections.registry import Hashes, ReadModel, build, noted
+from projections.registry import Hashes, ReadModel, build, noted, on_schemas
 from projections.runner import Applied, Park, Runner
 
 __all__ = ["Rebuild", "RebuildDiffers", "Report"]
@@ -89,7 +88,7 @@ class Rebuild:
         with connection.transaction():
             noted_next = connection.execute(_SQL["built"], {"name": self.model.name + _NEXT}).fetchone()
             if noted_next is None or noted_next[1] != self.model.sql_hash:
-                _drop(connection, self.model.name + _NEXT)
+                connection.execute(on_schemas("drop_schema", self.model.name + _NEXT))
                 Positions(f"rebuild:{self.model.name}", self.log.log_id).forget(connection)
                 build(connection, self.model, self.model.name + _NEXT)
                 connection.execute(_SQL["note"], {**noted(self.model), "name": self.model.name + _NEXT})
@@ -135,18 +134,10 @@ class Rebuild:
             connection.execute(_SQL["lock"])
             until = live.hold(connection)
             self._catch_up(runner, until)
-            _drop(connection, name + _PREVIOUS)
-            _rename(connection, name, name + _PREVIOUS)
-            _rename(connection, name + _NEXT, name)
+            connection.execute(on_schemas("drop_schema", name + _PREVIOUS))
+            connection.execute(on_schemas("rename_schema", name, name + _PREVIOUS))
+            connection.execute(on_schemas("rename_schema", name + _NEXT, name))
             connection.execute(_SQL["note"], noted(self.model))
             connection.execute(_SQL["unnote"], {"name": name + _NEXT})
             runner.positions.forget(connection)
             live.fence(connection)
-
-
-def _drop(connection: psycopg.Connection, schema: LiteralString) -> None:
-    connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
-
-
-def _rename(connection: psycopg.Connection, schema: LiteralString, to: LiteralString) -> None:
-    connection.execute(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(sql.Identifier(schema), sql.Identifier(to)))

@@ -18,7 +18,7 @@ from psycopg import sql
 from eventlog.sql import load
 from projections.decoding import Batch
 
-__all__ = ["MODELS", "Lost", "ReadModel", "install", "search_path"]
+__all__ = ["MODELS", "Hashes", "Lost", "ReadModel", "build", "install", "noted", "on_schemas"]
 
 _SQL = load("projections", "registry.sql")
 
@@ -63,7 +63,7 @@ class ReadModel:
         queries = load(self.package, "hashes.sql")
         found: dict[str, tuple[int, int]] = {}
         with connection.transaction():
-            connection.execute(search_path(self.name + suffix))
+            connection.execute(on_schemas("search_path", self.name + suffix))
             for table, query in queries.items():
                 base = table.removesuffix("_republished")
                 anew = f"{base}_republished" in queries
@@ -76,9 +76,9 @@ class ReadModel:
 Hashes = Mapping[str, tuple[int, int]]
 
 
-def search_path(schema: LiteralString) -> sql.Composed:
-    """Put a read model's schema first for the rest of the transaction."""
-    return sql.SQL("SET LOCAL search_path TO {}, pg_temp").format(sql.Identifier(schema))
+def on_schemas(query: str, *schemas: LiteralString) -> sql.Composed:
+    """A statement of `registry.sql` about schemas, with their names filled in."""
+    return sql.SQL(_SQL[query]).format(*[sql.Identifier(schema) for schema in schemas])
 
 
 def _models() -> tuple[ReadModel, ...]:
@@ -105,8 +105,8 @@ def noted(model: ReadModel) -> dict[str, object]:
 
 def build(connection: psycopg.Connection, model: ReadModel, schema: LiteralString) -> None:
     """Make a model's empty tables in a schema, within the caller's transaction."""
-    connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-    connection.execute(search_path(schema))
+    connection.execute(on_schemas("create_schema", schema))
+    connection.execute(on_schemas("search_path", schema))
     connection.execute(model.schema)
 
 

@@ -28,3 +28,19 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 -- name: end_snapshot
 -- Let the moment go.
 ROLLBACK;
+
+-- name: search_path
+-- Put a read model's schema first for the rest of the transaction. The braces are filled with a quoted name, never a value.
+SET LOCAL search_path TO {}, pg_temp;
+
+-- name: create_schema
+-- The schema of a build.
+CREATE SCHEMA {};
+
+-- name: drop_schema
+-- A build that is not wanted any more.
+DROP SCHEMA IF EXISTS {} CASCADE;
+
+-- name: rename_schema
+-- Switch a build in, or out.
+ALTER SCHEMA {} RENAME TO {};

@@ -19,7 +19,7 @@ from eventlog.sql import load
 from projections.decoding import Batch
 from projections.fetching import Fetcher, Span
 from projections.positions import Positions
-from projections.registry import Lost, ReadModel, search_path
+from projections.registry import Lost, ReadModel, on_schemas
 
 __all__ = ["Applied", "Park", "Parked", "Runner"]
 
@@ -159,7 +159,7 @@ class Runner:
             ]
             lost: dict[tuple[int, int], Lost] = {}
             for model in self.models:
-                cursor.execute(search_path(model.name + self.suffix))
+                cursor.execute(on_schemas("search_path", model.name + self.suffix))
                 lost.update(((one.log_partition, one.log_offset), one) for one in model.apply(cursor, batch))
             parked += [_clash(one) for one in lost.values()]
             if parked:
