@@ -9,7 +9,6 @@ compare-and-set. A crash in between repeats events, which is harmless: their nam
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +23,7 @@ from commands.messages import STRUCTURED, event_bytes, events_of, reason_of
 from commands.parking import Letter, Parking
 from commands.publishing import Publisher, Rights
 from consumers.inbox_topics import InboxTopics, Message
-from domain.errors import BadInput, Fenced, Forbidden, TooLarge, Unavailable, WrongMediaType
+from domain.errors import BadInput, Fenced, Forbidden, SealError, TooLarge, Unavailable, WrongMediaType
 from domain.event import Event
 from eventlog.sql import load
 from projections.positions import Positions
@@ -88,7 +87,7 @@ class Inbox:
                     if self._seated(connection, stop):
                         self._serve(connection, stop)
                 pause = 0.1
-            except (Unavailable, Fenced, psycopg.OperationalError) as error:
+            except (Unavailable, Fenced, SealError, psycopg.OperationalError) as error:
                 kind = type(error).__name__.lower()
                 self.metrics.troubles.labels(kind).inc()
                 _logger.warning("inbox.trouble", kind=kind, detail=getattr(error, "detail", kind))
