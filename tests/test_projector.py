@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from domain.errors import Fenced
-from eventlog.port import Entry
+from eventlog.port import Entry, Logged
+from projections.decoding import Decoder
 from projections.runner import Runner
 from tests.support.story import START, Story, event, note, story
 
@@ -121,6 +123,31 @@ def test_a_position_that_was_moved_by_another_hand_is_refused(small: Story) -> N
     finally:
         runner.close()
     assert small.rows("SELECT count(*) FROM timeline.events") == [(0,)]
+
+
+def test_two_projectors_that_bring_one_new_name_at_once_write_it_once(small: Story) -> None:
+    """Guarantee 2: neither sees the other's row; only the unique name keeps the second one from writing it again."""
+    values = [entry.value for minute in (1, 2) for entry in small.seal([event(1)], START + timedelta(minutes=minute))]
+    second = small.runner(consumer="second")
+    others = threading.Thread(
+        target=lambda: second.apply(Decoder().batch(0, second.cursor, [Logged(1, 0, b"", values[1])]))
+    )
+
+    def while_the_first_has_not_committed(connection: object, parked: object) -> None:
+        others.start()
+        others.join(timeout=1)
+
+    first = small.runner(park=while_the_first_has_not_committed)
+    try:
+        first.take()
+        second.take()
+        logged = [Logged(0, 0, b"", values[0]), Logged(0, 1, b"", b"poison, so that something is parked")]
+        first.apply(Decoder().batch(0, first.cursor, logged))
+        others.join()
+    finally:
+        first.close()
+        second.close()
+    assert small.rows("SELECT count(*) FROM timeline.events") == [(1,)]
 
 
 def _history(count: int) -> list[dict[str, Any]]:
