@@ -155,7 +155,7 @@ def _in_parameter(found: dict[str, Any]) -> Problem:
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI: the error statuses of a route, each with the schema of problem details."""
     told: dict[int | str, dict[str, Any]] = {}
-    for status in sorted({*statuses, 401, 403, 422, 503}):
+    for status in sorted({*statuses, 400, 401, 403, 422, 503}):
         told[status] = {"description": _WORDS[status], "content": {PROBLEM_TYPE: {"schema": _SCHEMA_REF}}}
         if status in {429, 503}:
             told[status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}}

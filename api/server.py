@@ -7,10 +7,12 @@ import gc
 import socket
 from typing import Any, Final
 
+import msgspec
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.problems import PROBLEM_TYPE
 from api.services import Services
 
 __all__ = ["ApiServer", "server_of"]
@@ -63,6 +65,15 @@ class _Bounded(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._no_timer()
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Problem details here too, for what is no request at all."""
+        body = msgspec.json.encode(
+            {"type": "urn:storyline:problem:bad-request", "title": "Bad Request", "status": 400, "detail": msg}
+        )
+        head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {PROBLEM_TYPE}\r\ncontent-length: {len(body)}\r\n"
+        self.transport.write(head.encode() + b"connection: close\r\n\r\n" + body)
+        self.transport.close()
 
     def _close_after(self, seconds: float) -> None:
         self._no_timer()
