@@ -47,9 +47,20 @@ class Renderer:
 
         What cannot be read is shown as such; Unavailable where the key store does not answer.
         """
-        values = [row.record for row in rows]
-        values += [correction.record for row in rows for correction in row.corrections]
-        read = iter(self._read(values, unseal))
+        records = _records(rows)
+        return self._items(rows, self._read(records, unseal))
+
+    def recalled(self, rows: Sequence[Row]) -> list[Item] | None:
+        """Like `items`, unsealed, where every key is in the cache: None where the key store has to be asked.
+
+        Never blocks, and so needs no thread: for the few rows of a page a hop costs more than the work.
+        """
+        records = _records(rows)
+        keys = self._keyring.recall(keys_of([one for one in records if one is not None]))
+        return None if keys is None else self._items(rows, [self._open(one, keys) for one in records])
+
+    def _items(self, rows: Sequence[Row], found: Iterable[_Read]) -> list[Item]:
+        read = iter(found)
         items = [self._item(row, next(read)) for row in rows]
         for row, item in zip(rows, items, strict=True):
             if row.corrections:
@@ -58,8 +69,7 @@ class Renderer:
                 ]
         return items
 
-    def _read(self, values: Iterable[bytes], unseal: bool) -> list[_Read]:
-        records = [_decoded(value) for value in values]
+    def _read(self, records: Sequence[Record | None], unseal: bool) -> list[_Read]:
         if not unseal:
             return [_Read(one, None, False, None if one else _REASONS[Poison]) for one in records]
         good = [one for one in records if one is not None]
@@ -141,6 +151,13 @@ class Renderer:
             erased=read.erased,
             unreadable=read.unreadable,
         )
+
+
+def _records(rows: Sequence[Row]) -> list[Record | None]:
+    """The records of rows, then those of what corrects them."""
+    records = [_decoded(row.record) for row in rows]
+    records += [_decoded(one.record) for row in rows for one in row.corrections]
+    return records
 
 
 def _decoded(value: bytes) -> Record | None:

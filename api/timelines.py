@@ -51,6 +51,8 @@ Namespace = Annotated[str, Query(max_length=64, description="The ref's namespace
 _Words = Annotated[list[str] | None, Query(max_length=100)]
 _Limit = Annotated[int, Query(ge=1, le=200, description="Most items on the page")]
 _MIN_STEP: Final = 5
+_LIGHT: Final = 64 * 1024
+"""Bytes of records whose rendering may hold up the event loop: a millisecond or two."""
 _TIME: Final[dict[str, Any]] = {"format": "date-time"}
 
 
@@ -209,11 +211,19 @@ def unseals(caller: Caller) -> bool:
 
 
 async def render(held: Services, rows: Sequence[Row], unseal: bool) -> list[shapes.Item]:
-    """Items of rows, made in a thread, since the keys may have to be fetched."""
+    """Items of rows; made in a thread where keys have to be fetched, or where there is much to make."""
     if not rows:
         return []
     renderer = Renderer(held.parts.keyring, held.parts.catalogue)
+    if unseal and _light(rows) and (items := renderer.recalled(rows)) is not None:
+        return items
     return await to_thread.run_sync(renderer.items, rows, unseal, limiter=held.unsealing)
+
+
+def _light(rows: Sequence[Row]) -> bool:
+    """Is it quickly done? A page of common events is."""
+    size = sum(len(row.record) + sum(len(one.record) for one in row.corrections) for row in rows)
+    return size <= _LIGHT
 
 
 async def _timeline(request: Request, caller: Caller, story: Story, query: Asked) -> Response:

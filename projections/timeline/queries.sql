@@ -1,8 +1,14 @@
--- What can be asked of the timeline? Pages by key, newest first, ties by name.
+-- What can be asked of the timeline? Pages by key, newest first, ties by name. A page says of each row whether another
+-- event corrects or retracts it, so that most pages need no second query; by LIMIT 1, since
+-- an EXISTS may be planned as a scan of all corrections that there are.
 
 -- name: customer_older
 -- A customer's events before a place, newest first.
-SELECT name, happened_at, recorded_at, future, log_partition, log_offset, record
+SELECT name, happened_at, recorded_at, future, log_partition, log_offset, record,
+    coalesce((
+        SELECT true FROM timeline.about
+        WHERE about.target = events.name AND about.relation IN ('corrects', 'retracts') LIMIT 1
+    ), false) AS corrected
 FROM timeline.events
 WHERE owner = %(owner)s
     AND (happened_at, name) < (%(at)s, %(name)s)
@@ -15,7 +21,11 @@ LIMIT %(limit)s;
 
 -- name: customer_newer
 -- A customer's events after a place, oldest first.
-SELECT name, happened_at, recorded_at, future, log_partition, log_offset, record
+SELECT name, happened_at, recorded_at, future, log_partition, log_offset, record,
+    coalesce((
+        SELECT true FROM timeline.about
+        WHERE about.target = events.name AND about.relation IN ('corrects', 'retracts') LIMIT 1
+    ), false) AS corrected
 FROM timeline.events
 WHERE owner = %(owner)s
     AND (happened_at, name) > (%(at)s, %(name)s)
@@ -28,7 +38,11 @@ LIMIT %(limit)s;
 
 -- name: ref_older
 -- A ref's events before a place, newest first.
-SELECT e.name, e.happened_at, e.recorded_at, e.future, e.log_partition, e.log_offset, e.record
+SELECT e.name, e.happened_at, e.recorded_at, e.future, e.log_partition, e.log_offset, e.record,
+    coalesce((
+        SELECT true FROM timeline.about
+        WHERE about.target = e.name AND about.relation IN ('corrects', 'retracts') LIMIT 1
+    ), false) AS corrected
 FROM timeline.refs JOIN timeline.events AS e ON e.name = refs.name
 WHERE refs.ref = %(ref)s
     AND (refs.happened_at, refs.name) < (%(at)s, %(name)s)
@@ -41,7 +55,11 @@ LIMIT %(limit)s;
 
 -- name: ref_newer
 -- A ref's events after a place, oldest first.
-SELECT e.name, e.happened_at, e.recorded_at, e.future, e.log_partition, e.log_offset, e.record
+SELECT e.name, e.happened_at, e.recorded_at, e.future, e.log_partition, e.log_offset, e.record,
+    coalesce((
+        SELECT true FROM timeline.about
+        WHERE about.target = e.name AND about.relation IN ('corrects', 'retracts') LIMIT 1
+    ), false) AS corrected
 FROM timeline.refs JOIN timeline.events AS e ON e.name = refs.name
 WHERE refs.ref = %(ref)s
     AND (refs.happened_at, refs.name) > (%(at)s, %(name)s)

@@ -139,10 +139,11 @@ class TimelineReader:
         }
         found = await self._fetch(f"{kind}_{'older' if older else 'newer'}", parameters)
         more = len(found) > limit
-        rows = [Row(*values) for values in found[:limit]]
+        rows = [Row(*values[:-1]) for values in found[:limit]]
+        corrected = [values[0] for values in found[:limit] if values[-1]]
         if not older:
             rows.reverse()
-        rows = await self._corrected(rows)
+        rows = await self._corrected(rows, corrected)
         goes_on = more if older else bool(rows)
         back = bool(cursor) if older else more
         return Page(
@@ -151,11 +152,10 @@ class TimelineReader:
             cursor_of(rows[0], "newer") if rows and (back or older) else None,
         )
 
-    async def _corrected(self, rows: list[Row]) -> list[Row]:
-        """The rows with what corrects or retracts them."""
-        if not rows:
-            return rows
-        found = await self._fetch("corrections", {"names": [row.name for row in rows]})
+    async def _corrected(self, rows: list[Row], names: Sequence[UUID] | None = None) -> list[Row]:
+        """The rows with what corrects or retracts them; `names`: of those that have such, where it is known."""
+        asked = [row.name for row in rows] if names is None else names
+        found = await self._fetch("corrections", {"names": asked}) if asked else []
         if not found:
             return rows
         by_target: dict[UUID, list[Correction]] = {}
