@@ -59,7 +59,7 @@ class ProjectorMetrics:
 
 @dataclass
 class Projector:
-    """One projector. `run` blocks until `stop` is set. `ready`: it is live or stands by, and its last try went well."""
+    """One projector. `run` blocks until `stop` is set. `ready`: live or standing by, and the last try went well."""
 
     dsn: str
     log_url: str
