@@ -41,7 +41,6 @@ __all__ = ["main"]
 
 _SQL = load("bench", "read.sql")
 _PAGE_SQL = load("projections.timeline", "queries.sql")["customer_older"]
-_CORRECTIONS_SQL = load("projections.timeline", "queries.sql")["corrections"]
 _PAGE = 50
 _CONNECTIONS = 8
 _CUSTOMERS = 50_000
@@ -97,16 +96,16 @@ def _path(customer: str) -> str:
     return f"/v1/customers/{customer}/timeline?limit={_PAGE}"
 
 
-def _bare(directory: Path, dsn: str, customers: Sequence[str]) -> tuple[float, float]:
-    """Pages/s of the bare SQL in a process of its own: (the page's query alone, with the corrections' query too)."""
+def _bare(directory: Path, dsn: str, customers: Sequence[str]) -> float:
+    """Pages/s of the bare SQL in a process of its own."""
     plan = directory / f"bare-{time.monotonic_ns()}.json"
     plan.write_bytes(msgspec.json.encode((dsn, customers)))
     argv = [sys.executable, "-m", "bench.read", str(plan)]
     done = subprocess.run(argv, check=True, stdout=subprocess.PIPE, cwd=Path(__file__).parent.parent)
-    return msgspec.json.decode(done.stdout, type=tuple[float, float])
+    return float(done.stdout)
 
 
-async def _ask(connections: list[psycopg.AsyncConnection], customers: Sequence[str], corrections: bool) -> float:
+async def _ask(connections: list[psycopg.AsyncConnection], customers: Sequence[str]) -> float:
     left = iter(customers)
     most: dict[str, Any] = dict.fromkeys(("types", "channels", "directions"))
     most |= {"at": datetime(9999, 12, 31, tzinfo=UTC), "name": UUID(int=2**128 - 1), "limit": _PAGE + 1}
@@ -116,23 +115,20 @@ async def _ask(connections: list[psycopg.AsyncConnection], customers: Sequence[s
         for customer in left:
             async with connection.cursor(binary=True) as cursor:
                 await cursor.execute(_PAGE_SQL, {**most, "owner": UUID(hex=customer)})
-                rows = await cursor.fetchall()
-                if corrections:
-                    await cursor.execute(_CORRECTIONS_SQL, {"names": [row[0] for row in rows]})
-                    await cursor.fetchall()
+                await cursor.fetchall()
 
     began = time.perf_counter()
     await asyncio.gather(*[line(connection) for connection in connections])
     return len(customers) / (time.perf_counter() - began)
 
 
-async def _ask_both(dsn: str, customers: Sequence[str]) -> tuple[float, float]:
+async def _ask_all(dsn: str, customers: Sequence[str]) -> float:
     connections = [
         await psycopg.AsyncConnection.connect(dsn, autocommit=True, prepare_threshold=0) for _ in range(_CONNECTIONS)
     ]
     try:
-        await _ask(connections, customers[:200], corrections=True)
-        return await _ask(connections, customers, False), await _ask(connections, customers, True)
+        await _ask(connections, customers[:200])
+        return await _ask(connections, customers)
     finally:
         for connection in connections:
             await connection.close()
@@ -145,7 +141,7 @@ def _pages(deployment: Deployment, customers: Sequence[str]) -> Hits:
 
 def _measure(deployment: Deployment, busy: Sequence[str], events: int, pages: int, runs: int) -> Entry:
     chance = random.Random(1)
-    ours, bare, both, halves, tails, held = [], [], [], [], [], 0.0
+    ours, bare, halves, tails, held = [], [], [], [], 0.0
     with deployment.api() as api:
         _check_page(deployment, busy[0])
         _pages(deployment, busy)  # warm: every key is in the cache, every page in memory
@@ -156,9 +152,7 @@ def _measure(deployment: Deployment, busy: Sequence[str], events: int, pages: in
             halves.append(percentile(hits.took, 0.5) * 1000)
             tails.append(percentile(hits.took, 0.99) * 1000)
             held = max(held, memory(api))
-            alone, two = _bare(deployment.directory, deployment.dsn, customers)
-            bare.append(alone)
-            both.append(two)
+            bare.append(_bare(deployment.directory, deployment.dsn, customers))
             progress(f"{events:,} events, run {number + 1}: {ours[-1]:,.0f} pages/s, bare {bare[-1]:,.0f}/s")
     return Entry(
         name=f"read-{events}",
@@ -168,7 +162,6 @@ def _measure(deployment: Deployment, busy: Sequence[str], events: int, pages: in
         limit="bare SQL",
         limit_per_s=median(bare),
         rss_mb=held,
-        peers={"bare SQL, with the corrections' query too": median(both)},
         p50_ms=round(statistics.median(halves), 2),
         p99_ms=round(statistics.median(tails), 2),
         notes={
@@ -176,6 +169,7 @@ def _measure(deployment: Deployment, busy: Sequence[str], events: int, pages: in
             "busy customers": len(busy),
             "runs": [round(one) for one in ours],
             "limit, runs": [round(one) for one in bare],
+            "ratio, runs": [round(one / other, 3) for one, other in zip(ours, bare, strict=True)],
         },
     )
 
@@ -212,7 +206,7 @@ def main(arguments: list[str]) -> None:
 
 def _peer(path: str) -> None:
     dsn, customers = msgspec.json.decode(Path(path).read_bytes(), type=tuple[str, list[str]])
-    sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(_ask_both(dsn, customers))))
+    sys.stdout.write(str(uvloop.run(_ask_all(dsn, customers))))
 
 
 if __name__ == "__main__":
