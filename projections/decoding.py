@@ -10,6 +10,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -23,14 +24,14 @@ __all__ = ["NOTHING", "Batch", "Decoder", "PoisonRecord", "Rows"]
 
 _NULL: Final = struct.pack("!i", -1)
 _POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
-_UUID: Final = struct.pack("!i", 16)
+_NONE: Final[list[bytes]] = []
 
-_START = struct.Struct("!h4s16s")  # number of columns; the first, a uuid
-_TIMES = struct.Struct("!iqiqi?")  # happened_at, recorded_at, future
-_PLACE = struct.Struct("!4s16siiiq")  # digest, log_partition, log_offset
 _LENGTH = struct.Struct("!i")
-_REF = struct.Struct("!h4s16siq4s16s")  # ref, happened_at, name
-_LOOKUP = struct.Struct("!h4s16s4s16s")  # token, owner
+_EVENT = struct.Struct("!hi16si16siqiqi?i16siiiq")  # name, owner, happened_at, recorded_at, future, digest, position
+_NOBODY = struct.Struct("!hi16siiqiqi?i16siiiq")  # the same with a null owner
+_REF = struct.Struct("!hi16siqi16s")  # ref, happened_at, name
+_PAIR = struct.Struct("!hi16si16s")  # token, owner
+_TARGET = struct.Struct("!hi16s")  # target, then relation and name
 
 
 class _About(msgspec.Struct, gc=False):
@@ -117,6 +118,9 @@ _Event = tuple[bytes, datetime, bytes, bytes, list[bytes], list[bytes]]
 
 def _told_apart(events: list[_Event]) -> tuple[list[_Event], list[_Event]]:
     """(the first event of each name, the others). First is who was recorded first; all sorted by name."""
+    events.sort(key=itemgetter(0))
+    if len({event[0][:NAME_SIZE] for event in events}) == len(events):
+        return events, []
     events.sort(key=lambda event: (event[0][:NAME_SIZE], event[1], event[2]))
     first: list[_Event] = []
     again: list[_Event] = []
@@ -141,6 +145,17 @@ def _micros(time: datetime) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
+def _text(value: str | None) -> bytes:
+    if value is None:
+        return _NULL
+    raw = value.encode()
+    return _LENGTH.pack(len(raw)) + raw
+
+
+def _about(about: tuple[str, str], name: bytes) -> bytes:
+    return b"".join((_TARGET.pack(3, 16, _uuid(about[0])), _text(about[1]), _LENGTH.pack(16), name))
+
+
 def _uuid(name: str) -> bytes:
     raw = bytes.fromhex(name[-32:])
     if len(raw) != 16:
@@ -156,16 +171,7 @@ class Decoder:
         self._line = msgspec.json.Decoder(_Line)
         self._known: OrderedDict[str, None] = OrderedDict()
         self._memory = memory
-        self._texts: dict[str | None, bytes] = {None: _NULL}
-
-    def _text(self, value: str | None) -> bytes:
-        packed = self._texts.get(value)
-        if packed is None:
-            raw = str(value).encode()
-            packed = _LENGTH.pack(len(raw)) + raw
-            if len(self._texts) < 4096:
-                self._texts[value] = packed
-        return packed
+        self._kinds: dict[tuple[str | None, ...], bytes] = {}
 
     def batch(self, generation: int, start: dict[int, int], logged: Sequence[Logged]) -> Batch:
         """Pack what was read. Never raises for what stands on the log: what cannot be decoded is poison."""
@@ -212,34 +218,37 @@ class Decoder:
         return line
 
     def _event(self, line: _Line, partition: int, offset: int, value: bytes) -> _Event:
-        name = _uuid(line.name)
+        name, digest = _uuid(line.name), _uuid(line.digest)
         happened, future = happened_at(line.time, line.senttime, line.recorded_at)
         micros = _micros(happened)
-        digest = _uuid(line.digest)
-        row = b"".join(
-            (
-                _START.pack(12, _UUID, name),
-                _UUID + _uuid(line.owner) if line.tokens else _NULL,
-                _TIMES.pack(8, micros, 8, _micros(line.recorded_at), 1, future),
-                _PLACE.pack(_UUID, digest, 4, partition, 8, offset),
-                self._text(line.type),
-                self._text(line.channel),
-                self._text(line.direction),
-                _LENGTH.pack(len(value)),
-                value,
-            )
+        rest = (8, micros, 8, _micros(line.recorded_at), 1, future, 16, digest, 4, partition, 8, offset)
+        start = (
+            _EVENT.pack(12, 16, name, 16, _uuid(line.owner), *rest)
+            if line.tokens
+            else _NOBODY.pack(12, 16, name, -1, *rest)
         )
-        refs = [_REF.pack(3, _UUID, ref, 8, micros, _UUID, name) for ref in {ref_hash(ref) for ref in line.refs}]
-        about = [
-            b"".join((_START.pack(3, _UUID, _uuid(one)), self._text(relation), _UUID, name))
-            for one, relation in {(one.name, one.relation) for one in line.about}
-        ]
+        kind = (line.type, line.channel, line.direction)
+        row = b"".join((start, self._kinds.get(kind) or self._kind(kind), _LENGTH.pack(len(value)), value))
+        refs = (
+            [_REF.pack(3, 16, ref, 8, micros, 16, name) for ref in {ref_hash(ref) for ref in line.refs}]
+            if line.refs
+            else _NONE
+        )
+        about = (
+            [_about(one, name) for one in {(one.name, one.relation) for one in line.about}] if line.about else _NONE
+        )
         return mark(name, partition, offset), line.recorded_at, digest, row, refs, about
+
+    def _kind(self, kind: tuple[str | None, ...]) -> bytes:
+        packed = b"".join([_text(part) for part in kind])
+        if len(self._kinds) < 4096:
+            self._kinds[kind] = packed
+        return packed
 
     def _lookup(self, line: _Line, its_mark: bytes) -> list[tuple[bytes, bytes]]:
         owner = _uuid(line.owner)
         hashes = {_uuid(token) for token in line.tokens}
-        return [(its_mark, _LOOKUP.pack(2, _UUID, token, _UUID, owner)) for token in hashes]
+        return [(its_mark, _PAIR.pack(2, 16, token, 16, owner)) for token in hashes]
 
     def _remember(self, evidence: str) -> None:
         self._known[evidence] = None

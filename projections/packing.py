@@ -10,6 +10,7 @@ import struct
 from array import array
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 
 __all__ = ["MARK_SIZE", "NAME_SIZE", "Packed", "mark", "pack"]
 
@@ -63,11 +64,8 @@ def mark(name: bytes, partition: int, offset: int) -> bytes:
 
 def pack(rows: Iterable[tuple[bytes, bytes]]) -> Packed:
     """Rows of (mark of the event, the row in COPY format)."""
-    ends, total = array("q"), 0
-    marks, bodies = [], []
-    for its_mark, body in rows:
-        total += len(body)
-        ends.append(total)
-        marks.append(its_mark)
-        bodies.append(body)
-    return Packed(b"".join(marks), ends, b"".join(bodies))
+    pairs = list(rows)
+    bodies = [body for _, body in pairs]
+    return Packed(
+        b"".join([its_mark for its_mark, _ in pairs]), array("q", accumulate(map(len, bodies))), b"".join(bodies)
+    )
