@@ -114,6 +114,20 @@ class EmbeddedPostgres:
                 os.close(users)
             self._run("pg_ctl", "-D", str(self._data), "-m", "fast", "-w", "-t", str(_PATIENCE), "stop")
 
+    def mend(self) -> bool:
+        """Start the server again, at its address, where it died under its users; gives whether that was so.
+
+        Raises Unavailable like `start`.
+        """
+        if self._runs() or self._answers():
+            return False
+        with self._starting():
+            if self._runs() or self._answers():
+                return False
+            self._clear_away()
+            self._launch()
+        return True
+
     def __enter__(self) -> EmbeddedPostgres:
         return self
 
@@ -160,6 +174,14 @@ class EmbeddedPostgres:
                 row = connection.execute(_SQL["data_directory"]).fetchone()
                 return row is not None and Path(row[0]) == self._data
         except psycopg.OperationalError:
+            return False
+
+    def _runs(self) -> bool:
+        """Whether its first process lives, by its pid file; costs no connection."""
+        lines = _lines(self._data / "postmaster.pid")
+        try:
+            return bool(lines) and lines[0].isdecimal() and self._belongs(psutil.Process(int(lines[0])))
+        except psutil.Error:
             return False
 
     def _initialise(self) -> None:

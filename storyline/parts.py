@@ -180,6 +180,10 @@ class Parts:
         """Bring all tables, the key store's and the log's included, to their newest form; see `database.upgrade`."""
         return upgrade(self.settings.database_url, keyring=self.keyring, log_url=self.settings.log_url)
 
+    def mend(self) -> bool:
+        """Start the embedded server again if there is one and it died; gives whether that was so."""
+        return self._embedded is not None and self._embedded.mend()
+
     def close(self) -> None:
         """Let go of connections, threads and the embedded server. Harmless when repeated."""
         for name in ("log", "pool", "keyring"):

@@ -1,8 +1,9 @@
 """How do several processes run as one? Started together, started again when one ends, stopped together.
 
 A child that ends by itself is started again after a pause, which doubles up to half a minute and begins anew once a
-child has held for a minute. A child that says by its exit code that trying again is of no use (a wrong setting, a
-damaged log) stops all. Children end with their supervisor, even when that is killed: each watches a pipe.
+child has held for a minute. What the children stand on (the embedded PostgreSQL) is mended likewise. A child that
+says by its exit code that trying again is of no use (a wrong setting, a damaged log) stops all. Children end with
+their supervisor, even when that is killed: each watches a pipe.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import structlog
 
+from domain.errors import StorylineError
 from storyline.exits import WRONG_FOR_GOOD
 
 __all__ = ["Supervisor", "end_with_parent", "stop_on_signals"]
@@ -26,6 +28,7 @@ __all__ = ["Supervisor", "end_with_parent", "stop_on_signals"]
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _HELD = 60.0
+_MEND_EVERY = 1.0
 _STOP_SECONDS = 25.0
 _SUPERVISED = "STORYLINE_SUPERVISED"
 _logger = structlog.get_logger("storyline.supervisor")
@@ -82,12 +85,19 @@ class _Child:
 
 
 class Supervisor:
-    """Keeps child processes (`storyline NAME`) running until `stop` is set."""
+    """Keeps child processes (`storyline NAME`) running until `stop` is set.
+
+    mend: called about once a second; starts what the children stand on again, and gives whether that was needed.
+    """
 
     def __init__(
-        self, names: Sequence[str], environment: Mapping[str, str], clock: Callable[[], float] = time.monotonic
+        self,
+        names: Sequence[str],
+        environment: Mapping[str, str],
+        mend: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._clock = clock
+        self._clock, self._mend, self._mend_at = clock, mend, 0.0
         self._children = [_Child(name, environment, clock) for name in names]
 
     def run(self, stop: threading.Event) -> int:
@@ -96,6 +106,7 @@ class Supervisor:
             for child in self._children:
                 child.start()
             while not stop.wait(0.2):
+                self._look_below()
                 for child in self._children:
                     code = self._look_after(child)
                     if code is not None:
@@ -103,6 +114,16 @@ class Supervisor:
             return 0
         finally:
             self._stop_all()
+
+    def _look_below(self) -> None:
+        if self._clock() < self._mend_at:
+            return
+        try:
+            if self._mend():
+                _logger.warning("server.started_again")
+        except StorylineError as error:
+            _logger.warning("server.not_mended", detail=error.detail)
+        self._mend_at = self._clock() + _MEND_EVERY
 
     def _look_after(self, child: _Child) -> int | None:
         if child.process is None:

@@ -92,6 +92,18 @@ def test_a_projector_that_is_killed_is_started_again(system: Served) -> None:
     eventually(lambda: visible(system, "order:after-kill"))
 
 
+def test_a_postgresql_that_is_killed_is_started_again(system: Served) -> None:
+    pid_file = system.data_dir / "postgres" / "data" / "postmaster.pid"
+    psutil.Process(int(pid_file.read_text().split()[0])).kill()
+
+    def published() -> bool:
+        sent = event("after-crash", data={"refs": [{"kind": "order", "value": "after-crash"}]})
+        return system.publish(sent).status_code == 202
+
+    eventually(published, 120)
+    eventually(lambda: visible(system, "order:after-crash"))
+
+
 def test_health_and_metrics_are_served(system: Served) -> None:
     eventually(lambda: httpx.get(f"{system.projector_url}/readyz").status_code == 200)
     assert httpx.get(f"{system.projector_url}/livez").status_code == 200

@@ -61,7 +61,7 @@ def serving(parts: Parts) -> Iterator[None]:
     stop = threading.Event()
     ended: list[int] = []
     quiet = {"STORYLINE_LOG_LEVEL": "warning"}
-    supervisor = Supervisor(_names(parts), {**_environment(parts.settings), **quiet})
+    supervisor = Supervisor(_names(parts), {**_environment(parts.settings), **quiet}, parts.mend)
     thread = threading.Thread(target=lambda: ended.append(supervisor.run(stop)), name="supervisor")
     thread.start()
     try:
@@ -74,7 +74,7 @@ def serving(parts: Parts) -> Iterator[None]:
 
 def _supervise(parts: Parts, stop: threading.Event) -> int:
     _check_ports(parts.settings, _has_inbox(parts.settings, parts.channels))
-    supervisor = Supervisor(_names(parts), _environment(parts.settings))
+    supervisor = Supervisor(_names(parts), _environment(parts.settings), parts.mend)
 
     def tell_when_ready() -> None:
         try:
