@@ -137,11 +137,13 @@ class Keyring:
         """Keys to seal with, made where they are missing, committed on return. Raises Erased for a tombstone."""
         wanted = set(ids)
         found = self._cache.get_many(wanted)
-        missing = sorted(wanted - found.keys())
-        if missing:
-            made = {key_id: self._master.wrap(self._random(KEY_SIZE), UUID(key_id).bytes) for key_id in missing}
-            self._run(lambda connection: self._insert(connection, made))
-            found.update(self._read(missing))
+        if len(found) < len(wanted):
+            found.update(self._fetch(wanted - found.keys()))
+            missing = wanted - found.keys()
+            if missing:
+                found.update(self._insert(sorted(missing)))
+                # What is still missing another process has made a moment before: its key counts, not ours.
+                found.update(self._read(wanted - found.keys()))
         keys: dict[str, AESGCM] = {}
         for key_id, key in found.items():
             if key is None:
@@ -149,9 +151,15 @@ class Keyring:
             keys[key_id] = key
         return keys
 
-    def _insert(self, connection: psycopg.Connection, made: dict[str, bytes]) -> None:
-        parameters = {"ids": list(made), "wrapped": list(made.values()), "master": self._master.current}
-        connection.execute(_SQL["insert_keys"], parameters)
+    def _insert(self, ids: list[str]) -> dict[str, AESGCM | None]:
+        """Make keys; gives those that were not there before."""
+        fresh = {key_id: self._random(KEY_SIZE) for key_id in ids}
+        wrapped = [self._master.wrap(key, UUID(key_id).bytes) for key_id, key in fresh.items()]
+        parameters = {"ids": ids, "wrapped": wrapped, "master": self._master.current}
+        rows = self._run(lambda connection: connection.execute(_SQL["insert_keys"], parameters).fetchall())
+        made = {row[0].hex: AESGCM(fresh[row[0].hex]) for row in rows}
+        self._cache.put_many(made)
+        return dict(made)
 
     def keys(self, ids: Iterable[str]) -> dict[str, AESGCM | None]:
         """Keys to open with; None for an erased one. Raises UnknownKey for one that the store never had."""
@@ -168,15 +176,22 @@ class Keyring:
         return found if len(found) == len(ids) else None
 
     def _read(self, ids: Iterable[str]) -> dict[str, AESGCM | None]:
+        wanted = set(ids)
+        found = self._fetch(wanted) if wanted else {}
+        lost = wanted - found.keys()
+        if lost:
+            raise UnknownKey(f"{len(lost)} key(s) are not in the key store, {min(lost)} among them.")
+        return found
+
+    def _fetch(self, ids: Iterable[str]) -> dict[str, AESGCM | None]:
+        """Those of these keys that the store has."""
         wanted = list(ids)
         rows = self._run(lambda connection: connection.execute(_SQL["read_keys"], {"ids": wanted}).fetchall())
         found: dict[str, AESGCM | None] = {}
         for key_id, wrapped, master in rows:
-            opened = None if wrapped is None else AESGCM(self._master.unwrap(wrapped, master, key_id.bytes))
-            found[key_id.hex] = opened
-        lost = set(wanted) - found.keys()
-        if lost:
-            raise UnknownKey(f"{len(lost)} key(s) are not in the key store, {min(lost)} among them.")
+            found[key_id.hex] = (
+                None if wrapped is None else AESGCM(self._master.unwrap(wrapped, master, key_id.bytes))
+            )
         self._cache.put_many({key_id: key for key_id, key in found.items() if key is not None})
         return found
 

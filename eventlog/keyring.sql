@@ -36,11 +36,13 @@ SELECT wrapped, master FROM keyring.hashing;
 UPDATE keyring.hashing SET wrapped = %(wrapped)s, master = %(master)s;
 
 -- name: insert_keys
--- Make the keys that are not there yet; whoever comes second reads the first one's. Sorted, against deadlocks.
+-- Make the keys that are not there yet, and say which; whoever comes second reads the first one's. Sorted, against
+-- deadlocks.
 INSERT INTO keyring.keys (key_id, wrapped, master)
 SELECT key_id, wrapped, %(master)s FROM unnest(%(ids)s::uuid[], %(wrapped)s::bytea[]) AS made (key_id, wrapped)
 ORDER BY key_id
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING
+RETURNING key_id;
 
 -- name: read_keys
 -- Wrapped keys by id; wrapped is null for an erased one.
