@@ -112,16 +112,17 @@ class Batch(NamedTuple):
 
 NOTHING: Final = Rows(pack(()), pack(()), pack(()))
 
-_Event = tuple[bytes, datetime, bytes, bytes, list[bytes], list[bytes]]
-"""(mark, recorded_at, digest, row of `events`, rows of `refs`, rows of `about`)"""
+_Event = tuple[bytes, datetime, bytes, list[bytes], list[bytes]]
+"""(mark, recorded_at, row of `events`, rows of `refs`, rows of `about`)"""
 
 
 def _told_apart(events: list[_Event]) -> tuple[list[_Event], list[_Event]]:
-    """(the first event of each name, the others). First is who was recorded first; all sorted by name."""
+    """(the first event of each name, the others). First is who was recorded first, of those published together who
+    stands first on the log; all sorted by name."""
     events.sort(key=itemgetter(0))
     if len({event[0][:NAME_SIZE] for event in events}) == len(events):
         return events, []
-    events.sort(key=lambda event: (event[0][:NAME_SIZE], event[1], event[2]))
+    events.sort(key=lambda event: (event[0][:NAME_SIZE], event[1], event[0]))
     first: list[_Event] = []
     again: list[_Event] = []
     last = b""
@@ -134,9 +135,9 @@ def _told_apart(events: list[_Event]) -> tuple[list[_Event], list[_Event]]:
 
 def _rows(events: Sequence[_Event]) -> Rows:
     return Rows(
-        pack([(event[0], event[3]) for event in events]),
+        pack([(event[0], event[2]) for event in events]),
+        pack([(event[0], row) for event in events for row in event[3]]),
         pack([(event[0], row) for event in events for row in event[4]]),
-        pack([(event[0], row) for event in events for row in event[5]]),
     )
 
 
@@ -237,7 +238,7 @@ class Decoder:
         about = (
             [_about(one, name) for one in {(one.name, one.relation) for one in line.about}] if line.about else _NONE
         )
-        return mark(name, partition, offset), line.recorded_at, digest, row, refs, about
+        return mark(name, partition, offset), line.recorded_at, row, refs, about
 
     def _kind(self, kind: tuple[str | None, ...]) -> bytes:
         packed = b"".join([_text(part) for part in kind])

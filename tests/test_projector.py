@@ -66,6 +66,15 @@ def test_a_name_clash_is_parked_and_the_first_one_stays(small: Story) -> None:
     assert small.rows("SELECT count(*) FROM storyline.rulings") == [(1,)]
 
 
+def test_of_a_clash_that_was_published_together_the_first_one_stays(small: Story) -> None:
+    numbers = range(8)
+    receipts = small.publish(*[note(number, text) for number in numbers for text in ("the first", "another")])
+    small.project()
+    kept = small.rows("SELECT log_partition, log_offset FROM timeline.events ORDER BY 1, 2")
+    assert kept == sorted(receipt.position for receipt in receipts[::2])
+    assert len(small.parked) == len(numbers)
+
+
 def test_a_clash_leaves_no_trace_of_its_refs_and_identifiers(small: Story) -> None:
     small.publish(note(1, "the first"))
     small.project()
