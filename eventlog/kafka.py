@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +38,7 @@ _IN_FLIGHT_BYTES = 64_000_000
 """Appends wait for each other beyond this; the producer itself has no bound."""
 _SILENCE = 3.0
 """Seconds of empty reads after which the broker is asked whether it is still there, and where the log ends."""
+_SERVER = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
 _FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
 
 
@@ -335,14 +337,15 @@ def _parse(url: str) -> _Address:
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     topic = parts.path.strip("/")
     unknown = sorted(query.keys() - {"partitions", "replication", "min_isr", "security"})
-    if not parts.netloc or not topic or "/" in topic or unknown:
+    servers = parts.netloc.split(",")
+    if not all(map(_SERVER.fullmatch, servers)) or not topic or "/" in topic or unknown:
         raise Misconfigured(
             "A Kafka log's URL is kafka://host:port[,host:port]/topic"
             "[?partitions=8&replication=3&min_isr=2&security=PLAINTEXT]"
             + (f"; it knows no {', '.join(unknown)}." if unknown else ".")
         )
     return _Address(
-        servers=parts.netloc.split(","),
+        servers=servers,
         topic=topic,
         partitions=_number(query, "partitions", 8),
         replication=_number(query, "replication", 1),

@@ -12,7 +12,10 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+import phonenumbers
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import Misconfigured
@@ -76,6 +79,24 @@ class Settings(BaseSettings):
     key_cache_seconds: float = Field(default=60, ge=0, description="How long a destroyed key may still be in a cache")
     log_format: Literal["json", "console"] = Field(default="console", description="How log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level shown")
+
+    @field_validator("database_url", "keys_url")
+    @classmethod
+    def _is_address(cls, address: str) -> str:
+        """Told now, without the value, which may hold a password."""
+        try:
+            conninfo_to_dict(address)
+        except psycopg.ProgrammingError:
+            raise ValueError("it is no address such as postgresql://user@host/database") from None
+        return address
+
+    @field_validator("region")
+    @classmethod
+    def _is_region(cls, region: str) -> str:
+        """A wrong one would make tokens that match nobody, for ever."""
+        if region not in phonenumbers.SUPPORTED_REGIONS:
+            raise ValueError("it is no country of ISO 3166 in capitals, such as GB")
+        return region
 
     def require(self, *names: Literal["log_url", "database_url", "keys_url"]) -> None:
         """Raise Misconfigured for a setting that is empty."""

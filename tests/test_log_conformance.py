@@ -211,6 +211,7 @@ def test_any_sequence_of_appends_and_reads_agrees_with_plain_lists(any_log_url: 
         "kafka://",
         "kafka://host:1/",
         "kafka://host:1/a/b",
+        "kafka://host:port/t",
         "kafka://host:1/t?partitions=none",
         "kafka://host:1/t?security=SASL_SSL",
         "kafka://host:1/t?unknown=1",

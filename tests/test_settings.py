@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from domain.errors import Misconfigured
 from storyline.settings import Settings
@@ -46,6 +47,18 @@ def test_the_addresses_may_be_written_with_or_without_prefix(name: str, monkeypa
     assert getattr(Settings(), name) == "postgresql://with"
     monkeypatch.setenv(name.upper(), "postgresql://without")
     assert getattr(Settings(), name) == "postgresql://without"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("database_url", "secret"), ("keys_url", "postgresql://u:secret@h/d?no=1"), ("region", "gb"), ("region", "ZZ")],
+)
+def test_a_value_that_cannot_work_is_refused_at_once_and_not_repeated(name: str, value: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate({name: value})
+    [told] = caught.value.errors(include_input=False, include_context=False)
+    assert spelling(str(told["loc"][0])) == spelling(name)
+    assert value not in told["msg"]
 
 
 def test_in_production_a_missing_address_is_an_error_that_names_it() -> None:

@@ -96,4 +96,4 @@ def _setting(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     name = str(first["loc"][0]).upper() if first["loc"] else "a setting"
     name = name if name.startswith("STORYLINE_") or name.endswith("_URL") else f"STORYLINE_{name}"
-    return f"{name} is not right: {first['msg']}; see docs/settings.md."
+    return f"{name} is not right: {first['msg'].removeprefix('Value error, ')}; see docs/settings.md."
