@@ -24,11 +24,15 @@ class Positions:
         self._names: dict[str, Any] = {"consumer": consumer, "log_id": log_id}
         self.epochs: dict[int, int] = {}
 
+    def begin(self, connection: psycopg.Connection, partitions: Iterable[int]) -> None:
+        """Stand at the start of partitions that were never read, so that there is something to read and to hold."""
+        connection.execute(_SQL["begin"], {**self._names, "partitions": sorted(partitions)})
+
     def take(self, connection: psycopg.Connection, partitions: Iterable[int]) -> dict[int, int]:
         """Take partitions under a new epoch; gives `{partition: next offset}`. Commits on its own."""
         parameters = {**self._names, "partitions": sorted(partitions)}
         with connection.transaction():
-            connection.execute(_SQL["begin"], parameters)
+            self.begin(connection, partitions)
             rows = connection.execute(_SQL["take"], parameters).fetchall()
         self.epochs = {row[0]: row[2] for row in rows}
         return {row[0]: row[1] for row in rows}

@@ -68,6 +68,7 @@ class Rebuild:
                 consumer=f"rebuild:{self.model.name}", suffix=_NEXT, batch=self.batch,
             )  # fmt: skip
             live = Positions("live", self.log.log_id)
+            live.begin(connection, range(self.log.partitions))
             try:
                 self._catch_up(runner, live.read(connection))
                 same, hashes = self._compare(connection, runner, live, changed)

@@ -44,6 +44,14 @@ def test_a_rebuild_equals_live(small: Story) -> None:
     assert small.rows("SELECT consumer FROM storyline.positions GROUP BY 1") == [("live",)]
 
 
+def test_a_rebuild_before_anything_was_published_or_projected_does_no_harm(small: Story) -> None:
+    assert _rebuild(small).run().same is True
+    small.publish(event(1))
+    assert _rebuild(small).run().same is True
+    small.project()
+    assert small.rows("SELECT count(*) FROM timeline.events") == [(1,)]
+
+
 def test_a_rebuild_rules_on_name_clashes_as_live_did(small: Story) -> None:
     """Live met the second content first. A rebuild that reads the log from its start must keep it all the same."""
     first, second = (
