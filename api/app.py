@@ -17,6 +17,7 @@ from api.services import Services
 __all__ = ["create_app"]
 
 _ROUTERS: Final = (
+    timelines.customers,
     events.router,
     live.router,
     timelines.router,

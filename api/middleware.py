@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -27,6 +28,9 @@ _DOCS: Final = (
     b"script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' https://cdn.jsdelivr.net; "
     b"frame-ancestors 'none'"
 )
+_ADDED: Final = [*_HEADERS, (b"content-security-policy", _CLOSED)]
+_DOCS_ADDED: Final = [*_HEADERS, (b"content-security-policy", _DOCS)]
+_NO_STORE: Final = (b"cache-control", b"no-store")
 _QUIET: Final = frozenset({"/livez", "/readyz", "/metrics"})
 
 
@@ -35,6 +39,7 @@ class Around:
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
+        self._log = _log.bind()  # once: a request does not pay for putting a logger together
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,8 +52,9 @@ class Around:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message.get("headers", ()), *_added(scope, message)]
-                self._note(scope, message["status"], time.perf_counter() - began)
+                route = _route(scope)
+                message["headers"] = _complete(message.get("headers", ()), route)
+                self._note(scope["method"], route, message["status"], time.perf_counter() - began)
             await send(message)
 
         try:
@@ -58,19 +64,20 @@ class Around:
             if not started:
                 await internal()(scope, receive, sending)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        route, method = _route(scope), scope["method"] if _route(scope) != "none" else "any"
+    def _note(self, method: str, route: str, status: int, seconds: float) -> None:
+        method = method if route != "none" else "any"
         self._metrics.latency.labels(method, route, str(status)).observe(seconds)
         if route not in _QUIET:
-            _log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+            self._log.info("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
 
 
-def _added(scope: Scope, message: Message) -> list[tuple[bytes, bytes]]:
-    policy = _DOCS if _route(scope) == "/docs" else _CLOSED
-    added = [*_HEADERS, (b"content-security-policy", policy)]
-    if not any(name == b"cache-control" for name, _ in message.get("headers", ())):
-        added.append((b"cache-control", b"no-store"))
-    return added
+def _complete(headers: Iterable[tuple[bytes, bytes]], route: str) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer, with those that every answer has."""
+    given = list(headers)
+    more = _DOCS_ADDED if route == "/docs" else _ADDED
+    if any(name == b"cache-control" for name, _ in given):
+        return given + more
+    return [*given, *more, _NO_STORE]
 
 
 def _route(scope: Scope) -> str:
