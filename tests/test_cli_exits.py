@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,6 +69,32 @@ def test_an_error_is_one_sentence_on_stderr_and_no_traceback(
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+_INTERRUPTED_WHILE_LOADING = """
+import os, signal, sys
+from storyline.start import main
+def heard(event, words):
+    if event == "import" and words[0] == "storyline.settings":
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(heard)
+main()
+"""
+
+
+def test_ctrl_c_ends_a_command_that_is_still_being_loaded_without_a_traceback(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", _INTERRUPTED_WHILE_LOADING, "serve"]
+    done = subprocess.run(argv, check=False, env=clean_environment(tmp_path), capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_error(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "storyline.cli", "--help"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(argv, check=False, env=clean_environment(tmp_path), stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_with_debug_a_traceback_stands_before_the_sentence(tmp_path: Path) -> None:

@@ -69,10 +69,19 @@ def _run(argv: Sequence[str] | None) -> int:
         error.show()
         return USAGE
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _unheard()
+    except SystemExit as done:  # which typer makes of a pipe that was closed
+        if isinstance(done.__context__, BrokenPipeError):
+            return _unheard()
+        raise
     except Exception as error:
         return _tell(error)
+
+
+def _unheard() -> int:
+    """Whoever read our output has seen enough (`… | head`)."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return 0
 
 
 def _tell(error: Exception) -> int:
