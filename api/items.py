@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -27,13 +27,9 @@ _REASONS: Mapping[type[StorylineError], str] = {
 _CLOSED = (Tampered, UnknownKey, Misconfigured)
 
 
-class _Read(NamedTuple):
-    """A record as far as it could be read. `opened` is None where it is sealed, erased or unreadable."""
-
-    record: Record | None
-    opened: Opened | None
-    erased: bool
-    unreadable: str | None
+_Read = tuple[Record | None, Opened | None, bool, str | None]
+"""A record as far as it could be read: the record, what was opened (None where it is sealed, erased or unreadable),
+whether it was erased, and why it could not be read. A plain tuple, since a page makes one for each row."""
 
 
 class Renderer:
@@ -71,7 +67,7 @@ class Renderer:
 
     def _read(self, records: Sequence[Record | None], unseal: bool) -> list[_Read]:
         if not unseal:
-            return [_Read(one, None, False, None if one else _REASONS[Poison]) for one in records]
+            return [(one, None, False, None if one else _REASONS[Poison]) for one in records]
         good = [one for one in records if one is not None]
         try:
             keys: _Keys | None = self._keyring.keys(keys_of(good))
@@ -81,26 +77,28 @@ class Renderer:
 
     def _open(self, record: Record | None, keys: _Keys | None) -> _Read:
         if record is None:
-            return _Read(None, None, False, _REASONS[Poison])
+            return None, None, False, _REASONS[Poison]
         try:
             own = self._keyring.keys(keys_of([record])) if keys is None else keys
             opened = open_record(record, own)
         except _CLOSED as error:
-            return _Read(record, None, False, _REASONS[type(error)])
-        return _Read(record, opened, opened is None, None)
+            return record, None, False, _REASONS[type(error)]
+        return record, opened, opened is None, None
 
     def _item(self, row: Row, read: _Read) -> Item:
-        position = f"{row.log_partition}:{row.log_offset}"
-        if read.record is None:
+        name, happened_at, recorded_at, future, partition, offset, _, _ = row
+        record, opened, erased, unreadable = read
+        position = f"{partition}:{offset}"
+        if record is None:
             return Item(
-                name=row.name.hex,
-                happened_at=row.happened_at,
-                recorded_at=row.recorded_at,
+                name=name.hex,
+                happened_at=happened_at,
+                recorded_at=recorded_at,
                 position=position,
-                future=row.future,
-                unreadable=read.unreadable,
+                future=future,
+                unreadable=unreadable,
             )
-        head, opened = read.record.head, read.opened
+        head = record.head
         content, line, money = self._catalogue.show(
             head.type, head.version, head.public, None if opened is None else opened.content
         )
@@ -108,8 +106,8 @@ class Renderer:
         return Item(
             name=head.name,
             id=opened.id if opened else "",
-            happened_at=row.happened_at,
-            recorded_at=row.recorded_at,
+            happened_at=happened_at,
+            recorded_at=recorded_at,
             time=head.time,
             type=head.type,
             version=head.version,
@@ -123,20 +121,21 @@ class Renderer:
             who=opened.who if opened else [],
             refs=_refs(head, opened) if head.refs else [],
             parties=_parties(head, opened) if head.parties else [],
-            about=[About(one.relation, one.name) for one in head.about],
+            about=[About(one.relation, one.name) for one in head.about] if head.about else [],
             actor=head.actor,
             source=head.source,
             extensions=opened.extensions if opened else {},
             position=position,
-            future=row.future,
-            erased=read.erased,
-            unreadable=read.unreadable,
+            future=future,
+            erased=erased,
+            unreadable=unreadable,
         )
 
     def _correction(self, relation: str, name: str, read: _Read) -> Correction:
-        if read.record is None:
-            return Correction(relation=relation, name=name, unreadable=read.unreadable)
-        head, opened = read.record.head, read.opened
+        record, opened, erased, unreadable = read
+        if record is None:
+            return Correction(relation=relation, name=name, unreadable=unreadable)
+        head = record.head
         personal = None if opened is None else opened.content
         content, line, _ = self._catalogue.show(head.type, head.version, head.public, personal)
         return Correction(
@@ -145,11 +144,11 @@ class Renderer:
             type=head.type,
             source=head.source,
             time=head.time,
-            recorded_at=read.record.recorded_at,
+            recorded_at=record.recorded_at,
             line=line,
             content=content or None,
-            erased=read.erased,
-            unreadable=read.unreadable,
+            erased=erased,
+            unreadable=unreadable,
         )
 
 

@@ -11,7 +11,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -25,17 +25,22 @@ __all__ = ["NONCE_SIZE", "Opened", "associated", "keys_of", "open_blob", "open_r
 NONCE_SIZE = 12
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
+# The last letter before the padding, in canonical base64: by how much padding there is.
+_LAST: Final = {"=": frozenset("AEIMQUYcgkosw048"), "==": frozenset("AQgw")}
 
 
-class Opened(msgspec.Struct, frozen=True):
+class Opened(msgspec.Struct):
     """What was sealed: the event's own part, and each party's (None where its key is erased)."""
 
     id: str
-    who: list[dict[str, str]]
-    content: dict[str, Any]
-    refs: list[dict[str, str]]
-    extensions: dict[str, Any]
-    parties: list[list[dict[str, str]] | None]
+    who: list[dict[str, str]] = []
+    content: dict[str, Any] = {}
+    refs: list[dict[str, str]] = []
+    extensions: dict[str, Any] = {}
+    parties: list[list[dict[str, str]] | None] = []
+
+
+_decode_own = msgspec.json.Decoder(Opened, float_hook=Decimal).decode
 
 
 def associated(head_bytes: bytes, index: int) -> bytes:
@@ -53,16 +58,22 @@ def seal_blob(
     ).decode()
 
 
-def open_blob(key: AESGCM, blob: str, head_bytes: bytes, index: int) -> Any:
+def open_blob(key: AESGCM, blob: str, head_bytes: bytes, index: int, read: Callable[[bytes], Any] = _decode) -> Any:
     """The JSON value in a blob. Raises Tampered if it, its head or its place is not as it was sealed."""
     try:
         raw = a2b_base64(blob, strict_mode=True)
         # Base64 has spare bits before its padding; set, they would make an altered blob that still opens.
-        if b2a_base64(raw[-(len(raw) % 3 or 3) :], newline=False) != blob[-4:].encode():
+        if blob[-1] == "=" and not _canonical(blob):
             raise ValueError("spare bits")
-        return _decode(key.decrypt(raw[:NONCE_SIZE], raw[NONCE_SIZE:], associated(head_bytes, index)))
-    except (InvalidTag, Base64Error, ValueError, msgspec.DecodeError):
+        return read(key.decrypt(raw[:NONCE_SIZE], raw[NONCE_SIZE:], b"%b\0%d" % (head_bytes, index)))
+    except (InvalidTag, Base64Error, ValueError, IndexError, msgspec.DecodeError):
         raise Tampered("A sealed part does not open: it, its place or its record was altered.") from None
+
+
+def _canonical(blob: str) -> bool:
+    """Are the bits before the padding zero?"""
+    letters = blob[-4:].rstrip("=")
+    return letters[-1] in _LAST["=" * (4 - len(letters))]
 
 
 def open_record(record: Record, keys: Mapping[str, AESGCM | None]) -> Opened | None:
@@ -74,19 +85,14 @@ def open_record(record: Record, keys: Mapping[str, AESGCM | None]) -> Opened | N
     own = keys[record.head.key]
     if own is None:
         return None
-    part = open_blob(own, record.sealed[0], record.head_bytes, 0)
-    parties: list[list[dict[str, str]] | None] = []
-    for index, party in enumerate(record.head.parties, start=1):
-        key = keys[party.key]
-        parties.append(None if key is None else open_blob(key, record.sealed[index], record.head_bytes, index)["who"])
-    return Opened(
-        id=part["id"],
-        who=part.get("who", []),
-        content=part.get("content", {}),
-        refs=part.get("refs", []),
-        extensions=part.get("extensions", {}),
-        parties=parties,
-    )
+    opened: Opened = open_blob(own, record.sealed[0], record.head_bytes, 0, _decode_own)
+    if record.head.parties:
+        opened.parties = []
+        for index, party in enumerate(record.head.parties, start=1):
+            key = keys[party.key]
+            part = None if key is None else open_blob(key, record.sealed[index], record.head_bytes, index)
+            opened.parties.append(None if part is None else part["who"])
+    return opened
 
 
 def keys_of(records: Sequence[Record]) -> set[str]:

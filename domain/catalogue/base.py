@@ -194,10 +194,13 @@ def split(content: Content) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def join(public: Any, personal: Any) -> Any:
     """The inverse of `split`: one JSON value out of the public part and the personal part (None if unknown)."""
+    if not personal:
+        return public
     if isinstance(public, dict) and isinstance(personal, dict):
         merged = {**personal, **public}
-        for name in public.keys() & personal.keys():
-            merged[name] = join(public[name], personal[name])
+        for name in public:
+            if name in personal:
+                merged[name] = join(public[name], personal[name])
         return merged
     if isinstance(public, list) and isinstance(personal, list) and len(public) == len(personal):
         return [join(a, b) for a, b in zip(public, personal, strict=True)]

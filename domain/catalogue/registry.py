@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
@@ -66,6 +66,8 @@ class BuiltIn:
         self.category: Category = model.CATEGORY
         self.channel = model.CHANNEL
         self.doc = (model.__doc__ or "").strip()
+        # A page shows many events: each call in between counts.
+        self._validate: Callable[[Any], Content] = model.__pydantic_validator__.validate_python
 
     def raise_to_current(self, content: Any, version: int) -> Any:
         while version < self.version and isinstance(content, dict):
@@ -87,7 +89,7 @@ class BuiltIn:
 
     def show(self, content: Any) -> tuple[str, Money | None]:
         try:
-            read = self.model.model_validate(content)
+            read = self._validate(content)
             return read.line(), read.money()
         except (ValidationError, ValueError, TypeError, ArithmeticError):
             return f"{_plain_name(self.name)} (content not readable)", None
@@ -128,9 +130,10 @@ class Catalogue:
     def show(self, name: str, version: int, public: Any, personal: Any) -> tuple[Any, str, Money | None]:
         """(content in the current version, line, money) of a stored event; `personal` is None if unknown."""
         event_type = self._types.get(name)
-        content = join(public, personal)
+        content = join(public, personal) if public or not isinstance(personal, dict) else personal
         if event_type is None:
             return content, name, None
-        content = event_type.raise_to_current(content, version)
+        if version != event_type.version:
+            content = event_type.raise_to_current(content, version)
         line, money = event_type.show(content)
         return content, line, money
