@@ -25,6 +25,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
+import structlog
 
 from domain.errors import Misconfigured, Unavailable
 from eventlog.sql import load
@@ -58,6 +59,8 @@ _SETTINGS = {
     "log_error_verbosity": "terse",
     "log_parameter_max_length": "0",
 }
+
+_logger = structlog.get_logger("storyline.embedded")
 
 
 class EmbeddedPostgres:
@@ -270,6 +273,8 @@ class EmbeddedPostgres:
                 mode = folder.stat().st_mode
                 if not mode & 0o001:
                     folder.chmod(mode | 0o001)
+                    # Said aloud: others may now pass through the folder, though not list or read it.
+                    _logger.warning("embedded.folder_made_passable", folder=str(folder))
 
     def _run(self, program: str, *words: str) -> subprocess.CompletedProcess[bytes]:
         user = _system_user()
