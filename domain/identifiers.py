@@ -86,20 +86,29 @@ def _email(value: str) -> str | None:
     return f"{local}@{host}"
 
 
-def _phone(value: str, region: str) -> str | None:
+def _e164(value: str, region: str) -> str | None:
+    """The number in E.164, "" for a number of zeros, None where no plan knows it."""
     try:
         parsed = phonenumbers.parse(value, region)
     except phonenumbers.NumberParseException:
-        # Not a number by any plan (a name, a short code): kept as it stands, without its ornaments.
-        shorter = _folded(_ORNAMENTS.sub("", value))
-        if _blocked(shorter):
-            return None
-        return shorter if shorter == value else _phone(shorter, region)
-    if not parsed.national_number:
         return None
+    if not parsed.national_number:
+        return ""
     number = str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
     # Colleagues behind one switchboard are told apart by their extensions.
     return f"{number};ext={parsed.extension}" if parsed.extension else number
+
+
+def _phone(value: str, region: str) -> str | None:
+    number = _e164(value, region)
+    # A number that does not stay itself when it is read again (zeros in front of zeros) is none.
+    if number is not None and (not number or _e164(number, region) == number):
+        return number or None
+    # Not a number by any plan (a name, a short code): kept as it stands, without its ornaments.
+    shorter = _folded(_ORNAMENTS.sub("", value))
+    if _blocked(shorter):
+        return None
+    return shorter if shorter == value else _phone(shorter, region)
 
 
 def _blocked(value: str) -> bool:

@@ -9,7 +9,7 @@ from tests.support.served import clean_environment, run_cli
 
 
 def test_the_demo_ends_by_itself_and_run_twice_adds_nothing_twice(server_directory: Path) -> None:
-    directory = server_directory / "demo"
+    directory = server_directory / "cli-demo"
     directory.mkdir(mode=0o755)
     env = clean_environment(directory)
     hashes = []
