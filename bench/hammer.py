@@ -12,6 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ class Hits(msgspec.Struct, frozen=True):
 
 
 class _Plan(msgspec.Struct, frozen=True):
-    port: int
+    ports: list[int]
     requests: str
     connections: int
     rate: float
@@ -60,7 +61,7 @@ def get(path: str, key: str) -> bytes:
 
 def hammer(
     directory: Path,
-    port: int,
+    port: int | Sequence[int],
     requests: Sequence[bytes],
     *,
     connections: int = 16,
@@ -68,12 +69,13 @@ def hammer(
     keep: bool = False,
 ) -> Hits:
     """Send all requests, each once, from another process. rate: requests a second; 0: as fast as answers come.
+    port: of 127.0.0.1; several share the connections in turn, as behind a balancer.
 
     Raises ValueError if an answer is anything but 200 or 202: a benchmark of refusals would be a fast one.
     """
     packed = directory / f"requests-{time.monotonic_ns()}"
     packed.write_bytes(msgspec.msgpack.encode(requests))
-    plan = _Plan(port, str(packed), connections, rate, keep)
+    plan = _Plan([port] if isinstance(port, int) else list(port), str(packed), connections, rate, keep)
     told = directory / f"{packed.name}.json"
     told.write_bytes(msgspec.json.encode(plan))
     argv = [sys.executable, "-m", "bench.hammer", str(told)]
@@ -143,8 +145,8 @@ class _Run:
     async def run(self) -> Hits:
         loop = asyncio.get_running_loop()
         lines = [
-            (await loop.create_connection(lambda: _Line(self), "127.0.0.1", self.plan.port))[1]
-            for _ in range(self.plan.connections)
+            (await loop.create_connection(lambda: _Line(self), "127.0.0.1", port))[1]
+            for port in islice(cycle(self.plan.ports), self.plan.connections)
         ]
         began = time.monotonic()
         if self.plan.rate:

@@ -21,7 +21,7 @@ from storyline.parts import Parts
 from storyline.settings import Settings
 from tests.support.process import Server, free_ports, wait_until
 
-__all__ = ["Deployment", "memory", "run"]
+__all__ = ["Deployment", "cpu_seconds", "memory", "run"]
 
 _ROOT = Path(__file__).parent.parent
 
@@ -54,7 +54,7 @@ class Deployment:
     """The same parts once more, in the benchmark's own process."""
 
     def __post_init__(self) -> None:
-        self._ports = free_ports(2)
+        self._ports = free_ports(3)
         self.port = self._ports[0]
         self._env = {
             "LOG_URL": self.log_url,
@@ -77,11 +77,18 @@ class Deployment:
         self.parts.upgrade()
         self.key = self.parts.access.create("bench", ("publish", "read")).secret
 
+    @property
+    def ports(self) -> tuple[int, int]:
+        """The ports of a first and a second API process."""
+        return self.port, self._ports[2]
+
     @contextmanager
-    def api(self) -> Iterator[Server]:
-        """The API, answering."""
-        output = self.directory / f"api-{self.port}.log"
-        server = run(["-m", "storyline.cli", "api"], self.port, "/livez", output, self._env)
+    def api(self, port: int | None = None) -> Iterator[Server]:
+        """The API, answering; on `port`, or on its own. Several may run at once."""
+        port = port or self.port
+        output = self.directory / f"api-{port}.log"
+        env = {**self._env, "STORYLINE_PORT": str(port)}
+        server = run(["-m", "storyline.cli", "api"], port, "/livez", output, env)
         try:
             yield server
         finally:
@@ -106,3 +113,9 @@ def memory(server: Server) -> float:
     """MB that a server and its children hold."""
     parent = psutil.Process(server._process.pid)
     return float(sum(one.memory_info().rss for one in (parent, *parent.children(recursive=True)))) / 2**20
+
+
+def cpu_seconds(server: Server) -> float:
+    """Seconds of CPU, user and system, that a server has used so far."""
+    times = psutil.Process(server._process.pid).cpu_times()
+    return float(times.user + times.system)

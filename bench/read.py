@@ -1,7 +1,7 @@
 """How fast is reading? `storyline bench read [--large] [--json]`: pages of busy customers over HTTP, unsealed.
 
 Beside it in the same run the bare SQL: the same query of the same customers through psycopg, over as many
-connections.
+connections. One API process, then two that share the connections, as behind a balancer.
 First with 400,000 events on the timeline, then with `--large` with ten times as many: a page must not cost more.
 """
 
@@ -16,6 +16,8 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -29,13 +31,14 @@ import uvloop
 
 from adapters.sample.bulk import bulk
 from bench.hammer import Hits, get, hammer
-from bench.processes import Deployment, memory
+from bench.processes import Deployment, cpu_seconds, memory
 from bench.report import Entry, median, percentile, progress, show
 from bench.stand import stand
 from domain.event import read_event
 from eventlog.sql import load
 from projections.registry import MODELS
 from projections.runner import Runner
+from tests.support.process import Server
 
 __all__ = ["main"]
 
@@ -82,9 +85,9 @@ def _busy(dsn: str) -> list[str]:
     return [row[0].hex for row in rows]
 
 
-def _check_page(deployment: Deployment, customer: str) -> None:
+def _check_page(deployment: Deployment, port: int, customer: str) -> None:
     """A benchmark of empty or sealed pages would be a fast one."""
-    url = f"http://127.0.0.1:{deployment.port}{_path(customer)}"
+    url = f"http://127.0.0.1:{port}{_path(customer)}"
     asked = Request(url, headers={"Authorization": f"Bearer {deployment.key}"})
     with urlopen(asked, timeout=30) as answer:  # noqa: S310 - our own address
         items = msgspec.json.decode(answer.read())["items"]
@@ -134,42 +137,70 @@ async def _ask_all(dsn: str, customers: Sequence[str]) -> float:
             await connection.close()
 
 
-def _pages(deployment: Deployment, customers: Sequence[str]) -> Hits:
+def _pages(deployment: Deployment, ports: Sequence[int], customers: Sequence[str]) -> Hits:
     requests = [get(_path(customer), deployment.key) for customer in customers]
-    return hammer(deployment.directory, deployment.port, requests, connections=_CONNECTIONS)
+    return hammer(deployment.directory, ports, requests, connections=_CONNECTIONS)
 
 
-def _measure(deployment: Deployment, busy: Sequence[str], events: int, pages: int, runs: int) -> Entry:
+@dataclass
+class _Found:
+    """What the runs of one number of API processes brought; `cpu` is milliseconds a page, of all processes."""
+
+    rates: list[float] = field(default_factory=list)
+    halves: list[float] = field(default_factory=list)
+    tails: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    held: float = 0.0
+
+
+def _run(deployment: Deployment, servers: Sequence[Server], customers: Sequence[str], found: _Found) -> None:
+    before = sum(map(cpu_seconds, servers))
+    hits = _pages(deployment, deployment.ports[: len(servers)], customers)
+    found.cpu.append((sum(map(cpu_seconds, servers)) - before) / len(customers) * 1000)
+    found.rates.append(len(customers) / hits.seconds)
+    found.halves.append(percentile(hits.took, 0.5) * 1000)
+    found.tails.append(percentile(hits.took, 0.99) * 1000)
+    found.held = max(found.held, sum(map(memory, servers)))
+
+
+def _measure(deployment: Deployment, busy: Sequence[str], events: int, pages: int, runs: int) -> list[Entry]:
+    """One process and two, in turn with the bare SQL, so that a busy moment of the machine meets all three."""
     chance = random.Random(1)
-    ours, bare, halves, tails, held = [], [], [], [], 0.0
-    with deployment.api() as api:
-        _check_page(deployment, busy[0])
-        _pages(deployment, busy)  # warm: every key is in the cache, every page in memory
-        for number in range(runs):  # in turn, so that a busy moment of the machine meets both
+    found, bare = {1: _Found(), 2: _Found()}, []
+    with ExitStack() as stack:
+        servers = [stack.enter_context(deployment.api(port)) for port in deployment.ports]
+        for port in deployment.ports:  # warm: every key is in the cache, every page in memory
+            _check_page(deployment, port, busy[0])
+            _pages(deployment, [port], busy)
+        for number in range(runs):
             customers = chance.choices(busy, k=pages)
-            hits = _pages(deployment, customers)
-            ours.append(pages / hits.seconds)
-            halves.append(percentile(hits.took, 0.5) * 1000)
-            tails.append(percentile(hits.took, 0.99) * 1000)
-            held = max(held, memory(api))
+            for processes, one in found.items():
+                _run(deployment, servers[:processes], customers, one)
             bare.append(_bare(deployment.directory, deployment.dsn, customers))
-            progress(f"{events:,} events, run {number + 1}: {ours[-1]:,.0f} pages/s, bare {bare[-1]:,.0f}/s")
+            told = ", ".join(f"{one.rates[-1]:,.0f} pages/s by {processes}" for processes, one in found.items())
+            progress(f"{events:,} events, run {number + 1}: {told}, bare {bare[-1]:,.0f}/s")
+    return [_entry(events, processes, one, bare, len(busy)) for processes, one in found.items()]
+
+
+def _entry(events: int, processes: int, found: _Found, bare: list[float], busy: int) -> Entry:
+    of = "1 API process" if processes == 1 else f"{processes} API processes"
     return Entry(
-        name=f"read-{events}",
-        profile=f"pages of {_PAGE}, {_CONNECTIONS} connections",
+        name=f"read-{events}" if processes == 1 else f"read-{events}-by-{processes}",
+        profile=f"pages of {_PAGE}, {_CONNECTIONS} connections, {of}",
         events=events,
-        events_per_s=median(ours),
+        events_per_s=median(found.rates),
         limit="bare SQL",
         limit_per_s=median(bare),
-        rss_mb=held,
-        p50_ms=round(statistics.median(halves), 2),
-        p99_ms=round(statistics.median(tails), 2),
+        rss_mb=found.held,
+        p50_ms=round(statistics.median(found.halves), 2),
+        p99_ms=round(statistics.median(found.tails), 2),
         notes={
             "counted in": "pages, not events",
-            "busy customers": len(busy),
-            "runs": [round(one) for one in ours],
+            "busy customers": busy,
+            "runs": [round(one) for one in found.rates],
             "limit, runs": [round(one) for one in bare],
-            "ratio, runs": [round(one / other, 3) for one, other in zip(ours, bare, strict=True)],
+            "ratio, runs": [round(one / other, 3) for one, other in zip(found.rates, bare, strict=True)],
+            "API's CPU, ms a page": [round(one, 2) for one in found.cpu],
         },
     )
 
@@ -186,7 +217,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     sizes = [given.events, *([given.events * 10] if given.large else [])]
     raw = bulk(sizes[-1], given.customers)
-    entries = []
+    entries: list[Entry] = []
     with stand(kafka=False) as servers:
         dsn = servers.database()
         deployment = Deployment(dsn, servers.log_url("embedded", dsn, ""), servers.directory)
@@ -198,7 +229,7 @@ def main(arguments: list[str]) -> None:
                 _fill(deployment, raw, size - before)
                 before = size
                 busy = busy or _busy(dsn)  # the same customers at each size
-                entries.append(_measure(deployment, busy, size, given.pages, given.runs))
+                entries += _measure(deployment, busy, size, given.pages, given.runs)
         finally:
             deployment.close()
     show(entries, given.json)

@@ -48,7 +48,7 @@ def test_publishing_to_kafka_is_held_against_the_bare_client_and_a_plain_endpoin
 def test_reading_is_held_against_the_bare_sql_at_two_sizes(capsys: pytest.CaptureFixture[str]) -> None:
     read.main("--events 600 --customers 4 --pages 20 --runs 1 --large --json".split())
     found = _figures(capsys)
-    assert list(found) == ["read-600", "read-6000"]
+    assert list(found) == ["read-600", "read-600-by-2", "read-6000", "read-6000-by-2"]
     for pages in found.values():
         assert pages["limit"] == "bare SQL"
         assert 0 < pages["p50_ms"] <= pages["p99_ms"]
