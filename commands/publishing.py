@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from domain.catalogue.registry import Catalogue
 from domain.errors import BadInput, Forbidden, Problem
-from domain.event import Event, read_event
+from domain.event import CORRECTIONS, Event, read_event
 from eventlog.port import Log, Position
 from eventlog.sealer import Sealer
 
@@ -29,7 +32,8 @@ class Receipt(NamedTuple):
 class Rights(NamedTuple):
     """What a publisher may publish: source prefixes and event types (`*` is any, `purchase.*` a family).
 
-    `system` lets `storyline/…` sources, system events, merges and splits through.
+    `system` lets `storyline/…` sources, system events, merges and splits through. A correction needs the right to the
+    source of what it corrects, too.
     """
 
     sources: tuple[str, ...] = ("*",)
@@ -39,10 +43,19 @@ class Rights(NamedTuple):
 
 _GUARDED_TYPES = ("identity.merged", "identity.split")
 _OWN_SOURCE = "storyline"
+_CORRECTING = frozenset(CORRECTIONS.values())
 
 
 def _matches(value: str, pattern: str) -> bool:
     return pattern in ("*", value) or (pattern.endswith("*") and value.startswith(pattern[:-1]))
+
+
+@lru_cache(maxsize=4096)
+def _looks_own(source: str) -> bool:
+    """Is this `storyline/…`, or made to look like it to a person (case, width, invisible characters, escapes)?"""
+    folded = unicodedata.normalize("NFKC", unquote(source)).casefold()
+    seen = "".join([letter for letter in folded if unicodedata.category(letter) not in {"Cf", "Cc", "Zs"}])
+    return seen == _OWN_SOURCE or seen.startswith((_OWN_SOURCE + "/", _OWN_SOURCE + ":"))
 
 
 class Publisher:
@@ -98,9 +111,17 @@ class Publisher:
             raise Forbidden(f"Item {item}: this key may not publish from that source; ask for a key bound to it.")
         if not any(_matches(event.type, pattern) for pattern in rights.types):
             raise Forbidden(f"Item {item}: this key may not publish {event.type}; ask for a key bound to it.")
+        for one in event.about:
+            if one.relation in _CORRECTING and not any(_matches(one.source, pattern) for pattern in rights.sources):
+                raise Forbidden(
+                    f"Item {item}: this key may not correct events of a source that it may not publish from."
+                )
         if rights.system:
             return
         known = self.catalogue.get(event.type)
-        own = event.source == _OWN_SOURCE or event.source.startswith(_OWN_SOURCE + "/")
-        if own or event.type in _GUARDED_TYPES or (known is not None and known.category == "system"):
+        if (
+            _looks_own(event.source)
+            or event.type in _GUARDED_TYPES
+            or (known is not None and known.category == "system")
+        ):
             raise Forbidden(f"Item {item}: {event.type} from that source is Storyline's own to publish.")

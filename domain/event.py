@@ -27,6 +27,7 @@ from domain.errors import BadInput, Problem
 from domain.identifiers import Identifier, Ref
 
 __all__ = [
+    "CORRECTIONS",
     "MAX_CONTENT",
     "MAX_DEPTH",
     "MAX_IDENTIFIERS",
@@ -48,6 +49,9 @@ MAX_CONTENT: Final = 1_000_000
 """Most bytes of an event but for its name; checked before the content is read, so that reading it stays cheap."""
 RELATIONS: Final = ("corrects", "retracts", "enriches", "answers", "caused_by")
 _UNDIGESTED: Final = ("senttime", "specversion", "traceparent", "tracestate", "id", "source")
+_ATTRIBUTE: Final = re.compile(r"[a-z0-9]{1,64}")
+CORRECTIONS: Final = {"event.retracted": "retracts", "event.amended": "corrects"}
+"""The relation that each correcting type is for, and alone may use."""
 _TRACE: Final = frozenset({"traceparent", "tracestate"})
 _TOO_DEEP: Final = Problem("body", "is nested too deeply.", f"Send at most {MAX_DEPTH} levels.")
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -300,6 +304,8 @@ def read_event(raw: Any, catalogue: Catalogue) -> Event:
     if event_type is None:
         way_out = "GET /v1/types lists the known ones; a deployment registers more by JSON Schema."
         raise BadInput([Problem("type", "is not in the catalogue.", way_out)])
+    if sent.data.about or sent.type in CORRECTIONS:
+        _check_about(sent)
     content = _digested(raw)
     extensions = _extensions(sent)
     public, personal, direction = event_type.read(
@@ -341,13 +347,29 @@ def _digested(raw: dict[str, Any]) -> bytes:
     return content
 
 
+def _check_about(sent: CloudEvent) -> None:
+    """Only a correction corrects, it does correct something, and nothing speaks of itself."""
+    kept_for = {relation: event_type for event_type, relation in CORRECTIONS.items()}
+    for place, one in enumerate(sent.data.about):
+        field = f"data.about[{place}]"
+        if kept_for.get(one.relation, sent.type) != sent.type:
+            way_out = f"Publish {kept_for[one.relation]}, or use another relation."
+            raise BadInput([Problem(f"{field}.relation", f"is kept for {kept_for[one.relation]}.", way_out)])
+        if (one.source, one.id) == (sent.source, sent.id):
+            raise BadInput([Problem(field, "names the event itself.", "Name another event, or leave it out.")])
+    wanted = CORRECTIONS.get(sent.type)
+    if wanted and all(one.relation != wanted for one in sent.data.about):
+        way_out = f"Name the event by source and id, with the relation {wanted}."
+        raise BadInput([Problem("data.about", f"says of no event what {sent.type} is for.", way_out)])
+
+
 def _extensions(sent: CloudEvent) -> dict[str, Any]:
     extensions = sent.model_extra
     if not extensions:
         return {}
     for key, value in extensions.items():
-        if isinstance(value, (dict, list)) or key == "data_base64":
-            way_out = "Attributes are scalars; put everything else into data."
+        if isinstance(value, (dict, list)) or not _ATTRIBUTE.fullmatch(key):
+            way_out = "Attributes are scalars with names of a-z and 0-9; put everything else into data."
             raise BadInput([Problem(key[:64], "is not a CloudEvents attribute.", way_out)])
     return extensions
 

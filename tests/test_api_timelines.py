@@ -204,12 +204,13 @@ def test_a_conversation_is_found_by_its_clear_value(api: RunningApi, client: htt
 def test_a_retracted_event_says_so(api: RunningApi, client: httpx.Client) -> None:
     email = api.fresh()
     target = {"source": "test/mail", "id": f"{email}-1"}
-    retraction = mail(email, 2, "Sent by mistake", about=[{"relation": "retracts", **target}])
+    data = {**who(email), "about": [{"relation": "retracts", **target}], "content": {"reason": "wrong_customer"}}
+    retraction = event(2, id=f"{email}-2", type="event.retracted", data=data)
     publish(api, client, mail(email, 1), retraction)
     newest, oldest = page(client, api.customer(email))["items"]
     assert oldest["corrections"][0]["relation"] == "retracts"
     assert oldest["corrections"][0]["name"] == newest["name"]
-    assert oldest["corrections"][0]["line"] == "E-mail received: Sent by mistake"
+    assert oldest["corrections"][0]["line"] == "Retracted an earlier event, wrong_customer"
     assert newest["about"] == [{"relation": "retracts", "name": oldest["name"]}]
 
 

@@ -45,7 +45,7 @@ def _records(draw: st.DrawFn, clashes: bool) -> list[tuple[dict[str, Any], int]]
             who.append({"kind": "customer_no", "value": draw(st.sampled_from(["17", "18"]))})
         data: dict[str, Any] = {"who": who, "refs": [{"kind": "order", "value": draw(st.sampled_from("AB"))}]}
         if draw(st.booleans()):
-            data["about"] = [{"relation": "retracts", "source": "test/mail", "id": f"e-{draw(st.integers(0, 7))}"}]
+            data["about"] = [{"relation": "answers", "source": "test/mail", "id": f"other-{draw(st.integers(0, 7))}"}]
         raw = event(number, data=data)
         if draw(st.booleans()):
             raw["senttime"] = (START + timedelta(minutes=draw(st.integers(0, 90)))).isoformat()

@@ -143,7 +143,8 @@ def test_nesting_is_taken_up_to_its_limit_and_no_further() -> None:
             canonical(_deep(levels))
     canonical(["[{" * 100, [1] * 100])  # many brackets are not yet deep
     amended = {"type": "form.submitted", "content": {"answers": _deep(200)}}
-    assert "body" in refusal(event(type="event.amended", content=amended))
+    about = [{"relation": "corrects", "source": "desk", "id": "other"}]
+    assert "body" in refusal(event(type="event.amended", about=about, content=amended))
 
 
 @pytest.mark.timeout(60)
@@ -314,3 +315,40 @@ def test_whatever_the_bytes_are_they_are_json_or_bad_input(body: bytes) -> None:
     except BadInput:
         return
     canonical(value)
+
+
+_OTHER = {"source": "crm/one", "id": "other"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"about": [{"relation": "retracts", **_OTHER}]}, "data.about[0].relation", "is kept for event.retracted."),
+        ({"about": [{"relation": "corrects", **_OTHER}]}, "data.about[0].relation", "is kept for event.amended."),
+        (
+            {"about": [{"relation": "answers", "source": "crm/me", "id": "1"}]},
+            "data.about[0]",
+            "names the event itself.",
+        ),
+    ],
+)
+def test_only_a_correction_corrects_and_nothing_speaks_of_itself(changes: Any, field: str, words: str) -> None:
+    raw = event(source="crm/me", id="1")
+    raw["data"] = {**raw["data"], **changes}
+    with pytest.raises(BadInput) as refused:
+        read_event(raw, CATALOGUE)
+    assert (refused.value.problems[0].field, refused.value.problems[0].trouble) == (field, words)
+
+
+@pytest.mark.parametrize("name", ["event.retracted", "event.amended"])
+def test_a_correction_says_what_it_corrects(name: str) -> None:
+    content = {} if name == "event.retracted" else {"type": "note.added", "content": {"text": "Right"}}
+    with pytest.raises(BadInput) as refused:
+        read_event(event(type=name, data={"content": content}), CATALOGUE)
+    assert refused.value.problems[0].field == "data.about"
+
+
+@pytest.mark.parametrize("name", ["Foo-Bar", "é", "data_base64", "a b"])
+def test_a_name_that_no_attribute_can_have_is_refused(name: str) -> None:
+    with pytest.raises(BadInput):
+        read_event(event(**{name: "x"}), CATALOGUE)

@@ -167,7 +167,7 @@ def _history(count: int) -> list[dict[str, Any]]:
         if chance.random() < 0.3:
             who.append({"kind": "customer_no", "value": str(chance.randrange(3) + 1)})
         refs = [{"kind": "order", "value": str(chance.randrange(4))}] if chance.random() < 0.5 else []
-        about = [{"relation": "retracts", "source": "test/mail", "id": f"e-{chance.randrange(count)}"}]
+        about = [{"relation": "answers", "source": "test/mail", "id": f"other-{chance.randrange(count)}"}]
         data: dict[str, Any] = {"who": who, "refs": refs}
         if chance.random() < 0.2:
             data["about"] = about

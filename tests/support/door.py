@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from domain.catalogue import load_catalogue
 from domain.errors import BadInput
-from domain.event import Event, parse_json, read_event
+from domain.event import CORRECTIONS, Event, parse_json, read_event
 
 __all__ = ["ANNA", "CATALOGUE", "SCALARS", "event", "refusal", "sent", "through"]
 
@@ -55,13 +55,15 @@ def refusal(raw: Any) -> dict[str, str]:
 
 
 def sent(event_type: str, content: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """An event of a type with this content, about nobody."""
+    """An event of a type with this content, about nobody; a correction says of what."""
+    relation = CORRECTIONS.get(event_type)
+    about = [{"relation": relation, "source": "desk", "id": "other"}] if relation else []
     return {
         "specversion": "1.0",
         "source": "test",
         "id": "1",
         "type": event_type,
         "time": "2026-03-01T09:30:00+01:00",
-        "data": {"content": content},
+        "data": {"about": about, "content": content},
         **changes,
     }
