@@ -134,6 +134,7 @@ def test_the_log_shows_its_ends_and_its_records_as_they_are_stored(system: Serve
     assert records
     assert {"name", "digest", "sealed"} <= records[0].keys()
     assert system.run("log", "show", "99:0").returncode == 3
+    assert system.run("log", "show", f"{partition}:99999999").returncode == 4
 
 
 def test_a_rebuild_equals_live(system: Served) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from domain.errors import BadInput, Poison, Problem
+from domain.errors import BadInput, NotFound, Poison, Problem
 from eventlog.copying import copy_log
 from eventlog.opening import open_log
 from eventlog.port import Log, Logged
@@ -39,7 +39,9 @@ def show(
             return
         partition, offset = _position(position, log)
         end = log.ends()[partition]
-        cursor, left = {partition: offset}, min(limit, max(0, end - offset))
+        if offset >= end:
+            raise NotFound(f"Partition {partition} ends before offset {end}; there is no record at {offset} yet.")
+        cursor, left = {partition: offset}, min(limit, end - offset)
         while left > 0 and (found := log.read(cursor, left, 5.0)):
             for logged in found:
                 _print(logged, as_json)
