@@ -247,8 +247,8 @@ async def render(held: Services, rows: Sequence[Row], unseal: bool) -> list[shap
 
 def _light(rows: Sequence[Row]) -> bool:
     """Is it quickly done? A page of common events is."""
-    size = sum(len(row.record) + sum(len(one.record) for one in row.corrections) for row in rows)
-    return size <= _LIGHT
+    corrections = [len(one.record) for row in rows if row.corrections for one in row.corrections]
+    return sum([len(row.record) for row in rows]) + sum(corrections) <= _LIGHT
 
 
 async def _timeline(request: Request, caller: Caller, story: Story, query: Asked) -> Response:
