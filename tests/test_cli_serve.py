@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -36,7 +37,11 @@ def eventually(true: Callable[[], bool], seconds: float = 60) -> None:
 
 def child(system: Served, name: str) -> psutil.Process | None:
     top = psutil.Process(system.server._process.pid)
-    return next((one for one in top.children(recursive=True) if one.cmdline()[-1:] == [name]), None)
+    for one in top.children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # a child that just died has no command line
+            if one.cmdline()[-1:] == [name]:
+                return one
+    return None
 
 
 def processes_of(top: psutil.Process) -> list[psutil.Process]:
