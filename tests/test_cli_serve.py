@@ -35,19 +35,22 @@ def eventually(true: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.1)
 
 
+def words_of(process: psutil.Process) -> list[str]:
+    """Its command line; none of a process that just died."""
+    with contextlib.suppress(psutil.Error):
+        return process.cmdline()
+    return []
+
+
 def child(system: Served, name: str) -> psutil.Process | None:
     top = psutil.Process(system.server._process.pid)
-    for one in top.children(recursive=True):
-        with contextlib.suppress(psutil.Error):  # a child that just died has no command line
-            if one.cmdline()[-1:] == [name]:
-                return one
-    return None
+    return next((one for one in top.children(recursive=True) if words_of(one)[-1:] == [name]), None)
 
 
 def processes_of(top: psutil.Process) -> list[psutil.Process]:
     """The processes that `serve` started, without PostgreSQL and the test's own guard."""
     return [
-        one for one in top.children(recursive=True) if one.cmdline()[:3] == [sys.executable, "-m", "storyline.cli"]
+        one for one in top.children(recursive=True) if words_of(one)[:3] == [sys.executable, "-m", "storyline.cli"]
     ]
 
 
