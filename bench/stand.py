@@ -39,12 +39,12 @@ class Stand:
 
 @contextmanager
 def stand(kafka: bool = True) -> Iterator[Stand]:
-    """PostgreSQL with fsync as in production, and Kafka if asked for and to be had."""
+    """PostgreSQL with fsync and buffers as in production, and Kafka if asked for and to be had."""
     directory = Path(tempfile.mkdtemp(prefix="storyline-bench-"))
     directory.chmod(0o755)  # PostgreSQL's own user has to reach its folder
     with ExitStack() as servers:
         servers.callback(shutil.rmtree, directory, ignore_errors=True)
-        postgres = servers.enter_context(PostgresServer.start(directory / "postgres"))
+        postgres = servers.enter_context(PostgresServer.start(directory / "postgres", shared_buffers="1GB"))
         bootstrap = ""
         if kafka:
             try:

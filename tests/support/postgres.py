@@ -57,10 +57,11 @@ class PostgresServer:
         self._server: Server | None = None
 
     @classmethod
-    def start(cls, directory: Path, *, fsync: bool = True) -> PostgresServer:
-        """Make the cluster in `directory` if there is none, start it, and return when it answers."""
-        settings = [f"{name}={value}" for name, value in {**_SETTINGS, "fsync": "on" if fsync else "off"}.items()]
-        server = cls(directory, settings)
+    def start(cls, directory: Path, *, fsync: bool = True, **settings: str) -> PostgresServer:
+        """Make the cluster in `directory` if there is none, start it, and return when it answers. `settings` of
+        PostgreSQL take the place of ours."""
+        wanted = {**_SETTINGS, "fsync": "on" if fsync else "off", **settings}
+        server = cls(directory, [f"{name}={value}" for name, value in wanted.items()])
         server._initialise()
         server.restart()
         atexit.register(server.kill)
