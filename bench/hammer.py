@@ -135,7 +135,7 @@ class _Run:
         self.plan = plan
         self._left = deque(requests)
         self._missing = len(requests)
-        self._idle: list[_Line] = []
+        self._idle: deque[_Line] = deque()
         self._took: list[float] = []
         self._answered: list[tuple[float, str]] = []
         self._statuses: dict[str, int] = {}
@@ -150,7 +150,7 @@ class _Run:
         ]
         began = time.monotonic()
         if self.plan.rate:
-            self._idle = lines
+            self._idle = deque(lines)
             await self._steadily(began)
         else:
             self._due, self._left = self._left, deque()
@@ -168,7 +168,8 @@ class _Run:
                 await asyncio.sleep(pause)
             self._due.append(self._left.popleft())
             if self._idle:
-                self._next(self._idle.pop())
+                # In turn: one that is never used would be closed by the server after some seconds.
+                self._next(self._idle.popleft())
 
     def _next(self, line: _Line) -> None:
         if self._due:
