@@ -31,7 +31,6 @@ __all__ = [
     "MAX_CONTENT",
     "MAX_DEPTH",
     "MAX_IDENTIFIERS",
-    "RELATIONS",
     "About",
     "CloudEvent",
     "Event",
@@ -47,7 +46,6 @@ MAX_IDENTIFIERS: Final = 64
 MAX_DEPTH: Final = 64
 MAX_CONTENT: Final = 1_000_000
 """Most bytes of an event but for its name; checked before the content is read, so that reading it stays cheap."""
-RELATIONS: Final = ("corrects", "retracts", "enriches", "answers", "caused_by")
 _UNDIGESTED: Final = ("senttime", "specversion", "traceparent", "tracestate", "id", "source")
 _ATTRIBUTE: Final = re.compile(r"[a-z0-9]{1,64}")
 CORRECTIONS: Final = {"event.retracted": "retracts", "event.amended": "corrects"}

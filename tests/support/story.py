@@ -14,7 +14,7 @@ import psycopg
 from commands.publishing import Publisher, Rights
 from domain.catalogue import builtin
 from domain.catalogue.registry import Catalogue
-from domain.event import parse_json, read_event
+from domain.event import read_event
 from eventlog.keyring import Keyring
 from eventlog.masterkey import MasterKeys
 from eventlog.opening import open_log
@@ -131,8 +131,3 @@ def story(
         log.close()
         if hashing_from is None:
             keyring.close()
-
-
-def raw_json(text: str) -> Any:
-    """JSON text as the door reads it."""
-    return parse_json(text.encode())
