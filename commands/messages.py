@@ -2,7 +2,10 @@
 
 Structured mode: the content type is `application/cloudevents+json` and the value is one event; we also take
 `application/cloudevents-batch+json`, an array of events. Binary mode: attributes are `ce_…` headers, the value is
-`data` and its content type `application/json`.
+`data` and its content type JSON, or absent, which means JSON.
+
+One SDK strays from the binding and is taken all the same: `cloudevents.v1.kafka.to_structured` for Python gives a
+structured message the content type of its data, or none.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import msgspec
 
 from domain.errors import BadInput, Problem, StorylineError, TooLarge, WrongMediaType
 from domain.event import parse_json
+from domain.media import is_json
 
 __all__ = ["BATCH", "MAX_MESSAGE_EVENTS", "STRUCTURED", "Headers", "event_bytes", "events_of", "reason_of"]
 
@@ -40,9 +44,9 @@ def events_of(headers: Headers, value: bytes | None) -> list[Any]:
         return _batch(parse_json(value))
     if f"{_PREFIX}specversion" in texts:
         return [_binary(texts, content_type, value)]
-    raise WrongMediaType(
-        f"The message is no CloudEvent: set the header content-type to {STRUCTURED}, or send ce_ headers."
-    )
+    if not content_type or is_json(content_type):
+        return [_unmarked(value)]
+    raise _no_event()
 
 
 def event_bytes(raw: Any) -> bytes:
@@ -59,13 +63,30 @@ def _batch(raw: Any) -> list[Any]:
 
 
 def _binary(texts: dict[str, str], content_type: str, value: bytes) -> dict[str, Any]:
-    if content_type != "application/json":
-        raise WrongMediaType("In binary mode the header content-type is application/json.")
+    if content_type and not is_json(content_type):
+        raise WrongMediaType("In binary mode the header content-type is application/json; send the data as JSON.")
     event: dict[str, Any] = {
         name.removeprefix(_PREFIX): text for name, text in texts.items() if name.startswith(_PREFIX)
     }
     event["data"] = parse_json(value)
     return event
+
+
+def _unmarked(value: bytes) -> Any:
+    """An event whose message does not say that it is one; `specversion` says so."""
+    try:
+        raw = parse_json(value)
+    except BadInput:
+        raise _no_event() from None
+    if not isinstance(raw, dict) or "specversion" not in raw:
+        raise _no_event()
+    return raw
+
+
+def _no_event() -> WrongMediaType:
+    return WrongMediaType(
+        f"The message is no CloudEvent: set the header content-type to {STRUCTURED}, or send ce_ headers."
+    )
 
 
 def _texts(headers: Headers) -> dict[str, str]:

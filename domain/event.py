@@ -16,6 +16,7 @@ import msgspec
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -25,6 +26,7 @@ from pydantic import (
 from domain.catalogue.registry import Catalogue, Direction, EventType, problems_of
 from domain.errors import BadInput, Problem
 from domain.identifiers import Identifier, Ref
+from domain.media import from_base64, plain_json
 
 __all__ = [
     "CORRECTIONS",
@@ -46,7 +48,7 @@ MAX_IDENTIFIERS: Final = 64
 MAX_DEPTH: Final = 64
 MAX_CONTENT: Final = 1_000_000
 """Most bytes of an event but for its name; checked before the content is read, so that reading it stays cheap."""
-_UNDIGESTED: Final = ("senttime", "specversion", "traceparent", "tracestate", "id", "source")
+_UNDIGESTED: Final = ("senttime", "specversion", "datacontenttype", "traceparent", "tracestate", "id", "source")
 _ATTRIBUTE: Final = re.compile(r"[a-z0-9]{1,64}")
 CORRECTIONS: Final = {"event.retracted": "retracts", "event.amended": "corrects"}
 """The relation that each correcting type is for, and alone may use."""
@@ -169,7 +171,7 @@ class CloudEvent(BaseModel):
     type: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(description="From the catalogue")
     time: _Time = Field(description="When it happened, RFC 3339 with its offset")
     senttime: _Time | None = Field(default=None, description="When it was sent, by the sender's clock")
-    datacontenttype: Literal["application/json"] | None = None
+    datacontenttype: Annotated[Literal["application/json"] | None, BeforeValidator(plain_json)] = None
     dataschema: str | None = Field(default=None, description="…/TYPE/VERSION pins an older version of the type")
     data: DataModel
 
@@ -292,6 +294,9 @@ def read_event(raw: Any, catalogue: Catalogue) -> Event:
     """Check one CloudEvent (a JSON object as `parse_json` gives it) and take it apart. Raises BadInput."""
     if not isinstance(raw, dict):
         raise BadInput([Problem("event", "is not a JSON object.", "Send a CloudEvents 1.0 object.")])
+    if "data_base64" in raw and "data" not in raw:
+        raw = {**raw, "data": parse_json(from_base64(raw["data_base64"]))}
+        del raw["data_base64"]
     try:
         sent = CloudEvent.model_validate(raw)
     except ValidationError as error:
