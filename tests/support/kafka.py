@@ -7,33 +7,23 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import signal
 import socket
-import string
 import subprocess
-import tempfile
 import uuid
 import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from tests.support.process import Server, ServerError, free_ports, wait_until
+from tests.support.kafka_java import FULL, KAFKA_VERSION, JavaNode, NoKafkaError, properties_of
+from tests.support.process import Server, free_ports, wait_until
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # it reads its own schemas in a deprecated way
     from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaError
 
-__all__ = ["KAFKA_VERSION", "KafkaBroker", "NoKafkaError"]
-
-KAFKA_VERSION = "4.1.1"
-_FILES = Path(__file__).parent / "kafka_files"
-_HEAP = "512m"
-
-
-class NoKafkaError(Exception):
-    """No broker can be had here; the message says what was tried."""
+__all__ = ["KAFKA_VERSION", "KafkaBroker", "NoKafkaError", "broker_answers", "docker_answers"]
 
 
 class _Runner(Protocol):
@@ -42,6 +32,8 @@ class _Runner(Protocol):
     def run(self) -> None: ...
     def stop(self) -> None: ...
     def kill(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
 
 
 class KafkaBroker:
@@ -67,13 +59,14 @@ class KafkaBroker:
         if given:
             return cls(given, None, None)
         port, controller_port = free_ports(2)
-        data = directory / "kafka-data"
-        data.mkdir(parents=True, exist_ok=True)
         runner: _Runner
-        if _docker_answers():
+        if docker_answers():
+            data = directory / "kafka-data"
+            data.mkdir(parents=True, exist_ok=True)
             runner = _DockerRunner(directory, data, port)
         else:
-            runner = _JavaRunner(directory, data, port, controller_port, _jars())
+            runner = _JavaRunner(directory, port, controller_port)
+            data = runner.node.data
         broker = cls(f"127.0.0.1:{port}", data, runner)
         atexit.register(broker.kill)
         runner.run()
@@ -93,6 +86,16 @@ class KafkaBroker:
         if self._runner is not None:
             self._runner.kill()
 
+    def pause(self) -> None:
+        """SIGSTOP: it keeps its connections and answers nothing."""
+        if self._runner is not None:
+            self._runner.pause()
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        if self._runner is not None:
+            self._runner.resume()
+
     def restart(self) -> None:
         """Start again on the same data and port, after `stop` or `kill`."""
         if self._runner is not None:
@@ -110,37 +113,23 @@ class KafkaBroker:
 class _JavaRunner:
     """The broker as a Java process of ours."""
 
-    def __init__(self, directory: Path, data: Path, port: int, controller_port: int, jars: Path) -> None:
-        self._directory, self._port, self._jars = directory, port, jars
-        self._config = directory / "server.properties"
-        template = string.Template((_FILES / "server.properties").read_text())
-        settings = {"port": port, "controller_port": controller_port, "bind": "127.0.0.1", "log_dirs": data}
-        self._config.write_text(template.substitute(settings))
-        self._server: Server | None = None
-        cluster = uuid.uuid4().hex[:22]
-        self._tool("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._config))
+    def __init__(self, directory: Path, port: int, controller_port: int) -> None:
+        self.node = JavaNode(directory, (port, controller_port), cluster=uuid.uuid4().hex[:22])
 
     def run(self) -> None:
-        argv = [*self._java(), "kafka.Kafka", str(self._config)]
-        self._server = Server(argv, self._directory / "broker.out", dict(os.environ), None)
-        wait_until(lambda: _broker_answers(self._port), self._server, 90, "Apache Kafka")
+        wait_until(lambda: broker_answers(self.node.port), self.node.launch(), 90, "Apache Kafka")
 
     def stop(self) -> None:
-        if self._server is not None:
-            self._server.stop(signal.SIGTERM)
+        self.node.stop()
 
     def kill(self) -> None:
-        if self._server is not None:
-            self._server.kill()
+        self.node.kill()
 
-    def _java(self) -> list[str]:
-        log4j = f"-Dlog4j2.configurationFile={_FILES / 'log4j2.properties'}"
-        return ["java", f"-Xmx{_HEAP}", f"-Xms{_HEAP}", "-Xshare:auto", log4j, "-cp", f"{self._jars}/*"]
+    def pause(self) -> None:
+        self.node.pause()
 
-    def _tool(self, *words: str) -> None:
-        done = subprocess.run([*self._java(), *words], check=False, capture_output=True, text=True)
-        if done.returncode:
-            raise ServerError(f"{words[0]} failed:\n{done.stdout}{done.stderr}")
+    def resume(self) -> None:
+        self.node.resume()
 
 
 class _DockerRunner:
@@ -156,7 +145,7 @@ class _DockerRunner:
         _docker("start", self._name) if self._made else self._make()
         argv = ["docker", "logs", "--follow", self._name]
         server = Server(argv, self._directory / "broker.out", dict(os.environ), None)
-        wait_until(lambda: _broker_answers(self._port), server, 120, "Apache Kafka in Docker")
+        wait_until(lambda: broker_answers(self._port), server, 120, "Apache Kafka in Docker")
         server.kill()
 
     def stop(self) -> None:
@@ -165,12 +154,16 @@ class _DockerRunner:
     def kill(self) -> None:
         _docker("kill", self._name)
 
+    def pause(self) -> None:
+        _docker("pause", self._name)
+
+    def resume(self) -> None:
+        _docker("unpause", self._name)
+
     def _make(self) -> None:
-        template = string.Template((_FILES / "server.properties").read_text())
-        settings = {"port": self._port, "controller_port": 9093, "bind": "0.0.0.0", "log_dirs": "/data"}
         config = self._directory / "server.properties"
-        config.write_text(template.substitute(settings))
-        heap = f"KAFKA_HEAP_OPTS=-Xmx{_HEAP} -Xms{_HEAP}"
+        config.write_text(properties_of(self._port, 9093, "0.0.0.0", Path("/data")))
+        heap = f"KAFKA_HEAP_OPTS={' '.join(FULL)}"
         mounts = ["-v", f"{self._data}:/data", "-v", f"{config}:/mnt/shared/config/server.properties:ro"]
         publish = ["-p", f"127.0.0.1:{self._port}:{self._port}", "-e", heap]
         _docker("run", "-d", "--name", self._name, *publish, *mounts, f"apache/kafka:{KAFKA_VERSION}")
@@ -184,7 +177,7 @@ def _docker(*words: str) -> None:
         raise NoKafkaError(f"docker {words[0]} failed: {done.stderr.strip()}")
 
 
-def _docker_answers() -> bool:
+def docker_answers() -> bool:
     if shutil.which("docker") is None:
         return False
     try:
@@ -193,7 +186,8 @@ def _docker_answers() -> bool:
         return False
 
 
-def _broker_answers(port: int) -> bool:
+def broker_answers(port: int, brokers: int = 1) -> bool:
+    """Whether the node on this port knows of so many brokers."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
@@ -203,37 +197,8 @@ def _broker_answers(port: int) -> bool:
     except KafkaError:
         return False
     try:
-        return bool(client.describe_cluster()["brokers"])
+        return len(client.describe_cluster()["brokers"]) >= brokers
     except KafkaError:
         return False
     finally:
         client.close()
-
-
-def _jars() -> Path:
-    """The folder with the broker's jars, fetched once into the cache. NoKafkaError says what is missing."""
-    missing = [tool for tool in ("java", "mvn") if shutil.which(tool) is None]
-    cache = Path(os.environ.get("STORYLINE_CACHE") or Path.home() / ".cache" / "storyline")
-    jars = cache / f"kafka-{KAFKA_VERSION}"
-    if jars.exists() and "java" not in missing:
-        return jars
-    if missing:
-        raise NoKafkaError(
-            f"No Apache Kafka: STORYLINE_TEST_KAFKA is not set, Docker does not answer, and "
-            f"{' and '.join(missing)} cannot be found. Give one of the three."
-        )
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        _fetch(Path(scratch) / "jars")
-        if not jars.exists():
-            # Renamed in one step, so that nobody ever sees half a folder.
-            (Path(scratch) / "jars").rename(jars)
-    return jars
-
-
-def _fetch(into: Path) -> None:
-    pom = shutil.copy(_FILES / "pom.xml", into.parent / "pom.xml")
-    argv = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies", f"-DoutputDirectory={into}"]
-    done = subprocess.run(argv, check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise NoKafkaError(f"Maven could not fetch Apache Kafka:\n{done.stdout[-2000:]}{done.stderr[-1000:]}")

@@ -65,6 +65,11 @@ class Server:
                 self._process.wait(timeout)
         self.kill()
 
+    def send(self, what: signal.Signals) -> None:
+        """Send a signal to the process itself, as SIGSTOP and SIGCONT."""
+        if self.alive:
+            self._process.send_signal(what)
+
     def tail(self) -> str:
         return self.output.read_text(errors="replace")[-3000:] if self.output.exists() else ""
 
