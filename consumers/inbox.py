@@ -1,14 +1,16 @@
 """The inbox: moves what channels publish straight to Kafka from their topics onto the log.
 
-One process reads all bound `inbox.CHANNEL` topics. An event is checked as at the door, with its channel's rights;
-what is good is sealed and appended, what is bad is parked sealed, and then the positions move, in Postgres, by
-compare-and-set. A crash in between repeats events, which is harmless: their names are deterministic.
+Any number of processes share the partitions of all bound `inbox.CHANNEL` topics by leases. An event is checked as at
+the door, with its channel's rights; what is good is sealed and appended, what is bad is parked sealed, and then the
+positions move, in Postgres, by compare-and-set. A crash in between repeats events, and so does a process that was
+frozen and wakes up; that is harmless: their names are deterministic.
 """
 
 # mypy: untyped_calls_exclude=kafka
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,14 +25,14 @@ from commands.messages import STRUCTURED, event_bytes, events_of, reason_of
 from commands.parking import Letter, Parking
 from commands.publishing import Publisher, Rights
 from consumers.inbox_topics import InboxTopics, Message
+from consumers.seat import KEEPALIVE, Heartbeat
 from domain.errors import BadInput, Fenced, Forbidden, SealError, TooLarge, Unavailable, WrongMediaType
 from domain.event import Event
-from eventlog.sql import load
+from projections.leases import Held, Seat
 from projections.positions import Positions
 
 __all__ = ["Inbox", "InboxMetrics"]
 
-_SQL = load("consumers", "inbox.sql")
 _CONSUMER = "inbox"
 _LONGEST_PAUSE = 10.0
 _REFUSALS = (BadInput, Forbidden, TooLarge, WrongMediaType)
@@ -48,7 +50,7 @@ class InboxMetrics:
         )
         self.lag = Gauge("storyline_inbox_lag", "Messages not moved yet", ["topic", "partition"], registry=registry)
         self.troubles = Counter("storyline_inbox_troubles", "Interruptions", ["kind"], registry=registry)
-        self.live = Gauge("storyline_inbox_live", "1: this inbox is live, 0: it stands by", registry=registry)
+        self.held = Gauge("storyline_inbox_partitions", "Partitions that this inbox holds", registry=registry)
 
 
 class _Sorted(NamedTuple):
@@ -61,7 +63,8 @@ class _Sorted(NamedTuple):
 
 @dataclass
 class Inbox:
-    """One inbox. `run` blocks until `stop` is set; `ready` is true while it is live or stands by, and all is well."""
+    """One inbox. `run` blocks until `stop` is set. `ready`: it has a seat, and all is well; one without a partition
+    stands by. lease: seconds unseen after which the others take its partitions."""
 
     dsn: str
     servers: str
@@ -71,21 +74,28 @@ class Inbox:
     registry: CollectorRegistry
     retention_days: int = 7
     replication: int = 1
+    partitions: int = 4
+    lease: float = 10.0
     batch: int = 500
     before_move: Callable[[], None] = lambda: None
-    ready: bool = field(init=False, default=False)
+    held: dict[str, list[int]] = field(init=False, default_factory=dict)
+    _heartbeat: Heartbeat | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.metrics = InboxMetrics(self.registry)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has a seat."""
+        heartbeat = self._heartbeat
+        return heartbeat is not None and heartbeat.fresh
 
     def run(self, stop: threading.Event) -> None:
         """Move events until `stop` is set. Raises LogDamaged when a topic ends before our position."""
         pause = 0.1
         while not stop.is_set():
             try:
-                with psycopg.connect(self.dsn, autocommit=True, connect_timeout=5) as connection:
-                    if self._seated(connection, stop):
-                        self._serve(connection, stop)
+                self._take_part(stop)
                 pause = 0.1
             except (Unavailable, Fenced, SealError, psycopg.OperationalError) as error:
                 kind = type(error).__name__.lower()
@@ -93,37 +103,63 @@ class Inbox:
                 _logger.warning("inbox.trouble", kind=kind, detail=getattr(error, "detail", kind))
                 stop.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
-            finally:
-                self.ready = False
-                self.metrics.live.set(0)
 
-    def _seated(self, connection: psycopg.Connection, stop: threading.Event) -> bool:
-        """Wait for the one live seat; it falls free when the session of who has it ends."""
+    def _take_part(self, stop: threading.Event) -> None:
+        """Join the others, move what stands in a fair share of the partitions, leave."""
+        names = self.channels.topics
+        with InboxTopics.open(self.servers, names, self.retention_days, self.replication, self.partitions) as topics:
+            units = {topics.ids[topic]: topics.partitions[topic] for topic in names}
+            seat = Seat(_CONSUMER, units, self.lease)
+            with (
+                psycopg.connect(
+                    self.dsn,
+                    autocommit=True,
+                    connect_timeout=5,
+                    application_name=seat.application_name,
+                    options="-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s",
+                    **KEEPALIVE,
+                ) as connection,
+                Heartbeat(self.dsn, seat) as heartbeat,
+            ):
+                self._heartbeat = heartbeat
+                try:
+                    self._serve(connection, topics, seat, heartbeat, stop)
+                finally:
+                    self._heartbeat = None
+                    self._note_held({})
+                    with contextlib.suppress(psycopg.Error):
+                        seat.leave(connection)
+
+    def _serve(
+        self,
+        connection: psycopg.Connection,
+        topics: InboxTopics,
+        seat: Seat,
+        heartbeat: Heartbeat,
+        stop: threading.Event,
+    ) -> None:
+        positions = {topic: Positions(_CONSUMER, topics.ids[topic]) for topic in self.channels.topics}
+        cursor: dict[tuple[str, int], int] = {}
         while not stop.is_set():
-            if connection.execute(_SQL["try_seat"]).fetchone() == (True,):
-                return True
-            self.ready = True
-            stop.wait(0.5)
-        return False
+            if heartbeat.due():
+                cursor = _hold(seat.settle(connection), topics, positions)
+                self._skip_expired(connection, topics, positions, cursor)
+                topics.assign(cursor)
+                self._note_held(cursor)
+            if not cursor:
+                heartbeat.wait(0.5)
+                continue
+            polled = topics.poll(self.batch, 0.5)
+            if polled:
+                self._move(connection, positions, cursor, polled)
+            for (topic, partition), lag in topics.lags(cursor).items():
+                self.metrics.lag.labels(topic, partition).set(lag)
 
-    def _serve(self, connection: psycopg.Connection, stop: threading.Event) -> None:
-        with InboxTopics.open(self.servers, self.channels.topics, self.retention_days, self.replication) as topics:
-            positions = {topic: Positions(_CONSUMER, topics.ids[topic]) for topic in self.channels.topics}
-            cursor: dict[tuple[str, int], int] = {}
-            for topic, held in positions.items():
-                taken = held.take(connection, topics.partitions(topic))
-                cursor.update({(topic, partition): offset for partition, offset in taken.items()})
-            self._skip_expired(connection, topics, positions, cursor)
-            topics.seek(cursor)
-            self.ready = True
-            self.metrics.live.set(1)
-            _logger.info("inbox.live", topics=list(self.channels.topics))
-            while not stop.is_set():
-                polled = topics.poll(self.batch, 0.5)
-                if polled:
-                    self._move(connection, positions, cursor, polled)
-                for (topic, partition), lag in topics.lags(cursor).items():
-                    self.metrics.lag.labels(topic, partition).set(lag)
+    def _note_held(self, cursor: Mapping[tuple[str, int], int]) -> None:
+        self.held = {topic: sorted(part for name, part in cursor if name == topic) for topic, _ in cursor}
+        self.metrics.held.set(len(cursor))
+        self.metrics.lag.clear()
+        _logger.info("inbox.holds", partitions=self.held)
 
     def _move(
         self,
@@ -193,7 +229,7 @@ class Inbox:
         cursor: dict[tuple[str, int], int],
     ) -> None:
         """Where retention was faster than we were, say so by a dead letter, and go on with what is left."""
-        for (topic, partition), first in topics.beginnings().items():
+        for (topic, partition), first in topics.beginnings(cursor).items():
             wanted = cursor[topic, partition]
             if wanted >= first:
                 continue
@@ -215,6 +251,22 @@ class Inbox:
             self.metrics.parked.labels(letter.origin, letter.reason).inc()
             _logger.warning("inbox.parked", topic=letter.origin, partition=letter.partition, offset=letter.offset,
                             reason=letter.reason)  # fmt: skip
+
+
+def _hold(
+    held: Iterable[Held], topics: InboxTopics, positions: Mapping[str, Positions]
+) -> dict[tuple[str, int], int]:
+    """Take note of what we hold; gives where to go on."""
+    topic_of = {log_id: topic for topic, log_id in topics.ids.items()}
+    cursor = {}
+    for one in positions.values():
+        one.epochs = {}
+    for one_held in held:
+        topic = topic_of.get(one_held.log_id)
+        if topic is not None:
+            positions[topic].epochs[one_held.partition] = one_held.epoch
+            cursor[topic, one_held.partition] = one_held.offset
+    return cursor
 
 
 _AS_STRUCTURED = (("content-type", STRUCTURED.encode()),)

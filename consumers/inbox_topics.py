@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -37,19 +37,22 @@ class Message(NamedTuple):
 
 
 class InboxTopics:
-    """All inbox topics, read by one thread. `ids`: an identity per topic, another one for a topic made anew."""
+    """The inbox topics, read by one thread. `ids`: an identity per topic, another one for a topic made anew.
+    `partitions`: those of each topic; which of them are read is what `assign` was told."""
 
-    def __init__(self, consumer: KafkaConsumer, ids: Mapping[str, str]) -> None:
-        self._consumer, self.ids = consumer, ids
+    def __init__(self, consumer: KafkaConsumer, ids: Mapping[str, str], partitions: Mapping[str, list[int]]) -> None:
+        self._consumer, self.ids, self.partitions = consumer, ids, partitions
         self._lag_at = 0.0
 
     @classmethod
     @contextmanager
-    def open(cls, servers: str, names: Sequence[str], days: int, replication: int) -> Iterator[InboxTopics]:
+    def open(
+        cls, servers: str, names: Sequence[str], days: int, replication: int, partitions: int = 4
+    ) -> Iterator[InboxTopics]:
         """The topics, made where they are missing, with a retention of `days`. Raises Unavailable."""
         with _as_ours():
             common = {"bootstrap_servers": servers.split(","), "bootstrap_timeout_ms": _PATIENCE_MS}
-            ids = _find_topics(common, names, days, replication)
+            ids, found = _find_topics(common, names, days, replication, partitions)
             consumer = KafkaConsumer(
                 **common,
                 group_id=None,
@@ -63,27 +66,26 @@ class InboxTopics:
                 metrics_enabled=False,
             )
         try:
-            topics = cls(consumer, ids)
-            topics._assign(names)
-            yield topics
+            yield cls(consumer, ids, found)
         finally:
             with contextlib.suppress(KafkaError):
                 consumer.close(autocommit=False, timeout_ms=2000)
 
-    def partitions(self, topic: str) -> list[int]:
-        """The partitions of a topic."""
-        return sorted(place.partition for place in self._consumer.assignment() if place.topic == topic)
-
-    def beginnings(self) -> dict[_Place, int]:
+    def beginnings(self, places: Iterable[_Place]) -> dict[_Place, int]:
         """`{(topic, partition): first offset that is still there}`."""
+        asked = [TopicPartition(*place) for place in places]
+        if not asked:
+            return {}
         with _as_ours():
-            found = self._consumer.beginning_offsets(list(self._consumer.assignment()))
+            found = self._consumer.beginning_offsets(asked)
         return {(place.topic, place.partition): offset for place, offset in found.items()}
 
-    def seek(self, cursor: Mapping[_Place, int]) -> None:
-        """Read on from here. Raises LogDamaged for a position beyond the end of a topic."""
+    def assign(self, cursor: Mapping[_Place, int]) -> None:
+        """Read these partitions, from here. Raises LogDamaged for a position beyond the end of a topic."""
+        places = [TopicPartition(*place) for place in cursor]
         with _as_ours():
-            ends = self._consumer.end_offsets(list(self._consumer.assignment()))
+            self._consumer.assign(places)
+            ends = self._consumer.end_offsets(places) if places else {}
             for place, end in ends.items():
                 wanted = cursor[place.topic, place.partition]
                 if wanted > end:
@@ -105,7 +107,7 @@ class InboxTopics:
 
     def lags(self, cursor: Mapping[_Place, int]) -> dict[_Place, int]:
         """Every two seconds: how many messages are not moved yet; else nothing."""
-        if time.monotonic() - self._lag_at < _LAG_EVERY:
+        if not cursor or time.monotonic() - self._lag_at < _LAG_EVERY:
             return {}
         self._lag_at = time.monotonic()
         with _as_ours():
@@ -115,35 +117,29 @@ class InboxTopics:
             for place, end in ends.items()
         }
 
-    def _assign(self, names: Sequence[str]) -> None:
-        places = []
-        with _as_ours():
-            for name in names:
-                found = self._consumer.partitions_for_topic(name)
-                if not found:
-                    raise Unavailable(f"Inbox topic {name} is not there yet. Try again later.")
-                places += [TopicPartition(name, partition) for partition in found]
-            self._consumer.assign(places)
 
-
-def _find_topics(common: Mapping[str, Any], names: Sequence[str], days: int, replication: int) -> dict[str, str]:
+def _find_topics(
+    common: Mapping[str, Any], names: Sequence[str], days: int, replication: int, partitions: int
+) -> tuple[dict[str, str], dict[str, list[int]]]:
+    """(identities, partitions) of the topics, which are made where they are missing."""
     admin = KafkaAdminClient(**common, request_timeout_ms=_PATIENCE_MS, reconnect_backoff_max_ms=1000)
     try:
         cluster = admin.describe_cluster()["cluster_id"]
         missing = [one["name"] for one in admin.describe_topics(list(names)) if one["error_code"] == 3]
         configs = {"retention.ms": str(days * _DAY_MS), "cleanup.policy": "delete"}
         for name in missing:
-            wanted = {"num_partitions": 1, "replication_factor": replication, "configs": configs}
+            wanted = {"num_partitions": partitions, "replication_factor": replication, "configs": configs}
             with contextlib.suppress(TopicAlreadyExistsError):
                 admin.create_topics({name: wanted})
         if missing:
             admin.wait_for_topics(missing, timeout_ms=_PATIENCE_MS)
-        ids = {}
+        ids, found = {}, {}
         for topic in admin.describe_topics(list(names)):
             if topic["error_code"]:
                 raise for_code(topic["error_code"])(topic["name"])
             ids[topic["name"]] = f"kafka:{cluster}:{topic['topic_id']}"
-        return ids
+            found[topic["name"]] = sorted(one["partition_index"] for one in topic["partitions"])
+        return ids, found
     finally:
         with contextlib.suppress(KafkaError):
             admin.close()

@@ -1,31 +1,34 @@
 """The projector: moves the log into the read models, for as long as it is let.
 
-One projector is live; a second one stands by and takes over when the first is gone. Whatever happens to Postgres,
-the log or the reader's process, it says so, waits a little longer each time, and goes on from its positions.
+Any number of projectors share the partitions of a log by leases (`projections/leases.py`); one of them may come, go,
+die or freeze at any time. Whatever happens to Postgres, the log or the reader's process, it says so, waits a little
+longer each time, and goes on from its positions.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import psycopg
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from consumers.seat import Heartbeat
+from consumers.watchdog import Watchdog
 from domain.errors import Fenced, LogDamaged, Unavailable
 from eventlog.port import Log
-from eventlog.sql import load
+from projections.leases import Held, Seat
 from projections.registry import MODELS, ReadModel
 from projections.runner import Applied, Park, Runner
 
 __all__ = ["Projector", "ProjectorMetrics"]
 
-_SQL = load("consumers", "projector.sql")
 _LONGEST_PAUSE = 10.0
-_LAG_EVERY = 2.0
 _logger = structlog.get_logger("storyline.projector")
 
 
@@ -44,7 +47,7 @@ class ProjectorMetrics:
         self.behind = Gauge(
             "storyline_projector_behind_seconds", "Age of the newest visible record", registry=registry
         )
-        self.live = Gauge("storyline_projector_live", "1: this projector is live, 0: it stands by", registry=registry)
+        self.held = Gauge("storyline_projector_partitions", "Partitions that this projector holds", registry=registry)
 
     def applied(self, applied: Applied, cursor: dict[int, int]) -> None:
         """One transaction was committed."""
@@ -56,10 +59,25 @@ class ProjectorMetrics:
         for partition, offset in cursor.items():
             self.position.labels(partition).set(offset)
 
+    def holds(self, cursor: dict[int, int]) -> None:
+        """It holds these partitions from now on; what it knew of others is not true any more."""
+        self.held.set(len(cursor))
+        self.position.clear()
+        self.lag.clear()
+
+    def lags(self, lag: dict[int, int]) -> None:
+        """So many records of each partition are not visible yet."""
+        for partition, records in lag.items():
+            self.lag.labels(partition).set(records)
+
 
 @dataclass
 class Projector:
-    """One projector. `run` blocks until `stop` is set. `ready`: live or standing by, and the last try went well."""
+    """One projector. `run` blocks until `stop` is set. `ready`: it has a seat, and the last try went well.
+
+    lease: seconds unseen after which the others take its partitions. stall: seconds of lag without movement after
+    which it rejoins. give_up: ends the process, when even that is not possible.
+    """
 
     dsn: str
     log_url: str
@@ -68,79 +86,106 @@ class Projector:
     registry: CollectorRegistry
     models: Sequence[ReadModel] = MODELS
     batch: int = 10_000
+    lease: float = 10.0
+    stall: float = 60.0
     told: Callable[[Applied], None] = lambda applied: None
-    ready: bool = field(init=False, default=False)
+    give_up: Callable[[], None] = lambda: None
+    held: list[int] = field(init=False, default_factory=list)
+    _heartbeat: Heartbeat | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.metrics = ProjectorMetrics(self.registry)
-        self._lag_at = 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has a seat; one without a partition stands by, and is as good."""
+        heartbeat = self._heartbeat
+        return heartbeat is not None and heartbeat.fresh
 
     def run(self, stop: threading.Event) -> None:
         """Project until `stop` is set. Raises LogDamaged when the log is not what the positions say: to go on
         would make the read models wrong without a word."""
         pause = 0.1
         while not stop.is_set():
+            began = time.monotonic()
             try:
-                with psycopg.connect(self.dsn, autocommit=True, connect_timeout=5) as seat:
-                    if self._seated(seat, stop):
-                        self._project(seat, stop)
-                pause = 0.1
+                self._take_part(stop)
             except LogDamaged:
                 raise
             except (Unavailable, psycopg.OperationalError) as error:
+                if time.monotonic() - began > _LONGEST_PAUSE:
+                    pause = 0.1
                 self._trouble("unavailable", error)
                 stop.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
-            finally:
-                self.ready = False
-                self.metrics.live.set(0)
 
-    def _seated(self, seat: psycopg.Connection, stop: threading.Event) -> bool:
-        """Wait for the one live seat; it falls free when the session of who has it ends."""
-        while not stop.is_set():
-            row = seat.execute(_SQL["try_seat"]).fetchone()
-            if row and row[0]:
-                return True
-            self.ready = True  # to stand by is what a second projector is for
-            stop.wait(0.5)
-        return False
-
-    def _project(self, seat: psycopg.Connection, stop: threading.Event) -> None:
+    def _take_part(self, stop: threading.Event) -> None:
+        """Join the others, work on a fair share of the partitions, leave."""
+        seat = Seat("live", {self.log.log_id: range(self.log.partitions)}, self.lease)
         runner = Runner(
-            self.dsn, self.log_url, self.log.log_id, self.log.partitions, self.models, self.park, batch=self.batch
+            self.dsn, self.log_url, self.log.log_id, self.log.partitions, self.models, self.park,
+            batch=self.batch, session=seat.application_name,
+        )  # fmt: skip
+        watchdog = Watchdog(
+            self.log,
+            lambda: dict(runner.cursor),
+            lambda: runner.anchors,
+            runner.interrupt,
+            self.give_up,
+            stall=self.stall,
         )
-        try:
-            runner.start()
-            self.ready = True
-            self.metrics.live.set(1)
-            _logger.info("projector.live", partitions=self.log.partitions)
-            checked = time.monotonic()
-            while not stop.is_set():
-                if time.monotonic() - checked > 1:
-                    seat.execute(_SQL["still_seated"])
-                    checked = time.monotonic()
-                self._step(runner)
-        finally:
-            runner.close()
+        with self._seated(seat) as heartbeat, watchdog:
+            try:
+                while not stop.is_set():
+                    if heartbeat.due():
+                        self._hold(runner, seat.settle(runner.connection))
+                    if runner.cursor:
+                        self._step(runner, seat)
+                        self.metrics.lags({part: watchdog.lag.get(part, 0) for part in runner.cursor})
+                    else:
+                        heartbeat.wait(0.5)
+                    if watchdog.damage is not None:
+                        raise watchdog.damage
+            except Unavailable:
+                if watchdog.damage is not None:
+                    raise watchdog.damage from None
+                raise
+            finally:
+                with contextlib.suppress(psycopg.Error):
+                    seat.leave(runner.connection)
+                runner.close()
+                self._hold_nothing()
 
-    def _step(self, runner: Runner) -> None:
+    @contextmanager
+    def _seated(self, seat: Seat) -> Iterator[Heartbeat]:
+        with Heartbeat(self.dsn, seat) as heartbeat:
+            self._heartbeat = heartbeat
+            try:
+                yield heartbeat
+            finally:
+                self._heartbeat = None
+
+    def _step(self, runner: Runner, seat: Seat) -> None:
         try:
             applied = runner.step()
         except Fenced as error:
-            # We hold the seat, so it was a rebuild that switched: take the partitions again and go on.
+            # While we stood still another took over, or a rebuild switched. What is left to us we take again.
             self._trouble("fenced", error)
-            runner.start()
+            self._hold(runner, seat.retake(runner.connection), anchors=True)
             return
         if applied is not None:
             self.metrics.applied(applied, runner.cursor)
             self.told(applied)
-        if time.monotonic() - self._lag_at > _LAG_EVERY:
-            self._measure_lag(runner)
 
-    def _measure_lag(self, runner: Runner) -> None:
-        self._lag_at = time.monotonic()
-        for partition, end in self.log.ends().items():
-            self.metrics.lag.labels(partition).set(max(0, end - runner.cursor.get(partition, 0)))
+    def _hold(self, runner: Runner, held: Sequence[Held], anchors: bool = False) -> None:
+        runner.hold(held, anchors)
+        self.held = sorted(runner.cursor)
+        self.metrics.holds(runner.cursor)
+        _logger.info("projector.holds", partitions=self.held)
+
+    def _hold_nothing(self) -> None:
+        self.held = []
+        self.metrics.holds({})
 
     def _trouble(self, kind: str, error: Exception) -> None:
         self.metrics.troubles.labels(kind).inc()

@@ -18,6 +18,7 @@ import msgspec
 from domain.event import happened_at
 from eventlog.port import Logged
 from eventlog.record import ref_hash
+from projections.anchors import Anchor, record_hash
 from projections.packing import NAME_SIZE, Packed, mark, pack
 
 __all__ = ["NOTHING", "Batch", "Decoder", "PoisonRecord", "Rows"]
@@ -92,6 +93,7 @@ class Batch(NamedTuple):
     `first`: rows of each name's first event in it, sorted by name; `names`: theirs, as Postgres writes an array.
     `again`: rows of further events with such a name. `lookup`: identifiers that the reader has not met since it
     started. `newest`: the latest recorded_at in it, epoch seconds (0 if none), for measuring how far behind we are.
+    `anchors`: the last record of each partition in it.
     """
 
     generation: int
@@ -103,6 +105,7 @@ class Batch(NamedTuple):
     lookup: Packed
     poison: tuple[PoisonRecord, ...]
     newest: float
+    anchors: dict[int, Anchor]
 
     @property
     def size(self) -> int:
@@ -176,13 +179,13 @@ class Decoder:
 
     def batch(self, generation: int, start: dict[int, int], logged: Sequence[Logged]) -> Batch:
         """Pack what was read. Never raises for what stands on the log: what cannot be decoded is poison."""
-        cursor: dict[int, int] = {}
+        last: dict[int, tuple[int, bytes]] = {}
         events: list[_Event] = []
         lookup: list[tuple[bytes, bytes]] = []
         met: list[str] = []
         poison: list[PoisonRecord] = []
         for partition, offset, key, value in logged:
-            cursor[partition] = offset + 1
+            last[partition] = (offset, value)
             try:
                 line = self._read(value)
                 event = self._event(line, partition, offset, value)
@@ -200,14 +203,15 @@ class Decoder:
         first, again = _told_apart(events)
         return Batch(
             generation=generation,
-            start={partition: start[partition] for partition in cursor},
-            cursor=cursor,
+            start={partition: start[partition] for partition in last},
+            cursor={partition: offset + 1 for partition, (offset, _) in last.items()},
             names=f"{{{','.join([event[0][:NAME_SIZE].hex() for event in first])}}}",
             first=_rows(first),
             again=_rows(again),
             lookup=pack(lookup),
             poison=tuple(poison),
             newest=max([event[1] for event in events]).timestamp() if events else 0.0,
+            anchors={partition: Anchor(offset, record_hash(value)) for partition, (offset, value) in last.items()},
         )
 
     def _read(self, value: bytes) -> _Line:

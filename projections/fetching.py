@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -18,6 +18,7 @@ from domain import errors
 from domain.errors import LogDamaged, StorylineError, Unavailable
 from eventlog.opening import open_log
 from eventlog.port import Logged
+from projections.anchors import Anchor, check_anchors
 from projections.decoding import NOTHING, Batch, Decoder
 from projections.packing import pack
 
@@ -29,10 +30,12 @@ _MAX_BYTES = 32 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What to read: from `cursor` (next offset per partition), before `until` where one is given."""
+    """What to read: from `cursor` (next offset per partition), before `until` where one is given, once it is sure
+    that the log still holds the `anchors`."""
 
     cursor: dict[int, int]
     until: dict[int, int] | None = None
+    anchors: dict[int, Anchor] = field(default_factory=dict)
 
 
 def _read_within(log: Any, cursor: Mapping[int, int], until: Mapping[int, int] | None, limit: int) -> list[Logged]:
@@ -71,7 +74,9 @@ def _serve(pipe: Connection, log_url: str, limit: int) -> None:
         while os.getppid() == parent:
             while pipe.poll(None if span is None else 0):
                 generation, span = pipe.recv()
-                cursor, decoder = dict(span.cursor), Decoder()
+                if span is not None:
+                    check_anchors(log, span.anchors)
+                    cursor, decoder = dict(span.cursor), Decoder()
             if span is None:
                 continue
             logged = _cut(_read_within(log, cursor, span.until, limit))
@@ -80,7 +85,7 @@ def _serve(pipe: Connection, log_url: str, limit: int) -> None:
                 cursor |= batch.cursor
                 pipe.send(batch)
             elif span.until is not None and all(cursor.get(p, 0) >= end for p, end in span.until.items()):
-                pipe.send(Batch(generation, {}, {}, "{}", NOTHING, NOTHING, pack(()), (), 0.0))
+                pipe.send(Batch(generation, {}, {}, "{}", NOTHING, NOTHING, pack(()), (), 0.0, {}))
                 span = None
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the runner is gone
@@ -108,9 +113,11 @@ class Fetcher:
         self._process: Any = None
         self._pipe: Connection | None = None
 
-    def seek(self, span: Span) -> None:
-        """Read from here; what was under way from before is dropped."""
+    def seek(self, span: Span | None) -> None:
+        """Read from here, or nothing; what was under way from before is dropped."""
         self._generation += 1
+        if span is None and self._process is None:
+            return
         if self._process is None or not self._process.is_alive():
             self.close()
             context = multiprocessing.get_context("spawn")
@@ -141,6 +148,13 @@ class Fetcher:
         except (EOFError, OSError):
             raise Unavailable("The reader's process is gone.") from None
         return None
+
+    def kill(self) -> None:
+        """End a reader that does not move, from another thread: who waits for it is told that it is gone."""
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(ValueError):  # closed a moment ago
+                process.kill()
 
     def close(self) -> None:
         """Stop the reader's process."""

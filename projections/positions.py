@@ -11,6 +11,7 @@ import psycopg
 
 from domain.errors import Fenced
 from eventlog.sql import load
+from projections.anchors import Anchor
 
 __all__ = ["Positions"]
 
@@ -18,11 +19,13 @@ _SQL = load("projections", "positions.sql")
 
 
 class Positions:
-    """Positions of one consumer on one log. `epochs` holds what `take` was given."""
+    """Positions of one consumer on one log. `epochs` are those under which we may move them, `anchors` the records
+    that they stand behind; both come from `take`, or from a seat (see `leases`)."""
 
     def __init__(self, consumer: str, log_id: str) -> None:
         self._names: dict[str, Any] = {"consumer": consumer, "log_id": log_id}
         self.epochs: dict[int, int] = {}
+        self.anchors: dict[int, Anchor] = {}
 
     def begin(self, connection: psycopg.Connection, partitions: Iterable[int]) -> None:
         """Stand at the start of partitions that were never read, so that there is something to read and to hold."""
@@ -35,17 +38,30 @@ class Positions:
             self.begin(connection, partitions)
             rows = connection.execute(_SQL["take"], parameters).fetchall()
         self.epochs = {row[0]: row[2] for row in rows}
+        self.anchors = {row[0]: Anchor(row[3], bytes(row[4])) for row in rows if row[4] is not None}
         return {row[0]: row[1] for row in rows}
 
-    def move(self, connection: psycopg.Connection, start: Mapping[int, int], end: Mapping[int, int]) -> None:
-        """Move from `start` to `end` within the caller's transaction. Fenced unless all are as we left them."""
+    def move(
+        self,
+        connection: psycopg.Connection,
+        start: Mapping[int, int],
+        end: Mapping[int, int],
+        anchors: Mapping[int, Anchor] | None = None,
+    ) -> None:
+        """Move from `start` to `end` within the caller's transaction. Fenced unless all are as we left them.
+
+        `anchors`: the last record before each end, where the log can be asked for it again.
+        """
         partitions = sorted(end)
+        behind = [(anchors or {}).get(part) for part in partitions]
         parameters = {
             **self._names,
             "partitions": partitions,
             "start": [start[part] for part in partitions],
             "end": [end[part] for part in partitions],
             "epochs": [self.epochs.get(part, -1) for part in partitions],
+            "anchor_offsets": [anchor.offset if anchor else None for anchor in behind],
+            "anchors": [anchor.record if anchor else None for anchor in behind],
         }
         moved = connection.execute(_SQL["move"], parameters).rowcount
         if moved != len(partitions):

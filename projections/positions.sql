@@ -15,14 +15,24 @@ FROM (
     ORDER BY log_partition FOR UPDATE
 ) AS mine
 WHERE (p.consumer, p.log_id, p.log_partition) = (mine.consumer, mine.log_id, mine.log_partition)
-RETURNING p.log_partition, p.next_offset, p.epoch;
+RETURNING p.log_partition, p.next_offset, p.epoch, p.anchor_offset, p.anchor;
 
 -- name: move
--- Compare and set: moves only those whose offset and epoch are as expected. The caller counts the rows.
-UPDATE storyline.positions AS p SET next_offset = step.next_offset, moved_at = now()
-FROM unnest(%(partitions)s::integer[], %(start)s::bigint[], %(end)s::bigint[], %(epochs)s::bigint[])
-    AS step (log_partition, start_offset, next_offset, epoch)
-WHERE p.consumer = %(consumer)s AND p.log_id = %(log_id)s AND p.log_partition = step.log_partition
+-- Compare and set: moves only those whose offset and epoch are as expected. The caller counts the rows. They are locked
+-- in order, so that nobody who holds all of them (a rebuild that switches) can deadlock with it.
+UPDATE storyline.positions AS p
+SET next_offset = step.next_offset, anchor_offset = coalesce(step.anchor_offset, p.anchor_offset),
+    anchor = coalesce(step.anchor, p.anchor), moved_at = now()
+FROM (
+    SELECT log_partition FROM storyline.positions
+    WHERE consumer = %(consumer)s AND log_id = %(log_id)s AND log_partition = ANY (%(partitions)s::integer[])
+    ORDER BY log_partition FOR UPDATE
+) AS held
+JOIN unnest(
+    %(partitions)s::integer[], %(start)s::bigint[], %(end)s::bigint[], %(epochs)s::bigint[],
+    %(anchor_offsets)s::bigint[], %(anchors)s::bytea[]
+) AS step (log_partition, start_offset, next_offset, epoch, anchor_offset, anchor) USING (log_partition)
+WHERE p.consumer = %(consumer)s AND p.log_id = %(log_id)s AND p.log_partition = held.log_partition
     AND p.next_offset = step.start_offset AND p.epoch = step.epoch;
 
 -- name: read

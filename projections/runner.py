@@ -7,6 +7,7 @@ knows that every batch before it is in the old tables and every batch after it g
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,10 @@ import psycopg
 
 from domain.errors import Unavailable
 from eventlog.sql import load
+from projections.anchors import Anchor
 from projections.decoding import Batch
 from projections.fetching import Fetcher, Span
+from projections.leases import Held
 from projections.positions import Positions
 from projections.registry import Lost, ReadModel, on_schemas
 
@@ -64,7 +67,7 @@ class Runner:
     """Applies a log to read models. Belongs to one thread.
 
     consumer: whose positions move. suffix: of the schemas that are written (`_next` in a rebuild). batch: most
-    events in a transaction.
+    events in a transaction. session: what its session is called in Postgres.
     """
 
     dsn: str
@@ -76,6 +79,7 @@ class Runner:
     consumer: str = "live"
     suffix: LiteralString = ""
     batch: int = 10_000
+    session: str = "storyline"
     positions: Positions = field(init=False)
     cursor: dict[int, int] = field(init=False, default_factory=dict)
 
@@ -93,14 +97,29 @@ class Runner:
                 self.dsn,
                 autocommit=True,
                 connect_timeout=5,
+                application_name=self.session,
+                keepalives_idle=5,
+                keepalives_interval=5,
+                keepalives_count=3,
+                tcp_user_timeout=20_000,
                 options="-c statement_timeout=120s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s "
                 "-c work_mem=64MB -c temp_buffers=64MB -c jit=off -c client_min_messages=warning",
             )
             self._connection.execute(_STAGING["create"])
         return self._connection
 
+    def hold(self, held: Sequence[Held], anchors: bool = False) -> None:
+        """Work on these partitions from now on. `anchors`: look after all of them, not only after new ones."""
+        known = {} if anchors else self.positions.epochs
+        new = {one.partition for one in held if known.get(one.partition) != one.epoch}
+        self.positions.epochs = {one.partition: one.epoch for one in held}
+        self.positions.anchors = {one.partition: one.anchor for one in held if one.anchor is not None}
+        self.cursor = {one.partition: one.offset for one in held}
+        expected = {part: anchor for part, anchor in self.positions.anchors.items() if part in new}
+        self._fetcher.seek(Span(dict(self.cursor), None, expected) if held else None)
+
     def take(self) -> None:
-        """Take the partitions under a new epoch; `cursor` says from where to go on."""
+        """Take all partitions under a new epoch; `cursor` says from where to go on."""
         try:
             self.cursor = self.positions.take(self.connection, range(self.partitions))
         except psycopg.OperationalError as error:
@@ -111,7 +130,7 @@ class Runner:
         """Take the partitions and read on from where they stand, up to `until` if given."""
         self._until = until
         self.take()
-        self._fetcher.seek(Span(dict(self.cursor), until))
+        self._fetcher.seek(Span(dict(self.cursor), until, dict(self.positions.anchors)))
 
     def step(self, timeout: float = 0.5) -> Applied | None:
         """Apply the next batch; None when none came in time. Fenced when another process took over.
@@ -153,7 +172,7 @@ class Runner:
         began = time.perf_counter()
         connection = self.connection
         with connection.transaction(), connection.cursor(binary=True) as cursor:
-            self.positions.move(connection, batch.start, batch.cursor)
+            self.positions.move(connection, batch.start, batch.cursor, batch.anchors)
             parked = [
                 Parked("poison", f"The record cannot be read: {one.trouble}.", *one[:4]) for one in batch.poison
             ]
@@ -165,7 +184,21 @@ class Runner:
             if parked:
                 self.park(connection, parked)
         self.cursor |= batch.cursor
+        self.positions.anchors |= batch.anchors
         return Applied(batch.size, len(parked), len(lost), time.perf_counter() - began, batch.newest)
+
+    @property
+    def anchors(self) -> dict[int, Anchor]:
+        """What was applied last in each partition."""
+        return dict(self.positions.anchors)
+
+    def interrupt(self) -> None:
+        """From another thread, when nothing moves: end the reader and the query, so that `step` raises."""
+        self._fetcher.kill()
+        connection = self._connection
+        if connection is not None and not connection.closed:
+            with contextlib.suppress(psycopg.Error):
+                connection.cancel_safe(timeout=5)
 
     def drop_connection(self) -> None:
         """Close a connection that is in doubt; the next use opens another."""

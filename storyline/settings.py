@@ -66,6 +66,16 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="API key of the commands that publish; empty: the development key"
     )
     retention_days: int = Field(default=7, ge=1, description="How long a new inbox topic keeps its messages")
+    inbox_partitions: int = Field(default=4, ge=1, le=1024, description="Partitions of a new inbox topic")
+    lease_seconds: float = Field(
+        default=10,
+        ge=1,
+        le=600,
+        description="A projector or inbox that is unseen for so long loses its partitions",
+    )
+    stall_seconds: float = Field(
+        default=60, ge=5, description="A projector that lags and does not move for so long rejoins"
+    )
     region: str = Field(default="GB", description="ISO 3166 country of phone numbers without a country code")
     types_dir: Path | None = Field(default=None, description="Folder of the deployment's event types (JSON Schema)")
     channels_file: Path | None = Field(

@@ -95,19 +95,31 @@ def api() -> None:
 
 
 def projector() -> None:
-    """Run the projector alone. A second one stands by."""
+    """Run a projector. Several share the partitions of the log, on one or many machines."""
     registry = CollectorRegistry()
     with _process() as parts, stop_on_signals() as stop:
         settings = parts.settings
         park = parts.parking.for_log("projector", parts.log.log_id)
-        work = Projector(settings.database_url, settings.log_url, parts.log, park, registry, batch=settings.batch)
+        work = Projector(
+            settings.database_url,
+            settings.log_url,
+            parts.log,
+            park,
+            registry,
+            batch=settings.batch,
+            lease=settings.lease_seconds,
+            stall=settings.stall_seconds,
+            give_up=_end_stuck,
+        )
         registry.register(ParkedCollector(parts.parking))
-        with Health(settings.host, settings.projector_port, registry, lambda: (work.ready, {})):
+        with Health(
+            settings.host, settings.projector_port, registry, lambda: (work.ready, {"partitions": work.held})
+        ):
             work.run(stop)
 
 
 def inbox() -> None:
-    """Run the inbox alone: it moves what channels publish straight to Kafka onto the log. A second one stands by."""
+    """Run an inbox: it moves what channels publish straight to Kafka onto the log. Several share the topics."""
     registry = CollectorRegistry()
     with _process() as parts, stop_on_signals() as stop:
         settings = parts.settings
@@ -123,9 +135,16 @@ def inbox() -> None:
             registry,
             retention_days=settings.retention_days,
             replication=int(parse_qs(parts_of_url.query).get("replication", ["1"])[-1]),
+            partitions=settings.inbox_partitions,
+            lease=settings.lease_seconds,
         )
-        with Health(settings.host, settings.inbox_port, registry, lambda: (work.ready, {})):
+        with Health(settings.host, settings.inbox_port, registry, lambda: (work.ready, {"partitions": work.held})):
             work.run(stop)
+
+
+def _end_stuck() -> None:
+    """A thread that hangs in a library cannot be ended, a process can; whoever supervises it starts another."""
+    os._exit(1)
 
 
 @contextmanager
