@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from pydantic import BaseModel
 
-from adapters.csv_mapping import Cell, Columns, IdRule, Mapping, SkipRule, TimeRule, ValueRule, read_mapping
-from adapters.importing import Refusal, Step
+from adapters.csv_mapping import Columns, IdRule, Mapping, SkipRule, read_mapping
+from adapters.importing import Importer, Refusal, Step
 from adapters.reading import Cells, Place, digest_of, input_files, open_text, read_cells, sniff_delimiter
+from adapters.values import RowRefused, content_of, data_of, text_of, time_of
 from domain.errors import BadInput, Problem
 
 __all__ = ["CsvMap", "preview"]
-
-_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?")
-_TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "on", "ja", "j", "oui", "si", "sì", "sí", "x"})
-_FALSE: Final = frozenset({"0", "false", "f", "no", "n", "off", "nein", "non", "-"})
-_OFFSET: Final = re.compile(r"(Z|[+-][0-9]{2}:?[0-9]{2})$", re.IGNORECASE)
-
-
-class _RowRefused(Exception):
-    """This row becomes no event."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.refusal = Refusal(code, reason)
 
 
 class CsvMap:
@@ -66,7 +50,7 @@ class CsvMap:
                     yield reader.step(row)
 
 
-def preview(importer: CsvMap, events: int = 3) -> list[Step]:
+def preview(importer: Importer, events: int = 3) -> list[Step]:
     """The first steps up to so many events, for `--dry-run`; nothing is published."""
     shown: list[Step] = []
     for step in islice(importer.steps(), 1000):
@@ -126,67 +110,33 @@ class _RowReader:
             for number, rule in enumerate(self.mapping.skip, 1):
                 self._skip(rule, number, row.cells)
             return Step(places, self._event(row.cells, row.place))
-        except _RowRefused as refused:
+        except RowRefused as refused:
             return Step(places, None, refused.refusal)
 
     def _skip(self, rule: SkipRule, number: int, cells: list[str]) -> None:
         value = cells[self.columns[rule.column]].strip()
         if (rule.empty and not value) or value in rule.values:
-            raise _RowRefused("skipped", f"Left out by rule {number} of the mapping, for its column {rule.column}.")
+            raise RowRefused("skipped", f"Left out by rule {number} of the mapping, for its column {rule.column}.")
 
     def _event(self, cells: list[str], place: Place) -> dict[str, Any]:
         rule = self.mapping.event
-        kind = rule.type if isinstance(rule.type, str) else self._cell(rule.type, cells)
+
+        def read(name: str) -> str:
+            return cells[self.columns[name]]
+
+        kind = rule.type if isinstance(rule.type, str) else text_of(rule.type, read)
         if not kind:
-            raise _RowRefused("type_missing", "The cell that says the event type is empty.")
-        data: dict[str, Any] = {}
-        if who := self._named(rule.who, cells):
-            data["who"] = who
-        parties = [(party.role, self._named(party.who, cells)) for party in rule.parties]
-        if known := [{"role": role, "who": others} for role, others in parties if others]:
-            data["parties"] = known
-        if refs := self._named(rule.refs, cells):
-            data["refs"] = refs
-        channel = self._cell(rule.channel, cells) if isinstance(rule.channel, Cell) else rule.channel
-        if channel:
-            data["channel"] = channel
-        data["content"] = self._content(rule.content, cells)
+            raise RowRefused("type_missing", "The cell that says the event type is empty.")
+        data = data_of(rule, read)
+        data["content"] = content_of(rule.content, read, self.mapping.file.decimal_comma)
         return {
             "specversion": "1.0",
             "source": rule.source,
             "id": self._id(rule.id, cells, place),
             "type": kind,
-            "time": self._time(rule.time, cells),
+            "time": time_of(rule.time, read).isoformat(),
             "data": data,
         }
-
-    def _cell(self, rule: Cell, cells: list[str]) -> str | None:
-        """The text that a rule finds, or None where it is empty."""
-        texts = [cells[self.columns[name]] for name in rule.names]
-        if rule.strip:
-            texts = [text.strip() for text in texts]
-        text = rule.join.join(text for text in texts if text)
-        if rule.case is not None:
-            text = text.lower() if rule.case == "lower" else text.upper()
-        if not text:
-            if rule.required and rule.default is None:
-                raise _RowRefused("empty", f"{_told(rule)} is empty, and the mapping requires it.")
-            return rule.default
-        if rule.values is None:
-            return text
-        if text not in rule.values:
-            raise _RowRefused("value_unknown", f"{_told(rule)} holds a value that the mapping's table lacks.")
-        return rule.values[text]
-
-    def _named(self, rules: Iterable[Any], cells: list[str]) -> list[dict[str, str]]:
-        """Identifiers or refs, without those whose cells are empty."""
-        found = []
-        for rule in rules:
-            value = self._cell(rule, cells)
-            if value:
-                space = {"namespace": rule.namespace} if rule.namespace else {}
-                found.append({"kind": rule.kind, "value": value, **space})
-        return found
 
     def _id(self, rule: IdRule, cells: list[str], place: Place) -> str:
         if rule.hash:
@@ -194,63 +144,5 @@ class _RowReader:
             return hashlib.blake2b(named.encode(), digest_size=16).hexdigest()
         texts = [cells[self.columns[name]].strip() for name in rule.names]
         if not all(texts):
-            raise _RowRefused("id_missing", f"{' or '.join(rule.names)} is empty, so the event has no name.")
+            raise RowRefused("id_missing", f"{' or '.join(rule.names)} is empty, so the event has no name.")
         return rule.join.join(texts)
-
-    def _time(self, rule: TimeRule, cells: list[str]) -> str:
-        text = " ".join(cells[self.columns[name]].strip() for name in rule.names).strip()
-        try:
-            time = datetime.strptime(text, rule.format) if rule.format else datetime.fromisoformat(text)  # noqa: DTZ007
-        except ValueError:
-            form = rule.format or "ISO 8601"
-            raise _RowRefused("time", f"{' and '.join(rule.names)} holds no time of the form {form}.") from None
-        if time.tzinfo is None:
-            time = time.replace(tzinfo=ZoneInfo(rule.zone))
-        return time.isoformat()
-
-    def _content(self, rule: Any, cells: list[str]) -> Any:
-        if isinstance(rule, ValueRule):
-            return self._value(rule, cells)
-        if isinstance(rule, dict):
-            made = {name: self._content(one, cells) for name, one in rule.items()}
-            return {name: value for name, value in made.items() if value is not None}
-        if isinstance(rule, list):
-            return [value for one in rule if (value := self._content(one, cells)) not in (None, {})]
-        return rule
-
-    def _value(self, rule: ValueRule, cells: list[str]) -> Any:
-        text = self._cell(rule, cells)
-        if text is None:
-            return None
-        if rule.split is None:
-            return self._converted(rule, text)
-        parts = (part.strip() for part in text.split(rule.split))
-        return [self._converted(rule, part) for part in parts if part]
-
-    def _converted(self, rule: ValueRule, text: str) -> Any:
-        if rule.as_ == "text":
-            return text
-        if rule.as_ == "boolean":
-            word = text.casefold()
-            if word not in _TRUE | _FALSE:
-                raise _RowRefused("boolean", f"{_told(rule)} holds neither a yes nor a no.")
-            return word in _TRUE
-        number = self._number(text)
-        if number is None or (rule.as_ == "integer" and number != number.to_integral_value()):
-            kind = "whole number" if rule.as_ == "integer" else "decimal number"
-            raise _RowRefused("number", f"{_told(rule)} holds no {kind} as the mapping states it.")
-        return int(number) if rule.as_ == "integer" else f"{number:f}"
-
-    def _number(self, text: str) -> Decimal | None:
-        """A number with its thousands' marks left out; None for what is none, or is written the other way."""
-        point, mark = (",", ".") if self.mapping.file.decimal_comma else (".", ",")
-        plain = re.sub(r"[\s'\u00a0\u202f]", "", text)
-        whole, _, fraction = plain.partition(point)
-        if mark in fraction or (mark in whole and not re.fullmatch(rf"[+-]?\d{{1,3}}(\{mark}\d{{3}})+", whole)):
-            return None
-        plain = whole.replace(mark, "") + (f".{fraction}" if fraction else "")
-        return Decimal(plain) if _NUMBER.fullmatch(plain) else None
-
-
-def _told(rule: Columns) -> str:
-    return " and ".join(rule.names)

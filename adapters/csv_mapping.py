@@ -19,17 +19,28 @@ from domain.errors import BadInput, Problem
 __all__ = [
     "Cell",
     "Columns",
+    "Conversion",
     "IdRule",
     "Mapping",
+    "RefKind",
+    "Rule",
+    "Shaping",
     "SkipRule",
     "TimeRule",
     "ValueRule",
+    "WhoKind",
+    "Zone",
+    "content_rules",
     "mapping_schema",
+    "problems_of_mapping",
     "read_mapping",
+    "read_toml",
 ]
 
 
-class _Rule(BaseModel):
+class Rule(BaseModel):
+    """A part of a mapping: what it does not know is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", title=None)
 
 
@@ -49,10 +60,13 @@ def _zone(name: str) -> str:
     return name
 
 
+WhoKind = Literal["customer_no", "external", "email", "phone", "social", "device", "cookie"]
+RefKind = Literal["order", "invoice", "ticket", "deal", "product", "campaign", "organisation", "conversation"]
+Zone = Annotated[str, AfterValidator(_zone)]
 Column = Annotated[str, Field(min_length=1, description="A column, by its name in the first row")]
 
 
-class FileRule(_Rule):
+class FileRule(Rule):
     """How the file is read."""
 
     encoding: Annotated[str, AfterValidator(_encoding)] = Field(
@@ -64,7 +78,7 @@ class FileRule(_Rule):
     decimal_comma: bool = Field(default=False, description="1.234,50 instead of 1,234.50")
 
 
-class Columns(_Rule):
+class Columns(Rule):
     """One column, or several."""
 
     column: Column | None = None
@@ -81,25 +95,33 @@ class Columns(_Rule):
         return [self.column] if self.column is not None else self.columns
 
 
-class Cell(Columns):
-    """A value out of one column, or of several that are joined; those that are empty are left out."""
+class Shaping(Rule):
+    """What is done to the text that a rule finds."""
 
-    join: str = Field(default=" ", description="What stands between the values of several columns")
+    join: str = Field(default=" ", description="What stands between several values")
     strip: bool = Field(default=True, description="Leave out blanks at both ends")
     case: Literal["lower", "upper"] | None = None
     values: dict[str, str] | None = Field(default=None, description="What each value becomes; others are refused")
-    default: str | None = Field(default=None, description="What stands for an empty cell")
+    default: str | None = Field(default=None, description="What stands for an empty value")
     required: bool = Field(default=False, description="Refuse a row in which it is empty")
 
 
-class ValueRule(Cell):
-    """A field of the content, with its conversion."""
+class Conversion(Rule):
+    """What becomes of the text in a field of the content."""
 
     as_: Literal["text", "decimal", "integer", "boolean"] = Field(default="text", alias="as")
     split: str | None = Field(default=None, min_length=1, description="Make a list: cut the value at this text")
 
 
-class IdRule(_Rule):
+class Cell(Columns, Shaping):
+    """A value out of one column, or of several that are joined; those that are empty are left out."""
+
+
+class ValueRule(Cell, Conversion):
+    """A field of the content, with its conversion."""
+
+
+class IdRule(Rule):
     """The event's id: out of columns, or a hash of the row with its number."""
 
     column: Column | None = None
@@ -122,33 +144,31 @@ class TimeRule(Columns):
     """When it happened; several columns are joined with a blank."""
 
     format: str | None = Field(default=None, description="As strptime has it, e.g. %d.%m.%Y %H:%M; else ISO 8601")
-    zone: Annotated[str, AfterValidator(_zone)] = Field(
-        default="UTC", description="IANA time zone of times without an offset"
-    )
+    zone: Zone = Field(default="UTC", description="IANA time zone of times without an offset")
 
 
 class WhoRule(Cell):
     """One identifier. It is left out where the cell is empty."""
 
-    kind: Literal["customer_no", "external", "email", "phone", "social", "device", "cookie"]
+    kind: WhoKind
     namespace: str = ""
 
 
 class RefRule(Cell):
     """One ref. It is left out where the cell is empty."""
 
-    kind: Literal["order", "invoice", "ticket", "deal", "product", "campaign", "organisation", "conversation"]
+    kind: RefKind
     namespace: str = ""
 
 
-class PartyRule(_Rule):
+class PartyRule(Rule):
     """Someone else who took part. Left out where all identifiers are empty."""
 
     role: str
     who: list[WhoRule] = Field(min_length=1)
 
 
-class SkipRule(_Rule):
+class SkipRule(Rule):
     """Rows that are left out; the report lists them under `skipped`."""
 
     column: Column
@@ -162,7 +182,7 @@ class SkipRule(_Rule):
         return self
 
 
-class EventRule(_Rule):
+class EventRule(Rule):
     """Which event a row becomes."""
 
     source: str = Field(min_length=1, description="Who publishes; with the id it is the event's name")
@@ -180,7 +200,7 @@ class EventRule(_Rule):
     )
 
 
-class Mapping(_Rule):
+class Mapping(Rule):
     """A mapping file of `storyline import csv`."""
 
     file: FileRule = FileRule()
@@ -194,35 +214,41 @@ _DEPTH: Final = 8
 
 def read_mapping(path: Path) -> Mapping:
     """The mapping out of a TOML file. BadInput names each field that is wrong, and what may stand there."""
+    raw = read_toml(path)
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        mapping = Mapping.model_validate(raw)
+    except ValidationError as error:
+        raise BadInput(problems_of_mapping(error, "")) from None
+    content = content_rules(mapping.event.content, "event.content", _VALUE, ("column", "columns"))
+    return mapping.model_copy(update={"event": mapping.event.model_copy(update={"content": content})})
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What stands in a TOML file. BadInput for a file that is none."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise _bad(path.name, f"cannot be read: {error.strerror}.", "See that the path is right.") from None
     except UnicodeDecodeError:
         raise _bad(path.name, "is not UTF-8.", "Save the mapping as UTF-8.") from None
     except tomllib.TOMLDecodeError as error:
         raise _bad(path.name, f"is not TOML: {error}.", "docs/importing.md has examples.") from None
-    try:
-        mapping = Mapping.model_validate(raw)
-        content = _content(mapping.event.content, "event.content", _DEPTH)
-    except ValidationError as error:
-        raise BadInput(_problems(error, "")) from None
-    return mapping.model_copy(update={"event": mapping.event.model_copy(update={"content": content})})
 
 
-def _content(value: Any, where: str, depth: int) -> Any:
-    """The content's tree with each table that names a column as its `ValueRule`."""
+def content_rules(value: Any, where: str, rule: TypeAdapter[Any], marks: tuple[str, ...], depth: int = _DEPTH) -> Any:
+    """The content's tree with each table that has one of the `marks` (such as `column`) as its `rule`."""
     if depth == 0:
         raise _bad(where, "is nested too deeply.", f"Use at most {_DEPTH} levels.")
     if isinstance(value, dict):
-        if "column" in value or "columns" in value:
+        if any(mark in value for mark in marks):
             try:
-                return _VALUE.validate_python(value)
+                return rule.validate_python(value)
             except ValidationError as error:
-                raise BadInput(_problems(error, where)) from None
-        return {name: _content(one, f"{where}.{name}", depth - 1) for name, one in value.items()}
+                raise BadInput(problems_of_mapping(error, where)) from None
+        below = {name: (f"{where}.{name}", one) for name, one in value.items()}
+        return {name: content_rules(one, at, rule, marks, depth - 1) for name, (at, one) in below.items()}
     if isinstance(value, list):
-        return [_content(one, f"{where}[{place}]", depth - 1) for place, one in enumerate(value)]
+        return [content_rules(one, f"{where}[{at}]", rule, marks, depth - 1) for at, one in enumerate(value)]
     if isinstance(value, (str, int, float, bool)):
         return value
     raise _bad(where, "is a date or time.", "Write it as a text in quotes.")
@@ -235,11 +261,11 @@ def _bad(field: str, trouble: str, way_out: str) -> BadInput:
 _ALIVE: Final = re.compile(r"^(Value error, )?")
 
 
-def _problems(error: ValidationError, prefix: str) -> list[Problem]:
+def problems_of_mapping(error: ValidationError, prefix: str) -> list[Problem]:
     """pydantic's errors in words about a mapping; several errors of one field count once."""
     found: dict[str, Problem] = {}
     for item in error.errors(include_url=False, include_input=False)[:20]:
-        parts = [part for part in item["loc"] if part not in {"Cell", "str"}]
+        parts = [part for part in item["loc"] if part not in {"Cell", "Text", "str"}]
         path = prefix
         for part in parts:
             path += f"[{part}]" if isinstance(part, int) else f".{part}"

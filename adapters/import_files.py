@@ -14,7 +14,7 @@ __all__ = ["RowFile", "State", "read_state", "write_state"]
 
 class State(msgspec.Struct, frozen=True):
     """What an import remembers after each acknowledged batch. `key` names the format, the input's digest and the
-    server; `steps` are done; the counts are the account so far; `file_bytes` the sizes of the two report files."""
+    server; `steps` are done; `file_bytes` are the sizes of the two report files; all else is the account so far."""
 
     key: str
     steps: int
@@ -23,6 +23,7 @@ class State(msgspec.Struct, frozen=True):
     event_rows: dict[str, int]
     refused: dict[str, int]
     file_bytes: tuple[int, int]
+    noted: dict[str, int] = {}
 
 
 def read_state(path: Path) -> State | None:

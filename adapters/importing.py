@@ -44,11 +44,12 @@ class Refusal(NamedTuple):
 
 class Step(NamedTuple):
     """One step of an importer: `rows` went into `event`, or were refused. The n-th step of an input is always the
-    same; that is what resuming relies on."""
+    same; that is what resuming relies on. `notes` are codes of what is worth knowing of a row that went in."""
 
     rows: tuple[Place, ...]
     event: Event | None
     refusal: Refusal | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Importer(Protocol):
@@ -90,6 +91,7 @@ class Tally:
     events: Counter[str] = field(default_factory=Counter)
     event_rows: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    noted: Counter[str] = field(default_factory=Counter)
 
     def count(self, step: Step, refusal: Refusal | None) -> None:
         """Account for one step; `refusal` is the importer's or the server's."""
@@ -99,6 +101,8 @@ class Tally:
         elif step.event is not None:
             self.events[step.event["type"]] += 1
             self.event_rows[step.event["type"]] += len(step.rows)
+            for note in step.notes:
+                self.noted[note] += len(step.rows)
 
     def check(self, rows_read: int) -> None:
         """StorylineError unless every row that was read went into an event or was refused."""
@@ -113,6 +117,7 @@ class Tally:
 @dataclass(frozen=True)
 class Report:
     """The account of an import: every row is in `event_rows` (by event type) or in `refused` (by reason code).
+    `noted` counts rows among the former of which something is worth knowing, by code.
 
     `finished` is False where it was stopped; the counts then cover what was done. `resumed_at` is the number of rows
     that an earlier run had done.
@@ -126,6 +131,7 @@ class Report:
     events: dict[str, int]
     event_rows: dict[str, int]
     refused: dict[str, int]
+    noted: dict[str, int]
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -204,7 +210,7 @@ class _Run:
         for file, offset in zip(files, offsets, strict=True):
             file.open_at(offset)
         self._steps = kept.steps
-        counts = (Counter(kept.events), Counter(kept.event_rows), Counter(kept.refused))
+        counts = map(Counter, (kept.events, kept.event_rows, kept.refused, kept.noted))
         self._tally = Tally(kept.rows, *counts)
 
     def all(self) -> Report:
@@ -227,12 +233,21 @@ class _Run:
             events=dict(sorted(tally.events.items())),
             event_rows=dict(sorted(tally.event_rows.items())),
             refused=dict(sorted(tally.refused.items())),
+            noted=dict(sorted(tally.noted.items())),
             seconds=round(self._clock() - self._began, 3),
         )
 
+    def _steps_left(self) -> Iterator[tuple[int, Step]]:
+        """The steps by their numbers. Where the input can be read no further, what was read goes in first."""
+        try:
+            yield from enumerate(self._importer.steps(), 1)
+        except BadInput:
+            self._flush()
+            raise
+
     def _publish_all(self) -> None:
         events = size = 0
-        for number, step in enumerate(self._importer.steps(), 1):
+        for number, step in self._steps_left():
             if number <= self._steps:
                 continue
             step_size = len(msgspec.json.encode(step.event)) if step.event is not None else 0
@@ -268,6 +283,8 @@ class _Run:
         verdict: dict[str, Any] = {"event": name} if name else {}
         if refusal is not None:
             verdict |= {"refused": refusal.code, "reason": refusal.reason}
+        elif step.notes:
+            verdict["noted"] = step.notes
         for place in step.rows:
             line = {**place._asdict(), **verdict}
             self.row_map.write(line)
@@ -279,7 +296,8 @@ class _Run:
         if self._state_path is not None:
             tally = self._tally
             counts = (dict(tally.events), dict(tally.event_rows), dict(tally.refused))
-            write_state(self._state_path, State(self._key, self._steps, tally.rows, *counts, sizes))
+            state = State(self._key, self._steps, tally.rows, *counts, sizes, dict(tally.noted))
+            write_state(self._state_path, state)
 
     def _measure(self) -> Progress:
         seconds = self._clock() - self._began
