@@ -142,6 +142,21 @@ class EmbeddedLog:
         with self._connection() as connection:
             return _ends(connection)
 
+    def holes(self) -> dict[int, list[tuple[int, int]]]:
+        """As `Mendable` says; looks at every offset."""
+        found: dict[int, list[tuple[int, int]]] = {}
+        with self._connection() as connection:
+            for partition, first, end in connection.execute(_SQL["holes"]).fetchall():
+                found.setdefault(partition, []).append((first, end))
+        return found
+
+    def put_back(self, records: Sequence[Logged]) -> int:
+        """As `Mendable` says."""
+        columns = zip(*records, strict=True) if records else ((), (), (), ())
+        asked = dict(zip(Logged._fields, map(list, columns), strict=True))
+        with self._connection() as connection:
+            return connection.execute(_SQL["put_back"], asked).rowcount
+
     def close(self) -> None:
         self._pool.close()
 

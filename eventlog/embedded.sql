@@ -67,3 +67,26 @@ FROM (
 ) AS stretch
 WHERE bytes_before < %(max_bytes)s
 ORDER BY "offset";
+
+-- name: holes
+-- Stretches of offsets before the ends that hold no record, because somebody deleted them.
+SELECT partition, "offset" + 1, following
+FROM (
+    SELECT partition, "offset", lead("offset") OVER (PARTITION BY partition ORDER BY "offset") AS following
+    FROM (
+        SELECT partition, "offset" FROM log.records
+        UNION ALL SELECT partition, -1 FROM log.partitions
+        UNION ALL SELECT partition, next_offset FROM log.partitions
+    ) AS marks
+) AS edges
+WHERE following > "offset" + 1
+ORDER BY partition, "offset";
+
+-- name: put_back
+-- Records into their old places, before the ends alone.
+INSERT INTO log.records (partition, "offset", key, value)
+SELECT lost.partition, lost."offset", lost.key, lost.value
+FROM unnest(%(partition)s::smallint[], %(offset)s::bigint[], %(key)s::bytea[], %(value)s::bytea[])
+    AS lost (partition, "offset", key, value)
+JOIN log.partitions AS p ON p.partition = lost.partition AND lost."offset" < p.next_offset
+ON CONFLICT DO NOTHING;

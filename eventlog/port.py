@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Entry", "Log", "Logged", "Position", "partition_of"]
+__all__ = ["Entry", "Log", "Logged", "Mendable", "Position", "partition_of"]
 
 
 class Position(NamedTuple):
@@ -68,6 +68,17 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Let go of connections and threads. Harmless when repeated."""
+
+
+@runtime_checkable
+class Mendable(Protocol):
+    """What a log can do besides whose offsets never have holes, so that a hole is damage and can be filled."""
+
+    def holes(self) -> dict[int, list[tuple[int, int]]]:
+        """`{partition: [(first, end), …]}`: stretches of offsets before the ends whose records are gone."""
+
+    def put_back(self, records: Sequence[Logged]) -> int:
+        """Put records where they stood; what stands there already is left as it is. Gives how many were put."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:
