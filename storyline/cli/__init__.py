@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from typer._click.exceptions import ClickException  # typer brings its own click and exports no name for this
 
 from domain.errors import StorylineError
-from storyline.cli import bench, database, dead_letters, demo, imports, keys, log, processes, rebuild, timeline
+from storyline.cli import bench, database, dead_letters, demo, imports, keys, log, processes, rebuild, repair, timeline
 from storyline.cli.shared import stderr
 from storyline.exits import INTERRUPTED, UNEXPECTED, USAGE, exit_code
 from storyline.logs import told
@@ -30,6 +30,8 @@ app = typer.Typer(
 app.add_typer(database.app, name="db")
 app.add_typer(imports.app, name="import")
 app.add_typer(log.app, name="log")
+log.app.command()(repair.check)
+log.app.command()(repair.repair)
 app.add_typer(keys.app, name="keys")
 app.add_typer(dead_letters.app, name="dead-letters")
 for _command in (processes.serve, processes.api, processes.projector, processes.inbox, timeline.timeline):

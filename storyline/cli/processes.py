@@ -25,6 +25,7 @@ from consumers.health import Health
 from consumers.inbox import Inbox
 from consumers.projector import Projector
 from domain.errors import Misconfigured
+from projections.checking import refuse_damaged_log
 from storyline import logs
 from storyline.cli.shared import console
 from storyline.database import upgraded
@@ -158,6 +159,7 @@ def _process() -> Iterator[Parts]:
             parts.upgrade()
         elif not upgraded(parts.settings.database_url):
             raise Misconfigured("The tables are not in their newest form; run `storyline db upgrade` first.")
+        refuse_damaged_log(parts.settings.database_url, parts.log)
         yield parts
 
 
