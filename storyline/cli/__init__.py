@@ -13,7 +13,19 @@ from pydantic import ValidationError
 from typer._click.exceptions import ClickException  # typer brings its own click and exports no name for this
 
 from domain.errors import StorylineError
-from storyline.cli import bench, database, dead_letters, demo, imports, keys, log, processes, rebuild, repair, timeline
+from storyline.cli import (
+    bench,
+    database,
+    dead_letters,
+    demo,
+    imports,
+    keys,
+    log,
+    processes,
+    rebuild,
+    repair,
+    timeline,
+)
 from storyline.cli.shared import stderr
 from storyline.exits import INTERRUPTED, UNEXPECTED, USAGE, exit_code
 from storyline.logs import told
