@@ -46,7 +46,7 @@ class Post:
     def send(self, *messages: tuple[list[tuple[str, bytes]], bytes | None]) -> None:
         producer = KafkaProducer(bootstrap_servers=self.servers, acks="all", metrics_enabled=False)
         for headers, value in messages:
-            producer.send(self.topic, value, key=b"k", headers=headers)
+            producer.send(self.topic, value, key=uuid.uuid4().bytes, headers=headers)
         producer.flush(20)
         producer.close()
 
@@ -222,16 +222,51 @@ def test_a_second_start_goes_on_where_the_first_was_stopped(post: Post) -> None:
     assert sorted(post.logged()) == ["1", "2"]
 
 
-def test_a_second_inbox_stands_by_until_the_first_is_gone(post: Post) -> None:
+def _shares(*inboxes: Inbox) -> list[int]:
+    return [sum(map(len, inbox.held.values())) for inbox in inboxes]
+
+
+def test_several_inboxes_share_the_partitions_and_take_over_what_one_leaves(post: Post) -> None:
     with post.running() as first:
-        post.until(lambda: first.ready)
         with post.running() as second:
-            post.until(lambda: second.ready)
-            post.send(structured(mail(1)))
-            post.until(lambda: post.moved() == 1)
+            post.until(lambda: _shares(first, second) == [2, 2])
+            post.send(*[structured(mail(number)) for number in range(40)])
+            post.until(lambda: post.moved() == 40)
             time.sleep(0.5)
-            assert post.moved() == 1
-    assert post.small.rows("SELECT next_offset FROM storyline.positions WHERE consumer = 'inbox'") == [(1,)]
+            assert post.moved() == 40
+        post.until(lambda: _shares(first) == [4])
+        post.send(*[structured(mail(number)) for number in range(40, 60)])
+        post.until(lambda: post.moved() == 60)
+    assert sorted(map(int, post.logged())) == list(range(60))
+
+
+def test_an_inbox_that_froze_between_append_and_position_is_refused_and_rejoins(post: Post) -> None:
+    """It wakes up after another took its partitions: its position is refused, and what it appended is a repeat."""
+    woken = threading.Event()
+
+    def freeze() -> None:
+        if not woken.is_set():
+            post.small.rows("UPDATE storyline.seats SET seen_at = seen_at - interval '1 hour' RETURNING 1")
+            woken.wait(60)
+
+    frozen = post.inbox(before_move=freeze, lease=3600)
+    with post.running(frozen):
+        post.until(lambda: _shares(frozen) == [4])
+        heartbeat = frozen._heartbeat
+        assert heartbeat is not None
+        heartbeat._end.set()  # frozen as a whole: it does not beat either
+        heartbeat._thread.join(10)
+        post.send(*[structured(mail(number)) for number in range(8)])
+        post.until(lambda: post.moved() >= 1)
+        with post.running() as other:
+            post.until(lambda: _shares(other) == [4])
+            post.until(lambda: len(set(post.logged())) == 8)
+            woken.set()
+            post.until(lambda: _shares(frozen, other) == [2, 2])
+    troubles = [one for one in frozen.registry.collect() if one.name == "storyline_inbox_troubles"]
+    assert sum(sample.value for sample in troubles[0].samples if sample.name.endswith("_total")) > 0
+    post.small.project()
+    assert post.small.rows("SELECT count(*) FROM timeline.events") == [(8,)]
 
 
 def test_a_new_inbox_topic_keeps_its_messages_for_seven_days(post: Post) -> None:
