@@ -131,10 +131,11 @@ def _not_gzip() -> BadInput:
     return BadInput([Problem("body", "is not one whole gzip stream.", "Send it without Content-Encoding.")])
 
 
-async def read_model(request: Request, model: type[_Model]) -> _Model:
-    """A small JSON body as a model. Raises BadInput and what `read_body` and `check_media_type` raise."""
+async def read_model(request: Request, model: type[_Model], limit: int = _MAX_SMALL) -> _Model:
+    """A JSON body of at most `limit` bytes as a model. Raises BadInput and what `read_body` and `check_media_type`
+    raise."""
     check_media_type(request, ("application/json",))
-    body = await read_body(request, _MAX_SMALL, services(request).limits.body_seconds)
+    body = await read_body(request, limit, services(request).limits.body_seconds)
     services(request).door.let_go(len(body))
     raw: Any = parse_json(body)
     try:

@@ -71,13 +71,10 @@ async def metrics(request: Request) -> Response:
     held = services(request)
     ends, visible = await _positions(held)
     held.metrics.positions(ends or {}, visible or {})
-    try:
-        held.metrics.parked.set(await to_thread.run_sync(held.parts.dead_letters.count, limiter=held.working))
-    except _TROUBLE:
-        held.metrics.parked.set(float("nan"))
     held.metrics.streams.set(len(held.streams))
     held.metrics.waiting.set(held.door.waiting)
-    return Response(held.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    text = await to_thread.run_sync(held.metrics.text, limiter=held.working)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
 async def _positions(held: Services) -> tuple[dict[int, int] | None, dict[int, int] | None]:

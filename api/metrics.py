@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 __all__ = ["Metrics"]
 
@@ -15,8 +16,10 @@ _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 class Metrics:
     """All metrics of the API. Labels hold route templates, statuses and partitions, never a caller's value."""
 
-    def __init__(self) -> None:
+    def __init__(self, collectors: Sequence[Collector] = ()) -> None:
         self.registry = CollectorRegistry()
+        for collector in collectors:
+            self.registry.register(collector)
         self.latency = Histogram(
             "storyline_http_request_seconds",
             "Time to the first byte of the answer",
@@ -39,7 +42,6 @@ class Metrics:
             ("partition",),
             registry=self.registry,
         )
-        self.parked = Gauge("storyline_dead_letters_parked", "Dead letters that wait", registry=self.registry)
 
     def positions(self, ends: Mapping[int, int], visible: Mapping[int, int]) -> None:
         """Note where the log ends and how far the projector has come."""
@@ -48,5 +50,5 @@ class Metrics:
             self.lag.labels(str(partition)).set(max(0, end - visible.get(partition, 0)))
 
     def text(self) -> bytes:
-        """All metrics in Prometheus' text format."""
+        """All metrics in Prometheus' text format. Blocks where a collector does."""
         return generate_latest(self.registry)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+
+from prometheus_client.registry import Collector
 
 from commands.access import Access
 from commands.parking import Parking
@@ -51,7 +53,8 @@ class Limits:
 class ApiParts:
     """The parts that the API is made of. Their owner opens and closes them; the API closes only its own pool.
 
-    log: for the raw log and its ends. reader_dsn: of the read models.
+    log: for the raw log and its ends. reader_dsn: of the read models. collectors: what `/metrics` shows beside the
+    API's own; asked off the event loop.
     """
 
     publisher: Publisher
@@ -62,6 +65,7 @@ class ApiParts:
     log: Log
     dead_letters: Parking
     reader_dsn: str
+    collectors: Sequence[Collector] = ()
     version: str = "0.1.0"
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], datetime] = _now

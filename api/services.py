@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import psycopg
@@ -58,7 +58,7 @@ class Services:
 
     def __init__(self, parts: ApiParts) -> None:
         self.parts, self.limits = parts, parts.limits
-        self.metrics = Metrics()
+        self.metrics = Metrics(parts.collectors)
         self.pool = AsyncConnectionPool(
             parts.reader_dsn,
             min_size=2,
@@ -77,12 +77,39 @@ class Services:
         self.log = RawLog(parts.log)
         self.door = Door(parts.limits)
         self.streams = Streams(self.reader, parts.limits)
+        self._took_over: bool | None = None
         self.asking = CapacityLimiter(4)
         """Threads that ask who a caller is."""
         self.unsealing = CapacityLimiter(4)
         """Threads that unseal pages."""
         self.working = CapacityLimiter(4)
         """Threads for what operators and administrators ask."""
+
+    async def wait_for(self, vector: Mapping[int, int]) -> None:
+        """Return once the records at the vector's offsets are visible. Raises NotYet."""
+        await self.reader.wait_for(await self._held_here(vector), self.limits.visible_wait)
+
+    async def _held_here(self, vector: Mapping[int, int]) -> Mapping[int, int]:
+        """The vector without what lies behind the end of a log that took another's place: those are positions of
+        the log before, and all that it held was visible before this one counted."""
+        if self._took_over is None:
+            self._took_over = await self.reader.took_over()
+        if not self._took_over:
+            return vector
+        seen = await self.reader.positions()
+        if all(seen.get(part, 0) > offset for part, offset in vector.items()):
+            return vector
+        ends = await self.log.ends()
+        return {part: offset for part, offset in vector.items() if offset < ends.get(part, 0)}
+
+    async def begins_at(self, place: Mapping[int, int] | None) -> dict[int, int]:
+        """Behind which vector a stream goes on: behind `place`, and now where that says nothing. From the start of
+        the story for a place on another log (None, or behind the end of this one): rather twice than never."""
+        partitions = range(self.parts.log.partitions)
+        if place is None or await self._held_here(place) != place:
+            return dict.fromkeys(partitions, -1)
+        visible = await self.reader.positions()
+        return {part: place.get(part, visible.get(part, 0) - 1) for part in partitions}
 
     async def open(self) -> None:
         # Without waiting: with the database down the process is alive, and `/readyz` says what is missing.

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from api import problems
+from api import letter_shapes, problems
 from commands.access import SCOPES
 from domain.event import CloudEvent
 from domain.identifiers import KINDS, REF_KINDS
@@ -17,6 +17,7 @@ from domain.identifiers import KINDS, REF_KINDS
 __all__ = [
     "About",
     "Accepted",
+    "AmendRequest",
     "Correction",
     "CustomerFound",
     "DiscardRequest",
@@ -27,8 +28,6 @@ __all__ = [
     "Key",
     "KeyRequest",
     "Keys",
-    "Letter",
-    "Letters",
     "LogEnds",
     "LookupRequest",
     "Page",
@@ -240,33 +239,6 @@ class Keys(Struct, frozen=True):
     keys: list[Key]
 
 
-class Letter(Struct, omit_defaults=True, frozen=True, kw_only=True):
-    """A dead letter. Unsealed, `detail` says what exactly is wrong and `content` holds the text."""
-
-    id: str
-    consumer: str
-    reason: str
-    detail: str
-    origin: str
-    partition: int | None = None
-    offset: int | None = None
-    source: str | None = None
-    type: str | None = None
-    parked_at: datetime
-    status: str
-    status_at: datetime
-    status_why: str | None = None
-    content: str | None = None
-    unreadable: str | None = None
-
-
-class Letters(Struct, frozen=True):
-    """Dead letters, oldest first. `next`: the cursor to go on with, or null."""
-
-    letters: list[Letter]
-    next: str | None
-
-
 class Health(Struct, omit_defaults=True, frozen=True):
     """Whether this process can serve, and what it lacks. `lag`: records not yet visible, per partition."""
 
@@ -286,8 +258,10 @@ _STRUCTS: Final = (
     Types,
     Key,
     Keys,
-    Letter,
-    Letters,
+    letter_shapes.Letter,
+    letter_shapes.Letters,
+    letter_shapes.Kinds,
+    letter_shapes.Settled,
     Health,
 )
 
@@ -324,7 +298,16 @@ class DiscardRequest(BaseModel):
     why: Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
-_MODELS: Final = (CloudEvent, LookupRequest, KeyRequest, DiscardRequest)
+class AmendRequest(BaseModel):
+    """The corrected event, under the name of the parked one, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event: Annotated[dict[str, Any], Field(description="A CloudEvent with the source and id of the parked one")]
+    why: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+_MODELS: Final = (CloudEvent, LookupRequest, KeyRequest, DiscardRequest, AmendRequest)
 _REF: Final = "#/components/schemas/"
 
 

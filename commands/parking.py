@@ -1,155 +1,84 @@
-"""What becomes of what cannot be applied? It is parked, sealed, with its reason; listed, counted, redriven.
+"""What becomes of what cannot be applied? Parked, sealed, with its reason; listed, counted, redriven, discarded.
 
-A dead letter is sealed under the parking key of its day (AES-256-GCM, bound to its id and reason). In clear stand
-only a reason code with a fixed sentence, where it came from and, if they are known ones, its source and type. What
-exactly was wrong may name a field that the sender made up, so it is inside the seal, too.
+One letter or all of a kind: many are seen to in small transactions, each holding the rows that it works on, so that
+two who do so at once never see to the same one, and a crash loses nothing: what was appended but not yet settled is
+appended once more, which is a repeat, and harmless.
 """
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from hashlib import blake2b
-from typing import Any, Final, NamedTuple, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-import msgspec
 import psycopg
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg.rows import namedtuple_row
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool import ConnectionPool
 
-from commands.messages import events_of, reason_of
-from commands.publishing import Publisher, Rights
-from domain.errors import (
-    BadInput,
-    Erased,
-    Forbidden,
-    NotFound,
-    Problem,
-    StorylineError,
-    Tampered,
-    TooLarge,
-    Unavailable,
-    WrongMediaType,
+from commands.letters import (
+    REASONS,
+    REMEDIES,
+    DeadLetter,
+    Inside,
+    Kind,
+    Letter,
+    Parked,
+    Settled,
+    Step,
+    Unapplied,
+    Waiting,
 )
+from commands.parking_shelf import SQL, Shelf, letter_id_of
+from commands.parking_trial import Outcome, Ready, Refusal, Trial
+from commands.publishing import Publisher, Rights
+from domain.errors import BadInput, Poison, Problem, SealError
 from eventlog.keyring import Keyring
-from eventlog.port import Entry, Log
+from eventlog.port import Log
 from eventlog.record import decode
-from eventlog.sql import load
 from eventlog.tokens import Hasher
 
-__all__ = ["REASONS", "DeadLetter", "Letter", "Parked", "Parking", "Unapplied"]
+__all__ = [
+    "REASONS",
+    "REMEDIES",
+    "DeadLetter",
+    "Kind",
+    "Letter",
+    "Parked",
+    "Parking",
+    "Settled",
+    "Step",
+    "Unapplied",
+    "Waiting",
+]
 
-REASONS: Final = {
-    "poison": "The record on the log cannot be read.",
-    "name-clash": "An event of the same name with other content was accepted before; the first one stays.",
-    "tampered": "A sealed part does not open: the record was altered.",
-    "bad-input": "The event is not right.",
-    "forbidden": "The channel is not bound to this source or type.",
-    "too-large": "The message or event is larger than the limit.",
-    "wrong-media-type": "The message is no CloudEvent.",
-    "expired": "Messages were deleted from the inbox topic before they were read.",
-}
-"""Reason codes, and the sentence that stands for each in clear."""
-
-_SQL = load("commands", "parking.sql")
-_NONCE: Final = 12
-_REFUSALS = (BadInput, Forbidden, TooLarge, WrongMediaType)
-
-
-class Letter(NamedTuple):
-    """What is to be parked.
-
-    kind: `record` (bytes of our own log, with their key) or `message` (of an inbox topic, with its headers).
-    origin: log id or topic. item: index of the event within its message. detail: what is wrong, a sentence.
-    source, type: given only where they are known ones, as they stand in clear.
-    """
-
-    consumer: str
-    reason: str
-    detail: str
-    kind: str
-    origin: str
-    partition: int
-    offset: int
-    value: bytes
-    key: bytes = b""
-    headers: tuple[tuple[str, bytes], ...] = ()
-    source: str | None = None
-    type: str | None = None
-    item: int = 0
+_AT_ONCE: Final = 100
+"""Most letters in one transaction."""
+_CURSOR: Final = re.compile(r"(\d{1,17})\.(\d{1,17})\.([0-9a-f]{32})")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EVERYONE: Final = Rights(system=True)
+_CLASH: Final = "Its name is taken by an event with other content; the first one accepted stays."
 
 
-class Unapplied(Protocol):
-    """A record of our own log that could not be applied; `type` is None where it cannot be read."""
+class _Mark(NamedTuple):
+    """How far a walk has come. until: letters that were parked later are none of its business, else it might never
+    end where what goes onto the log is parked again."""
 
-    @property
-    def reason(self) -> str: ...
-    @property
-    def detail(self) -> str: ...
-    @property
-    def log_partition(self) -> int: ...
-    @property
-    def log_offset(self) -> int: ...
-    @property
-    def key(self) -> bytes: ...
-    @property
-    def value(self) -> bytes: ...
-    @property
-    def type(self) -> str | None: ...
+    until: datetime
+    at: datetime
+    last: UUID
+
+    def __str__(self) -> str:
+        return f"{_micros(self.until)}.{_micros(self.at)}.{self.last.hex}"
 
 
-class DeadLetter(NamedTuple):
-    """A dead letter as it is listed. Unsealed, `detail` says what exactly is wrong and `content` holds the text."""
+class Parking(Shelf):
+    """Dead letters, and what is done with them. Thread-safe; blocks on Postgres, the key store and, to redrive, the
+    log.
 
-    id: str
-    consumer: str
-    reason: str
-    detail: str
-    origin: str
-    partition: int | None
-    offset: int | None
-    source: str | None
-    type: str | None
-    parked_at: datetime
-    status: str
-    status_at: datetime
-    status_why: str | None
-    content: str | None = None
-
-
-class Parked(NamedTuple):
-    """How many wait, by (consumer, reason), and since when the oldest of all does."""
-
-    counts: dict[tuple[str, str], int]
-    oldest: datetime | None
-
-
-class _Sealed(msgspec.Struct, frozen=True, array_like=True):
-    """What is inside the seal."""
-
-    kind: str
-    detail: str
-    key: bytes
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Sealed).decode
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-class Parking:
-    """Dead letters. Thread-safe; blocks on Postgres, the key store and, to redrive, the log.
-
-    publisher, log: asked for only by `redrive`. rights: what the channel of an inbox topic may publish.
+    publisher, log: of what is redriven. rights: what the channel of an inbox topic may publish. trouble: why a record
+    cannot be read by this release's projector, or None. before_settle: called between append and settling.
     """
 
     def __init__(
@@ -161,209 +90,251 @@ class Parking:
         publisher: Callable[[], Publisher],
         log: Callable[[], Log],
         rights: Callable[[str], Rights],
-        clock: Callable[[], datetime] = _now,
-        random: Callable[[int], bytes] = os.urandom,
+        trouble: Callable[[bytes], str | None] | None = None,
+        before_settle: Callable[[], None] = lambda: None,
+        **more: Any,
     ) -> None:
-        self._pool, self._keyring, self._hasher = pool, keyring, hasher
-        self._publisher, self._log, self._rights = publisher, log, rights
-        self._clock, self._random = clock, random
+        super().__init__(pool, keyring, hasher, publisher=publisher, rights=rights, **more)
+        self._log, self._trouble, self._before_settle = log, trouble or _trouble_of, before_settle
 
-    def park(self, connection: psycopg.Connection, letters: Sequence[Letter]) -> None:
-        """Park within the caller's transaction; what was parked before is left as it is."""
-        if not letters:
-            return
-        now = self._clock()
-        key_id = self._hasher().parking(now.astimezone(UTC).date().isoformat())
-        key = self._keyring.make([key_id])[key_id]
-        rows = []
-        for letter in letters:
-            letter_id = _id_of(letter)
-            inside = _Sealed(letter.kind, letter.detail, letter.key, letter.value, letter.headers)
-            row = {
-                "id": letter_id,
-                "consumer": letter.consumer,
-                "reason": letter.reason,
-                "detail": REASONS[letter.reason],
-                "origin": letter.origin,
-                "partition": letter.partition,
-                "offset": letter.offset,
-                "source": letter.source,
-                "type": letter.type,
-                "now": now,
-                "key_id": UUID(key_id),
-                "sealed": self._seal(key, inside, letter_id, letter.reason),
-            }
-            rows.append(row)
-        with connection.cursor() as cursor:
-            cursor.executemany(_SQL["park"], rows)
-
-    def for_log(self, consumer: str, log_id: str) -> Callable[[psycopg.Connection, Sequence[Unapplied]], None]:
-        """What a projector calls with the records of this log that it could not apply."""
-
-        def park(connection: psycopg.Connection, records: Sequence[Unapplied]) -> None:
-            self.park(connection, [_letter_of(consumer, log_id, record) for record in records])
-
-        return park
-
-    def park_many(self, letters: Sequence[Letter]) -> None:
-        """Park in a transaction of their own."""
-        self._run(lambda connection: self.park(connection, letters))
-
-    def list(
-        self, status: str | None = "parked", limit: int = 100, cursor: str | None = None, reason: str | None = None
-    ) -> tuple[list[DeadLetter], str | None]:
-        """(a page, oldest first; the cursor of the next page or None). A cursor is the id of the last one seen."""
-        asked: dict[str, Any] = {"status": status, "reason": reason, "limit": limit + 1, "after": None}
-        if cursor is not None:
-            asked["after"] = _uuid(cursor)
-        rows = self._run(lambda connection: connection.execute(_SQL["page"], asked).fetchall())
-        letters = [_letter(row) for row in rows[:limit]]
-        return letters, letters[-1].id if len(rows) > limit else None
-
-    def parked(self) -> Parked:
-        """How many wait, and since when; an alarm when that is long."""
-        rows = self._run(lambda connection: connection.execute(_SQL["counts"]).fetchall())
-        return Parked({(row[0], row[1]): row[2] for row in rows}, min((row[3] for row in rows), default=None))
-
-    def count(self) -> int:
-        """How many wait."""
-        return sum(self.parked().counts.values())
-
-    def show(self, letter_id: str, unseal: bool = False) -> DeadLetter:
-        """One dead letter; with `unseal`, what exactly is wrong and the text of it. Raises NotFound, Erased."""
-        row = self._run(lambda connection: self._read(connection, "read", letter_id))
-        if not unseal:
-            return _letter(row)
-        inside = self._open(row)
-        return _letter(row)._replace(detail=inside.detail, content=inside.value.decode("utf-8", "replace"))
-
-    def redrive(self, letter_id: str) -> DeadLetter:
+    def redrive(self, letter_id: str, by: str = "cli") -> DeadLetter:
         """Try again: a record goes onto the log again, as it is; a message is checked and published again.
 
         What is refused again stays parked, with the reason of now. Repeats are harmless: names are deterministic.
-        Raises NotFound, BadInput for one that is not parked, Unavailable where the log does not answer.
+        by: who asks, `cli` or an API key's id. Raises NotFound, BadInput for one that is not parked, Erased or
+        Tampered for one that does not open, Unavailable where the log does not answer.
         """
 
-        def settle(connection: psycopg.Connection) -> None:
-            with connection.transaction():
-                row = self._read(connection, "hold", letter_id)
-                _must_be_parked(row)
-                inside = self._open(row)
-                try:
-                    why = self._send(row.origin, inside)
-                except _REFUSALS as error:
-                    self._stay(connection, row, inside, error)
-                    return
-                change = {"id": row.id, "status": "redriven", "why": why, "now": self._clock()}
-                connection.execute(_SQL["settle"], change)
+        def try_it(connection: psycopg.Connection, row: Any) -> None:
+            self._open(row)
+            self._try(connection, [row], by)
 
-        self._run(settle)
+        self._with_one(letter_id, try_it)
         return self.show(letter_id)
 
-    def discard(self, letter_id: str, why: str) -> DeadLetter:
+    def amend(self, letter_id: str, event: Any, why: str, *, by: str, rights: Rights = _EVERYONE) -> DeadLetter:
+        """Publish a corrected event in the place of one that was refused; it keeps its source and id.
+
+        event: a CloudEvent as a JSON object. why: kept with it, no personal data. Both the channel's rights
+        and `rights`, of who asks, have to allow it. Raises NotFound, Forbidden and, with all that is wrong, BadInput.
+        """
+        _check_why(why)
+
+        def publish(connection: psycopg.Connection, row: Any) -> None:
+            inside = self._open(row)
+            _check_same(row, inside, event)
+            publisher = self._publisher()
+            publisher.check([event], self._rights(row.origin))
+            [outcome] = self._trial.send([Ready(row, inside, None, publisher.check([event], rights))])
+            if outcome.refusal is not None:
+                raise BadInput([Problem("event", outcome.refusal.detail, "Mend it and try again.")])
+            self._before_settle()
+            self._note(connection, row.id, "amended", by, why)
+            self._settle(connection, [outcome], "redriven", by)
+
+        self._with_one(letter_id, publish)
+        return self.show(letter_id)
+
+    def discard(self, letter_id: str, why: str, by: str = "cli") -> DeadLetter:
         """Give up on a dead letter, saying why (no personal data). Raises NotFound, BadInput."""
-        if not why.strip() or len(why) > 500 or not why.isprintable():
-            raise BadInput([Problem("why", "is empty, too long or not printable.", "Say why, in 1 to 500 letters.")])
-
-        def settle(connection: psycopg.Connection) -> None:
-            with connection.transaction():
-                row = self._read(connection, "hold", letter_id)
-                _must_be_parked(row)
-                change = {"id": row.id, "status": "discarded", "why": why, "now": self._clock()}
-                connection.execute(_SQL["settle"], change)
-
-        self._run(settle)
+        _check_why(why)
+        self._with_one(
+            letter_id,
+            lambda connection, row: self._settle(connection, [Outcome(row, None, why)], "discarded", by),
+        )
         return self.show(letter_id)
 
-    def _send(self, origin: str, inside: _Sealed) -> str:
-        if inside.kind == "record":
-            [position] = self._log().append([Entry(inside.key or _owner(inside.value), inside.value)])
-            return f"again on the log at {position.partition}:{position.offset}"
-        publisher = self._publisher()
-        raw = events_of(inside.headers, inside.value)
-        receipts = publisher.publish(raw, self._rights(origin))
-        places = ", ".join(f"{one.position.partition}:{one.position.offset}" for one in receipts[:10])
-        return f"published at {places}"
+    def redrive_many(
+        self,
+        *,
+        by: str,
+        kind: str | None = None,
+        reason: str | None = None,
+        limit: int = 500,
+        cursor: str | None = None,
+    ) -> Settled:
+        """Try the next `limit` letters of a kind or reason (or of all) that were parked when the walk began.
 
-    def _stay(self, connection: psycopg.Connection, row: Any, inside: _Sealed, error: StorylineError) -> None:
-        reason = reason_of(error)
-        anew = msgspec.structs.replace(inside, detail=error.detail)
-        key = self._keyring.keys([row.key_id.hex])[row.key_id.hex]
-        if key is None:
-            raise Erased("The parking key of this dead letter was destroyed.")
-        change = {
-            "id": row.id,
-            "reason": reason,
-            "detail": REASONS[reason],
-            "sealed": self._seal(key, anew, row.id, reason),
-            "now": self._clock(),
-            "why": "refused again",
-        }
-        connection.execute(_SQL["stay"], change)
+        cursor: `next` of the answer before. Any number may walk at once, and any may begin anew after a crash.
+        """
+        return self._walk(kind, reason, limit, cursor, lambda connection, rows: self._try(connection, rows, by))
 
-    def _seal(self, key: AESGCM, inside: _Sealed, letter_id: UUID, reason: str) -> bytes:
-        nonce = self._random(_NONCE)
-        return nonce + key.encrypt(nonce, _encode(inside), _bound_to(letter_id, reason))
+    def discard_many(
+        self,
+        why: str,
+        *,
+        by: str,
+        kind: str | None = None,
+        reason: str | None = None,
+        limit: int = 1000,
+        cursor: str | None = None,
+    ) -> Settled:
+        """Give up on the next `limit` letters of a kind or reason that were parked when the walk began."""
+        _check_why(why)
 
-    def _open(self, row: Any) -> _Sealed:
-        key = self._keyring.keys([row.key_id.hex])[row.key_id.hex]
-        if key is None:
-            raise Erased("The parking key of this dead letter was destroyed.")
-        sealed = bytes(row.sealed)
-        try:
-            return _decode(key.decrypt(sealed[:_NONCE], sealed[_NONCE:], _bound_to(row.id, row.reason)))
-        except (InvalidTag, ValueError, msgspec.DecodeError):
-            raise Tampered("The dead letter does not open: it or its reason was altered.") from None
+        def discard(connection: psycopg.Connection, rows: Sequence[Any]) -> int:
+            return self._settle(connection, [Outcome(row, None, why) for row in rows], "discarded", by)
 
-    def _read(self, connection: psycopg.Connection, query: str, letter_id: str) -> Any:
-        with connection.cursor(row_factory=namedtuple_row) as cursor:
-            row = cursor.execute(_SQL[query], {"id": _uuid(letter_id)}).fetchone()
-        if row is None:
-            raise NotFound("There is no dead letter of that id.")
-        return row
+        return self._walk(kind, reason, limit, cursor, discard)
 
-    def _run(self, use: Callable[[psycopg.Connection], Any]) -> Any:
-        try:
-            with self._pool.connection() as connection:
-                return use(connection)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            raise Unavailable(f"The database of the dead letters does not answer ({type(error).__name__}).") from None
+    @property
+    def _trial(self) -> Trial:
+        return Trial(self._publisher, self._log, self._rights, self._trouble)
+
+    def _with_one(self, letter_id: str, use: Callable[[psycopg.Connection, Any], object]) -> None:
+        """Use one parked letter, held meanwhile."""
+
+        def within(connection: psycopg.Connection) -> None:
+            with connection.transaction():
+                row = self._read(connection, "hold", letter_id)
+                if row.status != "parked":
+                    trouble = f"is {row.status} already."
+                    raise BadInput([Problem("id", trouble, "Only what is parked can be redriven or discarded.")])
+                use(connection, row)
+
+        self._run(within)
+
+    def _walk(
+        self,
+        kind: str | None,
+        reason: str | None,
+        limit: int,
+        cursor: str | None,
+        see_to: Callable[[psycopg.Connection, Sequence[Any]], int],
+    ) -> Settled:
+        asked = {"kind": None if kind is None else letter_id_of(kind), "reason": reason, "most": self.MOST}
+        first = _Mark(self._clock(), _EPOCH, UUID(int=0)) if cursor is None else _read_cursor(cursor)
+
+        def walk(connection: psycopg.Connection) -> Settled:
+            mark: _Mark | None = first
+            settled = stayed = 0
+            while mark is not None and settled + stayed < limit:
+                most = min(_AT_ONCE, limit - settled - stayed)
+                with connection.transaction():
+                    rows = _take(connection, {**asked, **_placed(mark), "limit": most})
+                    gone = see_to(connection, rows) if rows else 0
+                settled, stayed = settled + gone, stayed + len(rows) - gone
+                mark = mark._replace(at=rows[-1].parked_at, last=rows[-1].id) if len(rows) == most else None
+            [[left]] = connection.execute(SQL["remaining"], asked, prepare=False).fetchall()
+            return Settled(settled, stayed, left, None if mark is None else str(mark))
+
+        found: Settled = self._run(walk)
+        return found
+
+    def _try(self, connection: psycopg.Connection, rows: Sequence[Any], by: str) -> int:
+        """Try letters that are held; gives how many went."""
+        trial = self._trial
+        ready: list[Ready] = []
+        kept: list[Outcome] = []
+        for row in rows:
+            try:
+                inside = self._open(row)
+            except SealError as error:
+                kept.append(Outcome(row, None, "", Refusal(None, error.detail, "its seal does not open")))
+                continue
+            found = trial.prepare(row, inside)
+            if isinstance(found, Refusal):
+                kept.append(Outcome(row, inside, "", found))
+            else:
+                ready.append(found)
+        taken = _taken(connection, ready)
+        clash = Refusal("name-clash", _CLASH, "its name is still taken by other content")
+        kept += [Outcome(one.row, one.inside, "", clash) for one in ready if one.row.id in taken]
+        outcomes = trial.send([one for one in ready if one.row.id not in taken])
+        kept += [one for one in outcomes if one.refusal is not None]
+        self._before_settle()
+        self._stay(connection, kept, by)
+        return self._settle(connection, [one for one in outcomes if one.refusal is None], "redriven", by)
+
+    def _settle(self, connection: psycopg.Connection, outcomes: Sequence[Outcome], status: str, by: str) -> int:
+        now = self._clock()
+        changes = [
+            {"id": one.row.id, "status": status, "did": status, "why": one.why, "by": by, "now": now}
+            for one in outcomes
+        ]
+        with connection.cursor() as cursor:
+            cursor.executemany(SQL["settle"], changes)
+            cursor.executemany(SQL["note"], changes)
+        return len(changes)
+
+    def _stay(self, connection: psycopg.Connection, outcomes: Sequence[Outcome], by: str) -> None:
+        now = self._clock()
+        changes = []
+        for row, inside, _, refusal in outcomes:
+            if refusal is None:
+                continue
+            reason, sealed = row.reason, row.sealed
+            if inside is not None and refusal.reason is not None:
+                reason = refusal.reason
+                anew = Inside(inside.kind, refusal.detail, inside.key, inside.value, inside.headers)
+                sealed = self._seal(row, anew, reason)
+            change = {"id": row.id, "reason": reason, "detail": REASONS.get(reason, row.detail), "sealed": sealed}
+            changes.append({**change, "why": refusal.why, "did": "stayed", "by": by, "now": now})
+        with connection.cursor() as cursor:
+            cursor.executemany(SQL["stay"], changes)
+            cursor.executemany(SQL["note"], changes)
 
 
-def _letter_of(consumer: str, log_id: str, record: Unapplied) -> Letter:
-    place = (record.log_partition, record.log_offset)
-    return Letter(
-        consumer, record.reason, record.detail, "record", log_id, *place, record.value, record.key, type=record.type
-    )
+def _taken(connection: psycopg.Connection, ready: Sequence[Ready]) -> set[UUID]:
+    """Ids of the letters whose name other content has: the projector ruled so, and for good."""
+    heads = {one.row.id: one.head for one in ready if one.head is not None}
+    if not heads:
+        return set()
+    names = [UUID(head.name[-32:]) for head in heads.values()]
+    asked = {"names": names, "digests": [UUID(head.digest) for head in heads.values()]}
+    taken = {row[0] for row in connection.execute(SQL["ruled_against"], asked).fetchall()}
+    return {letter_id for (letter_id, head), name in zip(heads.items(), names, strict=True) if name in taken}
 
 
-def _owner(value: bytes) -> bytes:
-    """The key that a readable record was appended under."""
-    return decode(value).head.owner.encode()
+def _take(connection: psycopg.Connection, asked: dict[str, Any]) -> list[Any]:
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(SQL["take"], asked, prepare=False).fetchall()
 
 
-def _id_of(letter: Letter) -> UUID:
-    """A hash of where it came from, so that the same trouble met twice is parked once."""
-    place = msgspec.json.encode((letter.kind, letter.origin, letter.partition, letter.offset, letter.item))
-    return UUID(bytes=blake2b(place, digest_size=16, person=b"storyline.letter").digest())
+def _placed(mark: _Mark) -> dict[str, Any]:
+    return {"until": mark.until, "after_at": mark.at, "after_id": mark.last}
 
 
-def _bound_to(letter_id: UUID, reason: str) -> bytes:
-    return letter_id.bytes + reason.encode()
-
-
-def _uuid(text: str) -> UUID:
+def _read_cursor(text: str) -> _Mark:
+    parts = _CURSOR.fullmatch(text)
     try:
-        return UUID(text)
-    except ValueError:
-        raise NotFound("There is no dead letter of that id.") from None
+        if parts is not None:
+            return _Mark(_at(int(parts[1])), _at(int(parts[2])), UUID(parts[3]))
+    except OverflowError:
+        pass
+    raise BadInput([Problem("cursor", "is none.", "Pass on `next` of the answer before, or leave it out.")])
 
 
-def _letter(row: Any) -> DeadLetter:
-    return DeadLetter(str(row[0]), *row[1:13])
+def _at(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
 
 
-def _must_be_parked(row: Any) -> None:
-    if row.status != "parked":
-        trouble = f"is {row.status} already."
-        raise BadInput([Problem("id", trouble, "Only what is parked can be redriven or discarded.")])
+def _micros(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def _trouble_of(value: bytes) -> str | None:
+    """Why bytes are no record; the projector may be more particular."""
+    try:
+        decode(value)
+    except Poison as error:
+        return error.detail
+    return None
+
+
+def _check_why(why: str) -> None:
+    if not why.strip() or len(why) > 500 or not why.isprintable():
+        raise BadInput([Problem("why", "is empty, too long or not printable.", "Say why, in 1 to 500 letters.")])
+
+
+def _check_same(row: Any, inside: Inside, event: Any) -> None:
+    """A corrected event takes the place of one event that a channel sent, under the same name."""
+    if inside.kind != "message" or row.reason == "expired":
+        way_out = "Publish the right event through the API, then discard this letter."
+        raise BadInput([Problem("id", "is no event that a channel sent.", way_out)])
+    before = inside.event()
+    for name in ("source", "id"):
+        known = (before or {}).get(name)
+        if isinstance(known, str) and (not isinstance(event, dict) or event.get(name) != known):
+            way_out = "Keep the name of the event; under another it would be another one."
+            raise BadInput([Problem(f"event.{name}", "is not that of the parked event.", way_out)])

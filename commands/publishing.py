@@ -82,10 +82,9 @@ class Publisher:
             try:
                 events.append(read_event(one, self.catalogue))
             except BadInput as error:
-                problems += [
-                    Problem(found.field, found.trouble, found.way_out, None if alone else item)
-                    for found in error.problems
-                ]
+                if alone:
+                    raise
+                problems += [Problem(found.field, found.trouble, found.way_out, item) for found in error.problems]
                 if len(problems) >= 100:
                     break
         if problems:

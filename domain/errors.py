@@ -3,6 +3,7 @@
 
     StorylineError
     ├── BadInput            what was sent is wrong: item, field, trouble, way out
+    │   └── UnknownType     its type, or the version that it pins, is not in the catalogue
     ├── TooLarge            one request carries more than the stated limit
     ├── TooMany             more requests than the stated limit; come back after `retry_after` seconds
     ├── WrongMediaType      the content type is none that is understood
@@ -44,6 +45,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UnknownKey",
+    "UnknownType",
     "WrongMediaType",
 ]
 
@@ -79,6 +81,10 @@ class BadInput(StorylineError):
         more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
         told = f"{first.field}: {first.trouble} {first.way_out}{more}" if first else "The input is wrong."
         super().__init__(detail or told)
+
+
+class UnknownType(BadInput):
+    """The event's type, or the version of it that it pins, is not in the catalogue (yet)."""
 
 
 class TooLarge(StorylineError):

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from domain.catalogue.registry import Catalogue, Direction, EventType, problems_of
-from domain.errors import BadInput, Problem
+from domain.errors import BadInput, Problem, UnknownType
 from domain.identifiers import Identifier, Ref
 from domain.media import from_base64, plain_json
 
@@ -284,7 +284,7 @@ def _version_of(schema: str | None, event_type: EventType) -> int:
         return event_type.version
     version = int(parts[-1][:9])
     if not 1 <= version <= event_type.version:
-        raise BadInput(
+        raise UnknownType(
             [Problem("dataschema", "pins a version that is not known.", f"Known: 1 to {event_type.version}.")]
         )
     return version
@@ -306,7 +306,7 @@ def read_event(raw: Any, catalogue: Catalogue) -> Event:
     event_type = catalogue.get(sent.type)
     if event_type is None:
         way_out = "GET /v1/types lists the known ones; a deployment registers more by JSON Schema."
-        raise BadInput([Problem("type", "is not in the catalogue.", way_out)])
+        raise UnknownType([Problem("type", "is not in the catalogue.", way_out)])
     if sent.data.about or sent.type in CORRECTIONS:
         _check_about(sent)
     content = _digested(raw)

@@ -56,6 +56,11 @@ class _Cache:
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
 
+    def drop(self, ids: Iterable[str]) -> None:
+        with self._lock:
+            for key_id in ids:
+                self._entries.pop(key_id, None)
+
     def clear(self) -> None:
         with self._lock:
             self._entries.clear()
@@ -174,6 +179,16 @@ class Keyring:
         """Like `keys`, out of the cache alone: None where the key store has to be asked. Never blocks."""
         found = self._cache.get_many(ids)
         return found if len(found) == len(ids) else None
+
+    def destroy(self, ids: Iterable[str]) -> int:
+        """Destroy keys for good; a tombstone stays of each. Gives how many there were to destroy.
+
+        What they sealed opens nowhere any more: here at once, in other processes within `cache_seconds`.
+        """
+        wanted = list(ids)
+        gone = self._run(lambda connection: connection.execute(_SQL["destroy_keys"], {"ids": wanted}).rowcount)
+        self._cache.drop(wanted)
+        return int(gone)
 
     def _read(self, ids: Iterable[str]) -> dict[str, AESGCM | None]:
         wanted = set(ids)

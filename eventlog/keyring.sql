@@ -67,3 +67,7 @@ WHERE keys.key_id = anew.key_id;
 -- name: count_foreign
 -- How many keys are left to wrap anew.
 SELECT count(*) FROM keyring.keys WHERE master <> %(master)s AND wrapped IS NOT NULL;
+
+-- name: destroy_keys
+-- Make keys unreadable for good; a tombstone stays of each.
+UPDATE keyring.keys SET wrapped = NULL, erased_at = now() WHERE key_id = ANY (%(ids)s::uuid[]) AND wrapped IS NOT NULL;

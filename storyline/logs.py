@@ -21,7 +21,7 @@ from domain.errors import BadInput, StorylineError
 __all__ = ["ALLOWED", "allow", "configure", "told"]
 
 ALLOWED: Final = frozenset(
-    "address attempt batch bytes channel code consumer count detail duration epoch error events exit_code folder "
+    "address attempt batch by bytes channel code consumer count detail duration epoch error events exit_code folder "
     "frames id kind lag level limit log_id logger method migrations mode ms model name offset parked partition "
     "partitions pid port process reason records request_id route rows scope seconds status timestamp topic topics "
     "type version wait workers".split()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -25,11 +25,13 @@ from domain.errors import StorylineError
 from eventlog.keyring import Keyring
 from eventlog.masterkey import MasterKeys
 from eventlog.opening import open_log
-from eventlog.port import Log
+from eventlog.port import Log, Logged
 from eventlog.sealer import Sealer
 from eventlog.tokens import Hasher
+from projections.decoding import Decoder
 from storyline.database import upgrade
 from storyline.embedded import EmbeddedPostgres
+from storyline.metrics import ParkedCollector
 from storyline.settings import Settings
 from storyline.types import read_types
 
@@ -117,6 +119,7 @@ class Parts:
             log=self.log,
             dead_letters=self.parking,
             reader_dsn=settings.database_url,
+            collectors=[ParkedCollector(self.parking)],
             limits=limits,
             clock=self.clock,
         )
@@ -160,6 +163,8 @@ class Parts:
             publisher=lambda: self.publisher,
             log=lambda: self.log,
             rights=self.rights_of,
+            trouble=_trouble_of,
+            alarm=timedelta(hours=self.settings.dead_letter_alarm_hours),
             clock=self.clock,
         )
 
@@ -217,6 +222,12 @@ def _provide(settings: Settings) -> tuple[Settings, EmbeddedPostgres | None]:
         "log_url": settings.log_url or _with_partitions(database, settings.partitions),
     }
     return settings.model_copy(update=filled), embedded
+
+
+def _trouble_of(value: bytes) -> str | None:
+    """Why this release's projector cannot read these bytes as a record, or None."""
+    poison = Decoder().batch(0, {0: 0}, [Logged(0, 0, b"", value)]).poison
+    return poison[0].trouble if poison else None
 
 
 def _with_partitions(dsn: str, partitions: int) -> str:

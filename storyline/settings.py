@@ -87,6 +87,9 @@ class Settings(BaseSettings):
     visible_wait: float = Field(default=5.0, gt=0, description="Longest wait for a position to be visible, seconds")
     batch: int = Field(default=10_000, ge=1, description="Most events in one transaction of the projector")
     key_cache_seconds: float = Field(default=60, ge=0, description="How long a destroyed key may still be in a cache")
+    dead_letter_alarm_hours: float = Field(
+        default=24.0, gt=0, le=24 * 3650, description="How long a dead letter may wait before it is overdue"
+    )
     log_format: Literal["json", "console"] = Field(default="console", description="How log lines look")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level shown")
 

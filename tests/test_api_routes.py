@@ -152,7 +152,7 @@ def test_health_tells_of_the_lag(api: RunningApi) -> None:
     assert sum(httpx.get(f"{api.url}/readyz").json()["lag"].values()) == 1
     metrics = httpx.get(f"{api.url}/metrics").text
     assert len(re.findall(r'storyline_projector_lag{partition="\d"} 1\.0', metrics)) == 1
-    assert "storyline_dead_letters_parked" in metrics
+    assert "storyline_dead_letters_oldest_seconds 0.0" in metrics
 
 
 def test_the_raw_log_is_shown_as_it_stands(api: RunningApi) -> None:

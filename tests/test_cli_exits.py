@@ -26,7 +26,7 @@ def all_errors() -> list[type[errors.StorylineError]]:
 
 @pytest.mark.parametrize("error", all_errors())
 def test_each_error_has_a_code_of_its_own_or_of_its_base(error: type[errors.StorylineError]) -> None:
-    made = error([]) if error is errors.BadInput else error("detail")
+    made = error([]) if issubclass(error, errors.BadInput) else error("detail")
     code = exit_code(made)
     assert code == exits.UNEXPECTED if error is errors.StorylineError else code in CODES.values()
 

@@ -36,6 +36,7 @@ from eventlog.masterkey import MasterKeys, read_master
 from eventlog.opening import open_log
 from eventlog.sealer import Sealer
 from eventlog.tokens import Hasher
+from storyline.metrics import ParkedCollector
 from tests.support.postgres import PostgresServer
 from tests.support.process import Server, free_ports, wait_until
 from tests.support.story import Story, story
@@ -154,6 +155,7 @@ def _serve(dsn: str, port: int, limits: Limits) -> None:
         log=log,
         dead_letters=parking,
         reader_dsn=dsn,
+        collectors=[ParkedCollector(parking)],
         limits=limits,
     )
     try:
