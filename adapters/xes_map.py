@@ -118,9 +118,9 @@ class _View:
         if found is not None:
             self._found.add(name)
             return text_in(found)
-        if name == TRACE and event.trace is not None:
+        if name == TRACE:
             self._found.add(name)
-            return f"{event.place.file}:{event.trace.number}"
+            return f"{event.place.file}:{event.trace.number if event.trace is not None else 0}"
         return ""
 
     def read(self, name: str) -> str:

@@ -41,7 +41,7 @@ __all__ = [
 CASE: Final = "case:"
 """What stands before the name of a trace's attribute."""
 TRACE: Final = "@trace"
-"""The trace itself, as FILE:NUMBER, for traces that have no name."""
+"""The trace itself, as FILE:NUMBER, for traces that have no name; the number is 0 outside any trace."""
 
 Name = Annotated[
     str,

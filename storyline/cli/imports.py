@@ -12,6 +12,10 @@ from adapters.csv_map import CsvMap, preview
 from adapters.importing import Importer, Progress, Report, run_import, state_path
 from adapters.ndjson import NdJson
 from adapters.online_retail import OnlineRetail
+from adapters.xes_inspect import survey
+from adapters.xes_map import XesMap
+from adapters.xes_proposal import proposal, summary
+from domain.errors import BadInput, Problem
 from storyline import logs
 from storyline.cli.shared import JsonFlag, api_access, api_client, console, groups, print_json, progress_bar, stderr
 from storyline.exits import INTERRUPTED
@@ -45,9 +49,42 @@ def import_csv(
     importer = CsvMap(paths, mapping)
     if not dry:
         _run(importer, paths, url, key, (refused, row_map), as_json)
+    else:
+        _preview(importer)
+
+
+@app.command("xes")
+def import_xes(
+    paths: _Paths,
+    mapping: Annotated[
+        Path | None, typer.Option("--map", exists=True, dir_okay=False, help="How activities become events.")
+    ] = None,
+    inspect: Annotated[
+        bool, typer.Option("--inspect", help="Say what is in the files, propose a mapping, and publish nothing.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", dir_okay=False, help="Write the proposed mapping here.")
+    ] = None,
+    dry: Annotated[bool, typer.Option("--preview", help="Show the first events and publish nothing.")] = False,
+    url: _Url = None,
+    key: _Key = None,
+    refused: _Refused = None,
+    row_map: _RowMap = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Import XES event logs (.xes, .xes.gz) by a mapping file; see docs/importing.md."""
+    if inspect:
+        _inspect(paths, output, as_json)
         return
-    for step in preview(importer):
-        print_json({"rows": [place._asdict() for place in step.rows], "event": step.event, "refused": step.refusal})
+    if mapping is None:
+        raise typer.BadParameter("Give a mapping by --map, or have one proposed by --inspect.")
+    importer = XesMap(paths, mapping)
+    if dry:
+        _preview(importer)
+        return
+    _run(importer, paths, url, key, (refused, row_map), as_json)
+    for name in importer.never_found():
+        stderr.print(f"No event has the attribute {name}, which the mapping names.", markup=False, soft_wrap=True)
 
 
 @app.command("online-retail")
@@ -74,6 +111,32 @@ def import_ndjson(
 ) -> None:
     """Import CloudEvents, one JSON object a line."""
     _run(NdJson(paths), paths, url, key, (refused, row_map), as_json)
+
+
+def _preview(importer: Importer) -> None:
+    for step in preview(importer):
+        print_json({"rows": [place._asdict() for place in step.rows], "event": step.event, "refused": step.refusal})
+
+
+def _inspect(paths: list[Path], output: Path | None, as_json: bool) -> None:
+    """Print the survey and the mapping; or, with `output`, write the mapping there and print the survey alone."""
+    found = survey(paths)
+    proposed = proposal(found)
+    if output is not None:
+        try:
+            with output.open("x", encoding="utf-8") as stream:
+                stream.write(proposed)
+        except FileExistsError:
+            way_out = "Name a new file; what somebody may have mended is not written over."
+            raise BadInput([Problem(output.name, "is there already.", way_out)]) from None
+        except OSError as error:
+            raise BadInput([Problem(output.name, f"cannot be written: {error.strerror}.", "")]) from None
+    if as_json:
+        print_json({**found.as_dict(), "mapping": proposed})
+    elif output is None:
+        typer.echo(proposed, nl=False)
+    else:
+        typer.echo("\n".join(summary(found)))
 
 
 def _run(
@@ -118,6 +181,8 @@ def _print(report: Report) -> None:
         table.add_row(f"{rows:,}", name, f"{report.events[name]:,}")
     for code, rows in report.refused.items():
         table.add_row(f"{rows:,}", f"refused: {code}", "")
+    for code, rows in report.noted.items():
+        table.add_row(f"{rows:,}", f"of them noted: {code}", "")
     console.print(table)
     accounted = sum(report.event_rows.values()) + sum(report.refused.values())
     console.print(f"{accounted:,} of {report.rows_read:,} rows read are accounted for, in {report.seconds:,.1f} s.")
