@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -28,7 +28,7 @@ from projections.registry import MODELS
 from projections.runner import Runner
 from storyline.database import upgrade
 
-__all__ = ["PROFILES", "main"]
+__all__ = ["PROFILES", "Course", "courses", "main", "run_bare", "runner_of", "warm_up"]
 
 _SQL = load("bench", "pipeline.sql")
 _BATCH = 10_000
@@ -36,7 +36,7 @@ PROFILES = ("timeline",)
 
 
 @dataclass
-class _Course:
+class Course:
     """One log with its events, and the database that they are projected into."""
 
     dsn: str
@@ -58,7 +58,7 @@ def _copy(connection: psycopg.Connection, stream: bytes) -> None:
 class _Bare:
     """The bare pipe: one thread, no dedup, no compare-and-set, no refs, no lookup."""
 
-    def __init__(self, course: _Course) -> None:
+    def __init__(self, course: Course) -> None:
         self.log = open_log(course.log_url)
         self.connection = psycopg.connect(course.dsn, autocommit=True)
         self.decoder = Decoder()
@@ -87,13 +87,14 @@ def _timed(work: Callable[[], None]) -> float:
     return time.perf_counter() - began
 
 
-def _fresh(course: _Course, which: str) -> None:
+def _fresh(course: Course, which: str) -> None:
     with psycopg.connect(course.dsn, autocommit=True) as connection:
         connection.execute(_SQL[which])
         connection.execute(_SQL["checkpoint"])
 
 
-def _run_bare(course: _Course) -> float:
+def run_bare(course: Course) -> float:
+    """Events a second of the bare pipe, from warm tables."""
     _fresh(course, "empty_bare")
     bare = _Bare(course)
     try:
@@ -103,10 +104,9 @@ def _run_bare(course: _Course) -> float:
         bare.close()
 
 
-def _run_ours(course: _Course) -> tuple[float, float]:
-    """(events/s, peak resident MB of the runner and its reader)."""
-    _fresh(course, "empty_live")
-    runner = Runner(
+def runner_of(course: Course) -> Runner:
+    """A runner on a course; the caller closes it."""
+    return Runner(
         course.dsn,
         course.log_url,
         course.log.log_id,
@@ -115,6 +115,19 @@ def _run_ours(course: _Course) -> tuple[float, float]:
         lambda *parked: None,
         batch=_BATCH,
     )
+
+
+def warm_up(course: Course, runner: Runner) -> None:
+    """Empty the read models and apply the warm-up part."""
+    _fresh(course, "empty_live")
+    runner.run_to(course.warm)
+    with psycopg.connect(course.dsn, autocommit=True) as connection:
+        connection.execute(_SQL["analyze"])
+
+
+def _run_ours(course: Course) -> tuple[float, float]:
+    """(events/s, peak resident MB of the runner and its reader)."""
+    runner = runner_of(course)
     peak = 0.0
     mine: list[psutil.Process] = []
 
@@ -125,9 +138,7 @@ def _run_ours(course: _Course) -> tuple[float, float]:
         peak = max(peak, sum(one.memory_info().rss for one in mine))
 
     try:
-        runner.run_to(course.warm)
-        with psycopg.connect(course.dsn, autocommit=True) as connection:
-            connection.execute(_SQL["analyze"])
+        warm_up(course, runner)
         taken = _timed(lambda: runner.run_to(course.ends, watch))
         return course.events / taken, peak / 2**20
     finally:
@@ -139,7 +150,7 @@ def _readers() -> list[psutil.Process]:
     return [psutil.Process(child.pid) for child in multiprocessing.active_children()]
 
 
-def _consume(course: _Course, decoding: bool = False) -> float:
+def _consume(course: Course, decoding: bool = False) -> float:
     log, decoder = open_log(course.log_url), Decoder()
     cursor = dict(course.warm)
 
@@ -158,7 +169,7 @@ def _consume(course: _Course, decoding: bool = False) -> float:
         log.close()
 
 
-def _copy_alone(course: _Course) -> float:
+def _copy_alone(course: Course) -> float:
     _fresh(course, "empty_bare")
     log, decoder = open_log(course.log_url), Decoder()
     cursor, streams = dict(course.warm), []
@@ -178,7 +189,7 @@ def _copy_alone(course: _Course) -> float:
         return course.events / _timed(copy)
 
 
-def _row_at_a_time(course: _Course, most: int = 20_000) -> float:
+def _row_at_a_time(course: Course, most: int = 20_000) -> float:
     """A consumer that inserts a row at a time and commits every 500."""
     _fresh(course, "empty_bare")
     log = open_log(course.log_url)
@@ -209,7 +220,7 @@ def _row_at_a_time(course: _Course, most: int = 20_000) -> float:
             log.close()
 
 
-def _courses(servers: Stand, events: int, customers: int, adapters: list[str]) -> dict[str, _Course]:
+def courses(servers: Stand, events: int, customers: int, adapters: Sequence[str]) -> dict[str, Course]:
     """One course per adapter, all with the same sealed events; an eighth more comes before, to warm up."""
     warm = max(1, events // 8)
     made = {}
@@ -219,7 +230,7 @@ def _courses(servers: Stand, events: int, customers: int, adapters: list[str]) -
         log_url = servers.log_url(adapter, dsn, "bench")
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(_SQL["bare_tables"])
-        made[adapter] = _Course(dsn, log_url, open_log(log_url), {}, {})
+        made[adapter] = Course(dsn, log_url, open_log(log_url), {}, {})
     count = size = 0
     for chunk in sealed(servers.database(), events + warm, customers):
         for start, end in _halves(len(chunk), warm - count):
@@ -242,10 +253,10 @@ def _halves(size: int, cut: int) -> list[tuple[int, int]]:
     return [(0, cut), (cut, size)] if 0 < cut < size else [(0, size)]
 
 
-def _measure(adapter: str, course: _Course, profile: str, runs: int) -> Entry:
+def _measure(adapter: str, course: Course, profile: str, runs: int) -> Entry:
     bare, ours, memory = [], [], []
     for _ in range(runs):  # in turn, so that a busy moment of the machine meets both
-        bare.append(_run_bare(course))
+        bare.append(run_bare(course))
         rate, rss = _run_ours(course)
         ours.append(rate)
         memory.append(rss)
@@ -280,8 +291,8 @@ def main(arguments: list[str]) -> None:
     adapters = given.adapter or list(ADAPTERS)
     with stand(kafka="kafka" in adapters) as servers:
         adapters = [adapter for adapter in adapters if adapter != "kafka" or servers.kafka]
-        courses = _courses(servers, given.events, given.customers, adapters)
-        entries = [_measure(adapter, course, given.profile, given.runs) for adapter, course in courses.items()]
-        for course in courses.values():
+        made = courses(servers, given.events, given.customers, adapters)
+        entries = [_measure(adapter, course, given.profile, given.runs) for adapter, course in made.items()]
+        for course in made.values():
             course.log.close()
     show(entries, given.json)

@@ -8,7 +8,7 @@ import signal
 import sys
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.error import URLError
@@ -103,6 +103,19 @@ class Deployment:
             yield server
         finally:
             server.stop(signal.SIGTERM)
+
+    @contextmanager
+    def projectors(self, number: int, batch: int) -> Iterator[list[int]]:
+        """So many projectors that share the log, each answering; gives their process ids."""
+        with ExitStack() as running:
+            pids = []
+            for port in free_ports(number):
+                output = self.directory / f"projector-{port}.log"
+                env = {**self._env, "STORYLINE_PROJECTOR_PORT": str(port), "STORYLINE_BATCH": str(batch)}
+                server = run(["-m", "storyline.cli", "projector"], port, "/readyz", output, env)
+                running.callback(server.stop, signal.SIGTERM)
+                pids.append(server._process.pid)
+            yield pids
 
     def close(self) -> None:
         """Let go of the parts."""

@@ -33,7 +33,7 @@ class Entry:
     peers: dict[str, float] = field(default_factory=dict)
     p50_ms: float | None = None
     p99_ms: float | None = None
-    notes: dict[str, float | str | list[float]] = field(default_factory=dict)
+    notes: dict[str, float | str | list[float] | dict[str, float]] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
