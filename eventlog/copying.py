@@ -17,14 +17,17 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from domain.errors import LogDamaged, Misconfigured, Unavailable
 from eventlog.port import Entry, Log, Logged, Position
 
-__all__ = ["Run", "copy_log", "read_map"]
+__all__ = ["Copying", "Progress", "Run", "copy_log", "places", "read_map"]
+
+Progress = Callable[[int, int], None]
 
 _BATCH = 5_000
 _PATIENCE = 30.0
@@ -42,32 +45,76 @@ class Run(NamedTuple):
     records: int
 
 
-def copy_log(source: Log, target: Log, map_path: Path, progress: Callable[[int, int], None]) -> int:
-    """Copy what `source` holds now to the end of `target`; returns the number of records copied by this call.
+class Copying:
+    """The copying of one log to the end of another, as far as the map says that it has come.
 
-    `map_path` is made, or gone on with. `progress(done, total)` is called after each batch; both count what
-    earlier calls did. The number of partitions may differ. Raises `Misconfigured` if the map belongs to other
-    logs, `LogDamaged` if a log is no longer what the map remembers, `Unavailable` if one does not answer.
+    with Copying(source, target, map_path) as copying:
+        copying.to(source.ends(), progress)
+
+    `cursor`: per source partition, the offset that is copied next. `done`: records copied, by earlier calls too.
     """
-    if source.log_id == target.log_id:
-        raise Misconfigured("A log cannot be copied to itself. Give --from and --to two different logs.")
-    ends = source.ends()
-    with _open_map(map_path, source, target) as file:
-        cursor, done = _resume(file, source, target)
-        total = done + sum(max(0, ends[p] - offset) for p, offset in cursor.items())
-        begun = done
-        progress(done, total)
-        while cursor := {p: offset for p, offset in cursor.items() if offset < ends[p]}:
-            records = [r for r in source.read(cursor, _BATCH, _PATIENCE) if r.offset < ends[r.partition]]
+
+    def __init__(self, source: Log, target: Log, map_path: Path) -> None:
+        """Make the map, or go on with it. The number of partitions may differ. Raises `Misconfigured` if the map
+        belongs to other logs, `LogDamaged` if the target is no longer what the map remembers."""
+        if source.log_id == target.log_id:
+            raise Misconfigured("A log cannot be copied to itself. Give --from and --to two different logs.")
+        self._source, self._target = source, target
+        self._file = _open_map(map_path, source, target)
+        try:
+            self.cursor, self.done = _resume(self._file, source, target)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def to(self, ends: Mapping[int, int], progress: Progress) -> int:
+        """Copy everything before `ends`; returns how many records that were. `progress(done, total)` is called after
+        each batch; both count what earlier calls did. Raises `Unavailable` if a log does not answer."""
+        begun = self.done
+        total = begun + sum(max(0, ends[p] - offset) for p, offset in self.cursor.items())
+        progress(begun, total)
+        while wanted := {p: offset for p, offset in self.cursor.items() if offset < ends[p]}:
+            records = [r for r in self._source.read(wanted, _BATCH, _PATIENCE) if r.offset < ends[r.partition]]
             if not records:
                 raise Unavailable(f"The source gave no record within {_PATIENCE:.0f} s. Start the copying again.")
-            positions = target.append([Entry(r.key, r.value) for r in records])
-            _note(file, _runs(records, positions))
+            positions = self._target.append([Entry(r.key, r.value) for r in records])
+            _note(self._file, _runs(records, positions))
             for record in records:
-                cursor[record.partition] = record.offset + 1
-            done += len(records)
-            progress(done, total)
-    return done - begun
+                self.cursor[record.partition] = record.offset + 1
+            self.done += len(records)
+            progress(self.done, total)
+        return self.done - begun
+
+    def __enter__(self) -> Copying:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def copy_log(source: Log, target: Log, map_path: Path, progress: Progress) -> int:
+    """Copy what `source` holds now to the end of `target`; returns the number of records copied by this call.
+
+    Raises as `Copying` does.
+    """
+    with Copying(source, target, map_path) as copying:
+        return copying.to(source.ends(), progress)
+
+
+def places(map_path: Path, wanted: Iterable[Position]) -> dict[Position, Position]:
+    """Where records of the source stand in the target: `{source position: target position}` of those that the map
+    knows. Of a record that was copied twice, the later copy."""
+    sought: dict[int, list[int]] = {}
+    for partition, offset in sorted(wanted):
+        sought.setdefault(partition, []).append(offset)
+    found: dict[Position, Position] = {}
+    for run in read_map(map_path) if sought else ():
+        offsets = sought.get(run.source_partition, [])
+        first = bisect_left(offsets, run.source_offset)
+        for offset in offsets[first : bisect_left(offsets, run.source_offset + run.records)]:
+            place = Position(run.target_partition, run.target_offset + offset - run.source_offset)
+            found[Position(run.source_partition, offset)] = place
+    return found
 
 
 def read_map(map_path: Path) -> Iterator[Run]:

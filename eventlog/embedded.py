@@ -31,6 +31,8 @@ _TRANSACTION_BYTES = 16_000_000
 """Appends that wait for each other are written together up to this size."""
 _READ_BYTES = 64_000_000
 """A read returns fewer records than `limit` when they are larger than this together."""
+_RETRY_CLOSED = 2
+"""Seconds after which an append that met a closed log may try again."""
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.002, 0.020
 """Seconds between two looks for new records."""
 
@@ -79,7 +81,7 @@ class EmbeddedLog:
         try:
             with self._connection() as connection:
                 if connection.execute(_SQL["exists"]).fetchone() != (True,):
-                    raise Misconfigured("The log's tables are missing here. Run `storyline db upgrade` first.")
+                    raise Misconfigured("The log's tables are missing or old. Run `storyline db upgrade` first.")
                 [(self._log_id,)] = connection.execute(_SQL["identity"]).fetchall()
                 self._partitions = len(connection.execute(_SQL["ends"]).fetchall())
         except BaseException:
@@ -88,7 +90,8 @@ class EmbeddedLog:
 
     @classmethod
     def open(cls, url: str) -> EmbeddedLog:
-        """Open the log at `postgresql://…[?partitions=8]`, and make it first where it does not exist yet."""
+        """Open the log at `postgresql://…[?partitions=8]`, and make it first where it does not exist yet, or is of an
+        older release."""
         dsn, partitions = _split(url)
         with _as_unavailable(), psycopg.connect(dsn, connect_timeout=10) as connection:
             made = connection.execute(_SQL["exists"]).fetchone() == (True,)
@@ -123,7 +126,7 @@ class EmbeddedLog:
         finally:
             self._writer.release()
         if append.trouble is not None:
-            raise Unavailable(append.trouble)
+            raise Unavailable(append.trouble, append.retry_after)
         return append.positions
 
     def read(self, cursor: Mapping[int, int], limit: int, timeout: float) -> list[Logged]:
@@ -141,6 +144,19 @@ class EmbeddedLog:
     def ends(self) -> dict[int, int]:
         with self._connection() as connection:
             return _ends(connection)
+
+    def successor(self) -> str | None:
+        """As `Closable` says."""
+        with self._connection() as connection:
+            [(found,)] = connection.execute(_SQL["successor"]).fetchall()
+        return None if found is None else str(found)
+
+    def close_for(self, successor: str | None) -> None:
+        """As `Closable` says."""
+        with self._connection() as connection, connection.transaction():
+            connection.execute(_SQL["hold_all"])
+            connection.execute(_SQL["close_partitions"], {"successor": successor})
+            connection.execute(_SQL["name_successor"], {"successor": successor})
 
     def holes(self) -> dict[int, list[tuple[int, int]]]:
         """As `Mendable` says; looks at every offset."""
@@ -168,7 +184,7 @@ class EmbeddedLog:
                 _write(connection, appends)
         except Unavailable as trouble:
             for append in appends:
-                append.trouble = trouble.detail
+                append.trouble, append.retry_after = trouble.detail, trouble.retry_after
         finally:
             for append in appends:
                 append.done = True
@@ -210,6 +226,7 @@ class _Append:
         self.size = sum(len(key) + len(value) for key, value in entries)
         self.positions: list[Position] = []
         self.trouble: str | None = "The append was interrupted. Send the records again."
+        self.retry_after = 1
         self.done = False
 
 
@@ -238,7 +255,9 @@ def _write(connection: psycopg.Connection[tuple[Any, ...]], appends: Sequence[_A
     try:
         connection.execute(_SQL["begin_append"], prepare=False)
         rows = connection.execute(_SQL["lock_partitions"], {"partitions": touched}).fetchall()
-        ends: dict[int, int] = dict(rows)
+        if any(closed for _, _, closed in rows):
+            raise _closed(connection)
+        ends: dict[int, int] = {partition: end for partition, end, _ in rows}
         placed = [_place(append, ends) for append in appends]
         moved = {"partitions": touched, "next_offsets": [ends[p] for p in touched]}
         connection.execute(_SQL["advance_partitions"], moved)
@@ -251,6 +270,17 @@ def _write(connection: psycopg.Connection[tuple[Any, ...]], appends: Sequence[_A
     for append, positions in zip(appends, placed, strict=True):
         append.positions = positions
         append.trouble = None
+
+
+def _closed(connection: psycopg.Connection[tuple[Any, ...]]) -> Unavailable:
+    """What an append to a log that was closed is told."""
+    [(successor,)] = connection.execute(_SQL["successor"]).fetchall()
+    return Unavailable(
+        f"This log takes no more records: {successor} takes its place. While `storyline log move` is at work send "
+        "them again later; afterwards LOG_URL has to name the new log. `storyline log move --abort` opens this one "
+        "again.",
+        _RETRY_CLOSED,
+    )
 
 
 def _place(append: _Append, ends: dict[int, int]) -> list[Position]:

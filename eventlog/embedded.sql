@@ -11,8 +11,10 @@ SELECT generate_series(0, %(partitions)s::int - 1)
 WHERE NOT EXISTS (SELECT FROM log.partitions);
 
 -- name: exists
--- Whether the log's tables have been made.
-SELECT to_regclass('log.records') IS NOT NULL;
+-- Whether the log's tables have been made, in their newest form.
+SELECT EXISTS (
+    SELECT FROM pg_attribute WHERE attrelid = to_regclass('log.identity') AND attname = 'successor'
+);
 
 -- name: session
 -- No wait without an end; and reads by the index alone, so that a table that nobody analysed yet tempts the
@@ -28,6 +30,22 @@ SET jit = off;
 -- Who the log is.
 SELECT log_id::text FROM log.identity;
 
+-- name: successor
+-- The log that took this one's place, or null while this one is open.
+SELECT successor FROM log.identity;
+
+-- name: hold_all
+-- Waits for the appends under way, and keeps others out until the transaction ends.
+SELECT FROM log.partitions ORDER BY partition FOR UPDATE;
+
+-- name: close_partitions
+-- Take no more records, or take them again.
+UPDATE log.partitions SET closed = %(successor)s::text IS NOT NULL;
+
+-- name: name_successor
+-- Who takes this log's place; null: nobody.
+UPDATE log.identity SET successor = %(successor)s;
+
 -- name: ends
 -- Where each partition ends, as committed.
 SELECT partition, next_offset FROM log.partitions ORDER BY partition;
@@ -39,7 +57,7 @@ SET LOCAL synchronous_commit = on;
 
 -- name: lock_partitions
 -- In sorted order, so that two writers never wait for each other in a circle.
-SELECT partition, next_offset
+SELECT partition, next_offset, closed
 FROM log.partitions
 WHERE partition = ANY (%(partitions)s::smallint[])
 ORDER BY partition

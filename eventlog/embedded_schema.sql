@@ -25,3 +25,8 @@ CREATE TABLE IF NOT EXISTS log.records (
 );
 
 INSERT INTO log.identity DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+-- A log that is moved to another takes no more records: `closed` is read under the lock that every append holds, so
+-- that whoever still has the old address is refused. `successor` is the log that took its place.
+ALTER TABLE log.partitions ADD COLUMN IF NOT EXISTS closed boolean NOT NULL DEFAULT false;
+ALTER TABLE log.identity ADD COLUMN IF NOT EXISTS successor text;

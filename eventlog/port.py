@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Entry", "Log", "Logged", "Mendable", "Position", "partition_of"]
+__all__ = ["Closable", "Entry", "Log", "Logged", "Mendable", "Position", "partition_of"]
 
 
 class Position(NamedTuple):
@@ -68,6 +68,18 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Let go of connections and threads. Harmless when repeated."""
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A log that can be told to take no more records, for ever or until it is opened again, in whatever process."""
+
+    def close_for(self, successor: str | None) -> None:
+        """Refuse all appends from the return on, with `Unavailable`, because the log `successor` takes this one's
+        place; None: take them again."""
+
+    def successor(self) -> str | None:
+        """The log that this one was closed for; None while it is open."""
 
 
 @runtime_checkable
