@@ -25,7 +25,7 @@ from api.timelines import (
     render,
     unseals,
 )
-from api.vectors import read_vector, write_vector
+from api.vectors import read_place, write_place
 from commands.access import Caller
 from domain.errors import StorylineError
 from projections.timeline.reader import Story
@@ -42,7 +42,7 @@ AfterPositions = Annotated[
 ]
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "Events: `data` is an Item, `id` a vector of positions",
+        "description": "Events: `data` is an Item, `id` the place to go on from",
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
     },
     **responses(404, 429),
@@ -87,10 +87,7 @@ async def ref_stream(
 
 async def _stream(request: Request, caller: Caller, story: Story, seen: str | None) -> Response:
     held = services(request)
-    known = read_vector(seen, "Last-Event-ID") if seen else {}
-    visible = await held.reader.positions()
-    vector = {part: visible.get(part, 0) - 1 for part in range(held.parts.log.partitions)}
-    vector |= {part: offset for part, offset in known.items() if part in vector}
+    vector = await held.begins_at(read_place(seen, "Last-Event-ID", held.parts.log.log_id) if seen else {})
     return _Live(held, held.streams.join(story), vector, caller, request.headers["authorization"])
 
 
@@ -111,17 +108,20 @@ class _Live(EventSourceResponse):
             self._held.streams.leave(self._listener)
 
     async def _events(self) -> AsyncIterator[bytes]:
-        yield format_sse_event(comment="live", id=write_vector(self._vector))
+        yield format_sse_event(comment="live", id=self._place(self._vector))
         try:
             async for row, vector in self._held.streams.news(self._listener, self._vector):
                 await self._still_allowed()
                 if row is None:
-                    yield format_sse_event(comment="ping", id=write_vector(vector))
+                    yield format_sse_event(comment="ping", id=self._place(vector))
                     continue
                 item = (await render(self._held, [row], self._unseal))[0]
-                yield format_sse_event(data_str=shapes.encode(item).decode(), id=write_vector(vector))
+                yield format_sse_event(data_str=shapes.encode(item).decode(), id=self._place(vector))
         except StorylineError:
             return  # the client comes back with its last id, and is told what is wrong
+
+    def _place(self, vector: dict[int, int]) -> str:
+        return write_place(self._held.parts.log.log_id, vector)
 
     async def _still_allowed(self) -> None:
         """A key that was revoked ends its streams too."""

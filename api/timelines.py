@@ -258,8 +258,7 @@ async def _timeline(request: Request, caller: Caller, story: Story, query: Asked
 async def _page(held: Services, caller: Caller, story: Story, query: Asked) -> bytes:
     """The JSON of a page. Raises NotFound, BadInput, NotYet, Unavailable."""
     if query.positions:
-        vector = read_vector(query.positions, "after_positions")
-        await held.reader.wait_for(vector, held.limits.visible_wait)
+        await held.wait_for(read_vector(query.positions, "after_positions"))
     if query.q:
         return shapes.encode(await _search(held, story, query, unseals(caller)))
     page = await held.reader.page(story, query.filters, query.before or query.after, query.limit)

@@ -19,6 +19,7 @@ import psycopg
 from domain.errors import Misconfigured, StorylineError, Unavailable
 from eventlog.port import Log
 from eventlog.sql import load
+from projections.moves import refuse_moved
 from projections.positions import Positions
 from projections.registry import Hashes, ReadModel, build, noted, on_schemas
 from projections.runner import Applied, Park, Runner
@@ -59,9 +60,11 @@ class Rebuild:
 
     def run(self) -> Report:
         """Rebuild and switch in. Raises RebuildDiffers, Unavailable if another rebuild is at work, Misconfigured if
-        the live read model was never installed. Stopped or killed anywhere, it leaves the live tables untouched."""
+        the live read model was never installed, or the log was moved away. Stopped or killed anywhere, it leaves the
+        live tables untouched."""
         began = time.perf_counter()
         with psycopg.connect(self.dsn, autocommit=True) as connection:
+            refuse_moved(connection, self.log.log_id)
             changed = self._prepare(connection)
             runner = Runner(
                 self.dsn, self.log_url, self.log.log_id, self.log.partitions, (self.model,), self.park,

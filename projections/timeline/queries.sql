@@ -135,3 +135,7 @@ SELECT log_partition, next_offset FROM storyline.positions WHERE consumer = 'liv
 -- name: has_customer
 -- Is there anything of this customer?
 SELECT EXISTS (SELECT FROM timeline.events WHERE owner = %(owner)s);
+
+-- name: took_over
+-- Did this log take the place of another?
+SELECT EXISTS (SELECT FROM storyline.log_moves WHERE to_log_id = %(log_id)s AND switched_at IS NOT NULL);

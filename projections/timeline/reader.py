@@ -215,6 +215,10 @@ class TimelineReader:
         """`{partition: next offset}`: everything before is visible."""
         return {row[0]: row[1] for row in await self._fetch("positions", {"log_id": self._log_id})}
 
+    async def took_over(self) -> bool:
+        """Did this log take the place of another, whose positions may still be asked for?"""
+        return bool((await self._fetch("took_over", {"log_id": self._log_id}))[0][0])
+
     async def wait_for(self, vector: Mapping[int, int], seconds: float) -> None:
         """Return once the records at the vector's offsets are visible; NotYet after `seconds`."""
         until = time.monotonic() + seconds

@@ -15,12 +15,14 @@ from eventlog.opening import open_log
 from eventlog.port import Log, Logged
 from eventlog.record import decode
 from storyline import logs
+from storyline.cli.move import move
 from storyline.cli.shared import JsonFlag, console, groups, open_parts, print_json, progress_bar
 from storyline.settings import Settings
 
 __all__ = ["app"]
 
 app = groups("The log itself: sealed records, as they are stored.")
+app.command()(move)
 
 
 @app.command()
