@@ -33,6 +33,7 @@ from storyline.metrics import ParkedCollector
 from storyline.parts import Parts
 from storyline.settings import Settings
 from storyline.supervisor import Supervisor, end_with_parent, stop_on_signals
+from storyline.turn import wait_for_turn
 
 __all__ = ["api", "development_key", "inbox", "projector", "serve", "serving", "with_ports"]
 
@@ -159,6 +160,7 @@ def _process() -> Iterator[Parts]:
             parts.upgrade()
         elif not upgraded(parts.settings.database_url):
             raise Misconfigured("The tables are not in their newest form; run `storyline db upgrade` first.")
+        wait_for_turn(parts.settings.database_url, parts.log.log_id)
         refuse_damaged_log(parts.settings.database_url, parts.log)
         yield parts
 
