@@ -1,0 +1,174 @@
+"""What do the log and the read models hold? Read by plain clients and decoded by the standard library: none of the
+code that is on trial takes part."""
+
+# mypy: untyped_calls_exclude=kafka
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import psycopg
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from kafka import KafkaConsumer, TopicPartition
+
+__all__ = ["EmbeddedBook", "KafkaBook", "Line", "Row", "Rows", "line_of", "read_rows"]
+
+
+class Line(NamedTuple):
+    """A record of the log. name, digest, owner, tokens, refs: hashes as hex. owner: "" where nobody is named."""
+
+    partition: int
+    offset: int
+    value: bytes
+    mark: str
+    name: str
+    digest: str
+    owner: str
+    tokens: tuple[str, ...]
+    refs: tuple[str, ...]
+    happened: datetime
+    recorded: datetime
+    type: str
+
+
+class Row(NamedTuple):
+    """A row of `timeline.events`."""
+
+    name: str
+    digest: str
+    owner: str
+    happened: datetime
+    recorded: datetime
+    type: str
+    partition: int
+    offset: int
+    value: bytes
+
+
+@dataclass
+class Rows:
+    """The read models, and the dead letters as (consumer, reason, origin, partition, offset)."""
+
+    events: list[Row]
+    refs: list[tuple[str, datetime, str]]
+    lookup: list[tuple[str, str]]
+    letters: list[tuple[str, str, str, int, int]]
+
+
+def line_of(partition: int, offset: int, value: bytes) -> Line:
+    """What a record says in clear."""
+    told = json.loads(value)
+    recorded = datetime.fromisoformat(told["recorded_at"])
+    tokens = tuple(token[-32:] for token in told.get("tokens", ()))
+    return Line(
+        partition,
+        offset,
+        value,
+        told["public"].get("mailbox", ""),
+        told["name"][-32:],
+        told["digest"],
+        told["owner"][-32:] if tokens else "",
+        tokens,
+        tuple(hashlib.blake2b(ref.encode(), digest_size=16).hexdigest() for ref in told.get("refs", ())),
+        min(datetime.fromisoformat(told["time"]).astimezone(UTC), recorded),
+        recorded,
+        told["type"],
+    )
+
+
+class KafkaBook:
+    """The topic, read by a plain consumer."""
+
+    def __init__(self, bootstrap: str, topic: str, partitions: int) -> None:
+        self._bootstrap, self._topic = bootstrap, topic
+        self._places = [TopicPartition(topic, partition) for partition in range(partitions)]
+
+    def ends(self) -> dict[int, int]:
+        """Where each partition ends."""
+        consumer = self._consumer()
+        try:
+            return {place.partition: end for place, end in consumer.end_offsets(self._places).items()}
+        finally:
+            consumer.close(autocommit=False)
+
+    def read(self, start: Mapping[int, int]) -> Iterator[tuple[int, int, bytes]]:
+        """(partition, offset, bytes) of all records from `start` to the end that the log has now."""
+        consumer = self._consumer()
+        try:
+            ends = dict(consumer.end_offsets(self._places).items())
+            consumer.assign(self._places)
+            for place in self._places:
+                consumer.seek(place, start.get(place.partition, 0))
+            deadline = time.monotonic() + 120
+            while any(consumer.position(place) < end for place, end in ends.items()):
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the topic could not be read to its end")
+                for records in consumer.poll(timeout_ms=500).values():
+                    for one in records:
+                        yield one.partition, one.offset, one.value
+        finally:
+            consumer.close(autocommit=False)
+
+    def _consumer(self) -> Any:
+        return KafkaConsumer(
+            bootstrap_servers=self._bootstrap.split(","),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            bootstrap_timeout_ms=20_000,
+            metrics_enabled=False,
+            max_partition_fetch_bytes=4 * 2**20,
+        )
+
+
+class EmbeddedBook:
+    """The embedded log's table, read as a table."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+
+    def ends(self) -> dict[int, int]:
+        """Where each partition ends."""
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            return dict(connection.execute("SELECT partition, next_offset FROM log.partitions").fetchall())
+
+    def read(self, start: Mapping[int, int]) -> Iterator[tuple[int, int, bytes]]:
+        """(partition, offset, bytes) of all records from `start` on."""
+        with psycopg.connect(self._dsn, autocommit=True) as connection:
+            for partition, first in start.items():
+                yield from connection.execute(
+                    'SELECT partition, "offset", value FROM log.records WHERE partition = %s AND "offset" >= %s '
+                    "ORDER BY 2",
+                    (partition, first),
+                )
+
+
+def read_rows(dsn: str) -> Rows:
+    """All rows, of one moment."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.execute("SET LOCAL timezone = 'UTC'")
+        events = connection.execute(
+            "SELECT name, digest, owner, happened_at, recorded_at, type, log_partition, log_offset, record "
+            "FROM timeline.events"
+        ).fetchall()
+        refs = connection.execute("SELECT ref, happened_at, name FROM timeline.refs").fetchall()
+        lookup = connection.execute("SELECT token, owner FROM timeline.lookup").fetchall()
+        letters = connection.execute(
+            "SELECT consumer, reason, origin, origin_partition, origin_offset FROM storyline.dead_letters"
+        ).fetchall()
+    return Rows(
+        [Row(row[0].hex, row[1].hex, row[2].hex if row[2] else "", *row[3:]) for row in events],
+        [(ref.hex, happened, name.hex) for ref, happened, name in refs],
+        [(token.hex, owner.hex) for token, owner in lookup],
+        [(row[0], row[1], row[2], row[3], row[4]) for row in letters],
+    )
