@@ -57,10 +57,12 @@ class _EventRule(Protocol):
 
 def text_of(rule: Any, read: Read) -> str | None:
     """The text that a rule (names and `Shaping`) finds, or None where it is empty."""
-    texts = [read(name) for name in rule.names]
-    if rule.strip:
-        texts = [text.strip() for text in texts]
-    text = texts[0] if len(texts) == 1 else rule.join.join(text for text in texts if text)
+    names = rule.names
+    if len(names) == 1:
+        text = read(names[0]).strip() if rule.strip else read(names[0])
+    else:
+        texts = [read(name).strip() if rule.strip else read(name) for name in names]
+        text = rule.join.join(text for text in texts if text)
     if rule.case is not None:
         text = text.lower() if rule.case == "lower" else text.upper()
     if not text:

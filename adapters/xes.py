@@ -189,10 +189,12 @@ class _Handler:
         local = self._locals.get(name) or self._locals.setdefault(name, name.rpartition(":")[2])
         if self._skipped:
             self._skipped += 1
+            if local in _ITEMS:  # or its events would vanish
+                raise self.bad(f"holds an element {local} within one that XES does not know", "Take that one out.")
+        elif local in _KINDS and self._items:
+            self._open_attribute(local, attributes.get("key", ""), attributes.get("value", ""))
         elif not self._items and local != "log":
             raise self.bad("is no XES file: its first element is not log", "See that the path is right.")
-        elif local in _KINDS:
-            self._open_attribute(local, attributes)
         elif local in _ITEMS:
             self._open_item(local, attributes)
         elif local != "values" or not self._open:  # what a list holds may stand in `values`
@@ -208,11 +210,13 @@ class _Handler:
         local = self._locals[name]
         if local in _KINDS:
             kind, key, value, nested = self._open.pop()
-            found = Attribute(kind, value, tuple(nested))
+            found = Attribute(kind, value, tuple(nested) if nested else ())
             if self._open:
                 self._open[-1][3].append((key, found))
-            else:
+            elif self._items[-1] != "event":
                 self._add(key, found)
+            elif self._event.setdefault(key, found) is not found and self._event[key] != found:
+                self._refuse(_TWICE)
         elif local in _ITEMS:
             self._items.pop()
             if local == "event":
@@ -258,8 +262,7 @@ class _Handler:
         trouble = self._trouble or (self._trace.trouble if self._trace is not None else None)
         self.done.append(XesEvent(place, self._trace, position, self._event, trouble))
 
-    def _open_attribute(self, kind: str, attributes: dict[str, str]) -> None:
-        key, value = attributes.get("key", ""), attributes.get("value", "")
+    def _open_attribute(self, kind: str, key: str, value: str) -> None:
         size = len(key) + len(value) + _OVERHEAD
         item = self._items[-1]
         if item == "event":
@@ -287,6 +290,7 @@ class _Handler:
             raise self.bad(f"holds too much before the first trace: {trouble[1]}", "Take it out.")
 
     def _add(self, key: str, found: Attribute) -> None:
+        """Keep an attribute of a trace, a global or the log."""
         item = self._items[-1]
         if item == "trace" and self._trace is not None and self._inside:
             if len(self._trace.late) == _MAX_LATE:
@@ -294,11 +298,8 @@ class _Handler:
             else:
                 self._trace = self._trace._replace(late=self._trace.late | {key})
             return
-        if item == "event":
-            into = self._event
-        elif item == "trace" and self._trace is not None:
-            into = self._trace.attributes
+        if item == "trace" and self._trace is not None:
+            if self._trace.attributes.setdefault(key, found) != found:
+                self._refuse(_TWICE)
         else:
-            into = self._globals if item == "global" else self._header.attributes
-        if into.setdefault(key, found) != found and item in {"event", "trace"}:
-            self._refuse(_TWICE)
+            (self._globals if item == "global" else self._header.attributes).setdefault(key, found)

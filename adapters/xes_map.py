@@ -112,12 +112,12 @@ class _View:
     def own(self, name: str) -> str:
         """The text of an attribute by its name, globals left aside."""
         event = self._event
-        found = find(event.attributes, name)
+        found = event.attributes.get(name) or find(event.attributes, name)
         if found is None and name.startswith(CASE) and event.trace is not None:
             found = find(event.trace.attributes, name[len(CASE) :])
         if found is not None:
             self._found.add(name)
-            return text_in(found)
+            return found.value if found.kind == "string" else text_in(found)
         if name == TRACE:
             self._found.add(name)
             return f"{event.place.file}:{event.trace.number if event.trace is not None else 0}"

@@ -98,7 +98,7 @@ def _identity(found: Survey) -> list[str]:
 
 
 def _case_name(found: Survey) -> str:
-    """What names a case: its trace by the name that all traces have, or, without traces, an attribute of the events."""
+    """What names a case: its trace, by the name that all traces have; where there are none, an attribute."""
     key = f"{CASE}concept:name"
     name = found.attributes.get(key)
     good = found.events - found.troubles.total()
