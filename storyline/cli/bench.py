@@ -14,7 +14,7 @@ __all__ = ["bench"]
 
 
 def bench(context: typer.Context) -> None:
-    """Run a benchmark: pipeline, publish, read, scale or chaos; `bench --help` lists their options."""
+    """Run a benchmark: pipeline, publish, read, scale, chaos or xes; `bench --help` lists their options."""
     if find_spec("bench.__main__") is None:
         raise Misconfigured("The benchmarks are not installed here; run them from a checkout of the project.")
     sys.argv = ["storyline bench", *context.args]
