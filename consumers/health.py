@@ -13,12 +13,15 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from domain.errors import Misconfigured
 
 __all__ = ["Health"]
+
+_logger = structlog.get_logger("storyline.health")
 
 Report = Callable[[], tuple[bool, Mapping[str, Any]]]
 """(ready, what to show of it)."""
@@ -45,6 +48,7 @@ class Health:
 
     def __enter__(self) -> Health:
         self._thread.start()
+        _logger.info("health.listening", port=self.port)
         return self
 
     def __exit__(self, *_: object) -> None:

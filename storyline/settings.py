@@ -66,6 +66,7 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="API key of the commands that publish; empty: the development key"
     )
     retention_days: int = Field(default=7, ge=1, description="How long a new inbox topic keeps its messages")
+    projectors: int = Field(default=1, ge=1, le=64, description="Projectors that `serve` starts")
     inbox_partitions: int = Field(default=4, ge=1, le=1024, description="Partitions of a new inbox topic")
     lease_seconds: float = Field(
         default=10,

@@ -87,6 +87,8 @@ class _Child:
 class Supervisor:
     """Keeps child processes (`storyline NAME`) running until `stop` is set.
 
+    A name may stand there several times; all but the first take any free port, so that no two want the same one.
+
     mend: called about once a second; starts what the children stand on again, and gives whether that was needed.
     """
 
@@ -98,7 +100,10 @@ class Supervisor:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock, self._mend, self._mend_at = clock, mend, 0.0
-        self._children = [_Child(name, environment, clock) for name in names]
+        self._children = []
+        for place, name in enumerate(names):
+            more = {f"STORYLINE_{name.upper()}_PORT": "0"} if name in names[:place] else {}
+            self._children.append(_Child(name, {**environment, **more}, clock))
 
     def run(self, stop: threading.Event) -> int:
         """Start all, mend what breaks, stop all. 0, or the exit code of a child that trying again cannot help."""

@@ -24,7 +24,7 @@ from tests.support.story import event
 def system(server_directory: Path) -> Iterator[Served]:
     directory = server_directory / "serve"
     directory.mkdir(mode=0o755)
-    with served(directory) as running:
+    with served(directory, STORYLINE_PROJECTORS="2") as running:
         yield running
 
 
@@ -52,6 +52,18 @@ def processes_of(top: psutil.Process) -> list[psutil.Process]:
     return [
         one for one in top.children(recursive=True) if words_of(one)[:3] == [sys.executable, "-m", "storyline.cli"]
     ]
+
+
+def test_S91_two_projectors_share_the_partitions(system: Served) -> None:
+    eventually(lambda: _partitions(system) == 4)
+
+
+def _partitions(system: Served) -> int:
+    """How many the first projector holds; -1 while it is down."""
+    try:
+        return len(httpx.get(f"{system.projector_url}/readyz", timeout=10).json()["partitions"])
+    except httpx.TransportError:
+        return -1
 
 
 def lives(process: psutil.Process) -> bool:
@@ -113,12 +125,14 @@ def test_a_postgresql_that_is_killed_is_started_again(system: Served) -> None:
 
 
 def test_health_and_metrics_are_served(system: Served) -> None:
-    eventually(lambda: httpx.get(f"{system.projector_url}/readyz").status_code == 200)
+    eventually(lambda: _partitions(system) == 4)
     assert httpx.get(f"{system.projector_url}/livez").status_code == 200
     assert httpx.get(f"{system.projector_url}/other").status_code == 404
+    eventually(lambda: "storyline_projector_lag{" in httpx.get(f"{system.projector_url}/metrics").text)
     metrics = httpx.get(f"{system.projector_url}/metrics").text
     assert "storyline_dead_letters_oldest_seconds 0.0" in metrics
-    assert 'storyline_projector_lag{partition="0"}' in metrics
+    assert "storyline_projector_partitions 4.0" in metrics
+    assert "storyline_projector_lag{partition=" in metrics
 
 
 def test_keys_are_made_listed_and_revoked(system: Served) -> None:
