@@ -166,7 +166,8 @@ def _process() -> Iterator[Parts]:
 
 
 def _names(parts: Parts) -> list[str]:
-    return ["api", "projector", *(["inbox"] if _has_inbox(parts.settings, parts.channels) else [])]
+    projectors = ["projector"] * parts.settings.projectors
+    return ["api", *projectors, *(["inbox"] if _has_inbox(parts.settings, parts.channels) else [])]
 
 
 def _has_inbox(settings: Settings, channels: Channels) -> bool:
