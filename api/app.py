@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import dead_letters, events, health, keys, live, problems, rawlog, shapes, timelines, types
+from api import dead_letters, events, health, keys, live, problems, rawlog, shapes, status, timelines, types
 from api.middleware import Around
 from api.parts import ApiParts
 from api.services import Services
@@ -26,6 +26,7 @@ _ROUTERS: Final = (
     dead_letters.router,
     keys.router,
     health.router,
+    status.router,
 )
 _ABOUT: Final = """The whole story of every customer: channels publish touchpoints, people read timelines.
 

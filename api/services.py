@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import select
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
 
 import psycopg
 from anyio import CapacityLimiter, to_thread
@@ -20,6 +20,8 @@ from eventlog.port import Log, Logged
 from projections.timeline.reader import TimelineReader
 
 __all__ = ["RawLog", "Services", "services"]
+
+T = TypeVar("T")
 
 _SESSION: Final = (
     "-c statement_timeout=15s -c default_transaction_read_only=on -c timezone=UTC -c jit=off "
@@ -43,6 +45,14 @@ class RawLog:
     async def read(self, partition: int, offset: int, limit: int) -> Sequence[Logged]:
         """Records of one partition from an offset on, which must lie before its end."""
         return await to_thread.run_sync(self._read, partition, offset, limit, limiter=self._limiter)
+
+    async def ask(self, question: Callable[[Log], T]) -> T:
+        """What a question to the log gives."""
+        return await to_thread.run_sync(self._ask, question, limiter=self._limiter)
+
+    def _ask(self, question: Callable[[Log], T]) -> T:
+        with self._lock:
+            return question(self._log)
 
     def _ends(self) -> dict[int, int]:
         with self._lock:

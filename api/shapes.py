@@ -13,6 +13,7 @@ from api import letter_shapes, problems
 from commands.access import SCOPES
 from domain.event import CloudEvent
 from domain.identifiers import KINDS, REF_KINDS
+from projections.status import Status
 
 __all__ = [
     "About",
@@ -263,6 +264,7 @@ _STRUCTS: Final = (
     letter_shapes.Kinds,
     letter_shapes.Settled,
     Health,
+    Status,
 )
 
 

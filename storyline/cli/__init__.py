@@ -24,6 +24,7 @@ from storyline.cli import (
     processes,
     rebuild,
     repair,
+    status,
     timeline,
 )
 from storyline.cli.shared import stderr
@@ -48,6 +49,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(dead_letters.app, name="dead-letters")
 for _command in (processes.serve, processes.api, processes.projector, processes.inbox, timeline.timeline):
     app.command()(_command)
+app.command()(status.status)
 app.command()(rebuild.rebuild)
 app.command()(demo.demo)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)(
