@@ -14,8 +14,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg_pool import ConnectionPool
 
-from domain.errors import LogDamaged, Misconfigured, NotFound, Unavailable
+from api.vectors import read_place, write_place, write_vector
+from commands.parking import Parking
+from domain.errors import BadInput, LogDamaged, Misconfigured, NotFound, Unavailable
 from eventlog.embedded import EmbeddedLog
 from eventlog.opening import open_log
 from eventlog.port import Closable, Entry, Log
@@ -23,12 +26,13 @@ from eventlog.record import decode
 from projections.moves import standing
 from projections.moving import POINTS, MoveDiffers, abort
 from projections.rebuild import Rebuild
+from projections.runner import Parked
 from projections.timeline.model import TIMELINE
 from storyline.turn import wait_for_turn
 from tests.support.logs import MakeLog, in_threads, read_all
 from tests.support.moving import killed_at, move, projecting
 from tests.support.postgres import PostgresServer
-from tests.support.story import Story, event, story
+from tests.support.story import ALL, Story, event, story
 
 MakeEmbedded = Callable[[int], str]
 KILLED_AT = ("copied", "compared", "closed", "tail applied", "switching", "switched")
@@ -349,3 +353,44 @@ def test_a_log_that_lost_what_was_copied_is_noticed(
         with pytest.raises(LogDamaged):
             move(small, target, url, tmp_path / "map")
         small.publish(person(51))
+
+
+def test_a_dead_letter_of_the_old_log_waits_once_and_is_redriven_onto_the_new_one(
+    small: Story, another: MakeEmbedded, make_log: MakeLog, tmp_path: Path
+) -> None:
+    url = another(4)
+    target = make_log(url)
+    good = small.seal([person(1)], datetime.now(UTC))
+    small.log.append([Entry(b"k", b"poison"), *good, Entry(b"k", b"more poison")])
+    with ConnectionPool(small.dsn, min_size=1, max_size=4, kwargs={"autocommit": True}) as pool:
+        parking = Parking(pool, small.keyring, lambda: small.hasher, publisher=lambda: small.publisher,
+                          log=lambda: target, rights=lambda topic: ALL)  # fmt: skip
+        with projecting(small, park=parking.for_log("projector", small.log.log_id)):
+            eventually(lambda: parking.count() == 2)
+            before, _ = parking.list()
+            parking.discard(before[0].id, "it was a test", "cli")
+            move(small, target, url, tmp_path / "map", park=parking.for_log("projector", target.log_id))
+        [waiting], _ = parking.list()
+        assert waiting.id == before[1].id
+        park = parking.for_log("projector", target.log_id)
+        with projecting(small, url=url, park=park):
+            assert Rebuild(small.dsn, url, target, TIMELINE, park).run().same is True
+        assert [one.id for one in parking.list()[0]] == [waiting.id]
+        assert parking.redrive(waiting.id, "cli").status == "parked", "it is as unreadable as it was"
+        [readable] = [one for one in read_all(small.log) if one.value == good[0].value]
+        with pool.connection() as connection:
+            old_release = parking.for_log("projector", small.log.log_id)
+            old_release(connection, [Parked("poison", "An older release could not read it.", *readable)])
+        [letter] = [one for one in parking.list()[0] if one.id != waiting.id]
+        assert parking.redrive(letter.id, "cli").status == "redriven"
+        assert [one.value for one in read_all(target)].count(readable.value) == 2
+
+
+def test_places_of_streams_name_their_log_and_plain_vectors_stay_what_they_were() -> None:
+    vector = {0: 17, 3: -1}
+    place = write_place("kafka:a", vector)
+    assert read_place(place, "id", "kafka:a") == vector == read_place(write_vector(vector), "id", "kafka:a")
+    assert read_place(place, "id", "kafka:b") is None
+    for bad in ("@0:1", "x@0:1", "@", "abcdefgh@0:1", "0:1@", place + "@0:1"):
+        with pytest.raises(BadInput):
+            read_place(bad, "id", "kafka:a")
