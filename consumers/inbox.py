@@ -97,7 +97,7 @@ class Inbox:
             try:
                 self._take_part(stop)
                 pause = 0.1
-            except (Unavailable, Fenced, SealError, psycopg.OperationalError) as error:
+            except (Unavailable, Fenced, SealError, psycopg.Error) as error:
                 kind = type(error).__name__.lower()
                 self.metrics.troubles.labels(kind).inc()
                 _logger.warning("inbox.trouble", kind=kind, detail=getattr(error, "detail", kind))

@@ -112,7 +112,7 @@ class Projector:
                 self._take_part(stop)
             except LogDamaged:
                 raise
-            except (Unavailable, psycopg.OperationalError) as error:
+            except (Unavailable, psycopg.Error) as error:
                 if time.monotonic() - began > _LONGEST_PAUSE:
                     pause = 0.1
                 self._trouble("unavailable", error)

@@ -26,6 +26,7 @@ __all__ = ["NOTHING", "Batch", "Decoder", "PoisonRecord", "Rows"]
 _NULL: Final = struct.pack("!i", -1)
 _POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NONE: Final[list[bytes]] = []
+_LONGEST_CODE: Final = 500
 
 _LENGTH = struct.Struct("!i")
 _EVENT = struct.Struct("!hi16si16siqiqi?i16siiiq")  # name, owner, happened_at, recorded_at, future, digest, position
@@ -153,6 +154,9 @@ def _text(value: str | None) -> bytes:
     if value is None:
         return _NULL
     raw = value.encode()
+    if len(raw) > _LONGEST_CODE or 0 in raw:
+        # Postgres would refuse the whole batch, again and again
+        raise ValueError(f"a code that is longer than {_LONGEST_CODE} bytes or holds a NUL")
     return _LENGTH.pack(len(raw)) + raw
 
 

@@ -43,6 +43,7 @@ class Seat:
     def __init__(self, consumer: str, units: Mapping[str, Iterable[int]], lease: float) -> None:
         self.member = uuid.uuid4()
         self.lease = lease
+        self._locked_by: psycopg.Connection | None = None
         pairs = [(log_id, partition) for log_id, partitions in units.items() for partition in partitions]
         self._total = len(pairs)
         self._names: dict[str, Any] = {
@@ -63,12 +64,13 @@ class Seat:
 
     def enter(self, connection: psycopg.Connection) -> None:
         """Take the seat; it lasts as long as this session, if it is kept warm by `beat`."""
-        connection.execute(_SQL["lock_session"], self._names)
         connection.execute(_SQL["begin"], self._names)
+        self._lock_session(connection)
         connection.execute(_SQL["seen"], self._names)
 
     def beat(self, connection: psycopg.Connection) -> bool:
         """Keep the seat, take away those of who is gone; gives whether there is something to `settle`."""
+        self._lock_session(connection)
         connection.execute(_SQL["seen"], self._names)
         gone = [row[0] for row in connection.execute(_SQL["sweep"], self._names).fetchall()]
         if gone:
@@ -98,6 +100,13 @@ class Seat:
     def leave(self, connection: psycopg.Connection) -> None:
         """Give everything back, so that nobody has to wait for the lease."""
         connection.execute(_SQL["leave"], self._names)
+
+    def _lock_session(self, connection: psycopg.Connection) -> None:
+        """Not waited for: a session of ours that broke off holds the lock, and the seat, until Postgres ends it."""
+        if self._locked_by is connection:
+            return
+        if connection.execute(_SQL["try_lock_session"], self._names).fetchone() == (True,):
+            self._locked_by = connection
 
     def _look(self, connection: psycopg.Connection) -> tuple[int, int, int]:
         """(our share of the partitions, how many we hold, how many nobody holds)"""

@@ -1,8 +1,8 @@
 -- Who works on which partitions? All of it under one lock per consumer, so that two never settle at once.
 
--- name: lock_session
+-- name: try_lock_session
 -- Held for as long as this session lives: whoever gets it instead of us knows that we are gone.
-SELECT pg_advisory_lock(%(session_key)s);
+SELECT pg_try_advisory_lock(%(session_key)s);
 
 -- name: seen
 -- We are here. Also brings back a seat that somebody took away while we were frozen.

@@ -161,6 +161,20 @@ def test_after_a_fence_a_member_takes_again_what_is_still_its_own(dsn: str) -> N
         assert member.move()
 
 
+def test_a_heartbeat_that_broke_off_keeps_the_seat_by_its_next_session(dsn: str) -> None:
+    """The session before may live on at the server for a while; it holds the lock, and nobody waits for it."""
+    with _members(dsn, 2) as (first, second):
+        _settled([first, second])
+        before, first.beating = first.beating, psycopg.connect(dsn, autocommit=True)
+        first.seat.enter(first.beating)
+        assert not second.beat()
+        before.close()
+        while first.seat._locked_by is not first.beating:
+            first.beat()
+        assert not second.beat()
+        assert first.move()
+
+
 def test_who_leaves_holds_up_nobody(dsn: str) -> None:
     with _members(dsn, 2) as (first, second):
         _settled([first, second])

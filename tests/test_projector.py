@@ -99,6 +99,28 @@ def test_poison_is_parked_and_the_rest_goes_on(small: Story) -> None:
     assert small.rows("SELECT count(*) FROM timeline.events") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    ("there", "instead"),
+    [
+        (b'"email.received"', b'"email\\u0000received"'),
+        (b'"email.received"', b'"' + b"e" * 5000 + b'"'),
+        (b'"answers"', b'"' + b"a" * 5000 + b'"'),
+        (b'"answers"', b'"\\u0000"'),
+    ],
+)
+def test_what_postgres_would_refuse_is_parked_and_the_rest_goes_on(
+    small: Story, there: bytes, instead: bytes
+) -> None:
+    """One row that cannot be copied would otherwise hold up its batch for ever."""
+    about = [{"relation": "answers", "source": "test/mail", "id": "other"}]
+    [entry] = small.seal([event(1, data={"about": about})], START)
+    assert there in entry.value
+    small.log.append([entry._replace(value=entry.value.replace(there, instead)), *small.seal([event(2)], START)])
+    small.project()
+    assert [one.reason for one in small.parked] == ["poison"]
+    assert small.rows("SELECT count(*) FROM timeline.events") == [(1,)]
+
+
 def _all_steps(runner: Runner) -> None:
     """Apply until nothing comes for a while."""
     while runner.step(timeout=2) is not None:
