@@ -5,77 +5,66 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from typing import Any, Final
 
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource, KafkaAdminClient, OffsetSpec
-from kafka.errors import (
-    KafkaError,
-    LogTruncationError,
-    MessageSizeTooLargeError,
-    OffsetOutOfRangeError,
-    TopicAlreadyExistsError,
-    for_code,
-)
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.errors import KafkaError, MessageSizeTooLargeError
 
-from domain.errors import LogDamaged, Misconfigured, TooLarge, Unavailable
+from domain.errors import LogDamaged, StorylineError, Unavailable
+from eventlog.kafka_address import KafkaAddress
+from eventlog.kafka_contact import Contact
+from eventlog.kafka_errors import PATIENCE_MS, as_ours
+from eventlog.kafka_reader import Reader
+from eventlog.kafka_topics import FOR_EVER, Stated, Topic, doubts_about, find_topics
 from eventlog.limits import check_sizes
 from eventlog.port import Entry, Logged, Position, partition_of
 
 __all__ = ["KafkaLog"]
 
-_DELIVERY_MS = 20_000
+_DELIVERY_MS: Final = 20_000
 """An append that is not acknowledged by then has failed."""
-_PATIENCE_MS = 10_000
-"""How long one request, or the first contact, may take."""
-_IN_FLIGHT_BYTES = 64_000_000
+_REQUEST_MS: Final = 5_000
+"""A broker that is silent for so long is taken for gone: an append then has time for another one to take over."""
+_IN_FLIGHT_BYTES: Final = 64_000_000
 """Appends wait for each other beyond this; the producer itself has no bound."""
-_SILENCE = 3.0
-"""Seconds of empty reads after which the broker is asked whether it is still there, and where the log ends."""
-_SERVER = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
-_FOR_EVER = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
-
-
-class _Address(NamedTuple):
-    servers: list[str]
-    topic: str
-    partitions: int
-    replication: int
-    min_isr: int
-    security: dict[str, Any]
+_LOOK_EVERY: Final = 10.0
+"""Seconds after which an append asks whether the topic is still the same."""
 
 
 class KafkaLog:
-    """The `Log` on one topic, which is made if it is missing.
+    """The `Log` on one topic, which is made if it is missing. `KafkaAddress` says what its URL may hold.
 
-    `kafka://host:port[,host:port]/topic?partitions=8&replication=3&min_isr=2&security=PLAINTEXT`; the numbers
-    count only when the topic is made. Production wants replication 3 and min_isr 2, because a broker
-    acknowledges before it syncs to disk.
+    Production wants replication 3 and min_isr 2, because a broker acknowledges before it syncs to disk.
     """
 
     def __init__(self, url: str) -> None:
-        """Raises `Misconfigured` for a bad URL or a topic that forgets, `Unavailable` if no broker answers."""
-        self._address = _parse(url)
+        """Raises `Misconfigured` for a bad URL, a refusal, or a topic that forgets, `Unavailable` if no broker
+        answers."""
+        self._address = KafkaAddress.parse(url)
         self._topic = self._address.topic
-        self._common = {"bootstrap_servers": self._address.servers, **self._address.security}
-        self._lock = threading.Lock()
+        self._contact = Contact(self._address)
         self._admin_lock = threading.Lock()
         self._admin: KafkaAdminClient | None = None
-        self._producer: KafkaProducer | None = None
-        self._reader: _Reader | None = None
+        self._producers = _Producers(self._settings)
+        self._reader: Reader | None = None
         self._gate = _Gate(_IN_FLIGHT_BYTES)
-        self._closed = False
+        self._closed = self._made_anew = False
+        self._looked_at = time.monotonic()
         try:
-            self._log_id, self._partitions = self._find_topic()
+            topic, self.doubts = self._find_topic()
         except BaseException:
             self.close()
             raise
+        self._log_id, self._partitions = topic.identity, len(topic.partitions)
+        self._contact.welcome()
+
+    doubts: Sequence[str]
+    """In what the topic is weaker than it was stated, or than production wants; sentences for operators."""
 
     @property
     def log_id(self) -> str:
@@ -89,10 +78,11 @@ class KafkaLog:
         check_sizes(entries)
         if not entries:
             return []
+        self._look_again()
         size = sum(len(key) + len(value) for key, value in entries)
         topic, partitions = self._topic, self._partitions
-        with self._gate.passed(size), _as_ours():
-            send: Any = self._get_producer().send
+        with self._gate.passed(size), self._needing("Write"), self._producers.one() as producer:
+            send: Any = producer.send
             futures: list[Any] = [
                 send(topic, value, key, partition=partition_of(key, partitions)) for key, value in entries
             ]
@@ -103,91 +93,78 @@ class KafkaLog:
     def read(self, cursor: Mapping[int, int], limit: int, timeout: float) -> list[Logged]:
         if self._closed:
             raise Unavailable("The log is closed.")
-        if self._reader is None:
-            with _as_ours():
-                self._reader = _Reader(self._common, self._topic)
-        self._reader.move_to(cursor, self.ends)
-        return self._reader.read(cursor, limit, timeout, self.ends)
+        with self._needing("Read"):
+            try:
+                if self._reader is None:
+                    self._reader = Reader(self._settings(), self._topic, self.ends)
+                return self._reader.read(cursor, limit, timeout)
+            except (KafkaError, Unavailable):
+                # A new one stands where it is told to, and logs in with what the files hold by then.
+                self._forget_reader()
+                raise
 
     def ends(self) -> dict[int, int]:
         asked = {TopicPartition(self._topic, p): OffsetSpec.LATEST for p in range(self._partitions)}
-        with self._asking() as admin:
-            found = admin.list_partition_offsets(asked, timeout_ms=_PATIENCE_MS)
+        with self._asking() as admin, self._needing("Describe"):
+            found = admin.list_partition_offsets(asked, timeout_ms=PATIENCE_MS)
+            self._check_same(admin)
         return {place.partition: found[place].offset for place in asked}
 
+    def _look_again(self) -> None:
+        """Now and then, before an append: a topic made anew would take it without a word."""
+        if time.monotonic() - self._looked_at > _LOOK_EVERY:
+            self._looked_at = time.monotonic()
+            with contextlib.suppress(Unavailable):  # the append itself will tell
+                self.ends()
+        if self._made_anew:
+            raise _made_anew(self._topic)
+
+    def _check_same(self, admin: KafkaAdminClient) -> None:
+        [found] = admin.describe_topics([self._topic])
+        if not found["error_code"] and not self._log_id.endswith(f":{found['topic_id']}"):
+            self._made_anew = True
+            raise _made_anew(self._topic)
+
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            producer, self._producer = self._producer, None
+        self._closed = True
+        self._producers.refuse()
         # What appends still wait for is acknowledged or has failed by then; after that closing is quick.
         self._gate.wait_until_empty(_DELIVERY_MS / 1000 + 5)
-        with contextlib.suppress(KafkaError):
-            if producer is not None:
-                producer.close(timeout=2)
-        with contextlib.suppress(KafkaError):
-            if self._reader is not None:
-                self._reader.close()
+        self._producers.close()
+        self._forget_reader()
         with self._admin_lock:
             self._forget_admin()
 
-    def _get_producer(self) -> KafkaProducer:
-        with self._lock:
-            if self._closed:
-                raise Unavailable("The log is closed.")
-            if self._producer is None:
-                self._producer = KafkaProducer(
-                    **self._common,
-                    acks="all",
-                    enable_idempotence=True,
-                    compression_type="lz4",
-                    linger_ms=1,  # measured: more adds latency and wins nothing
-                    batch_size=256 * 1024,
-                    max_block_ms=_PATIENCE_MS,
-                    request_timeout_ms=_PATIENCE_MS,
-                    delivery_timeout_ms=_DELIVERY_MS,
-                    bootstrap_timeout_ms=_PATIENCE_MS,
-                    reconnect_backoff_max_ms=1000,
-                    allow_auto_create_topics=False,
-                    metrics_enabled=False,
-                )
-            return self._producer
+    def _settings(self) -> dict[str, Any]:
+        return self._address.settings() | {"kafka_client": self._contact.client}
 
-    def _find_topic(self) -> tuple[str, int]:
+    def _needing(self, right: str) -> contextlib.AbstractContextManager[None]:
+        right = f"{right} on topic {self._topic}" if " " not in right else right
+        return as_ours(self._contact, self._address.user, right)
+
+    def _find_topic(self) -> tuple[Topic, list[str]]:
+        address = self._address
+        stated = Stated(address.partitions, address.replication, address.min_isr, FOR_EVER)
         with self._asking() as admin:
-            cluster = admin.describe_cluster()["cluster_id"]
-            [topic] = admin.describe_topics([self._topic])
-            if topic["error_code"] == 3:
-                self._make_topic(admin)
-                [topic] = admin.describe_topics([self._topic])
-            if topic["error_code"]:
-                raise for_code(topic["error_code"])(self._topic)
-            _check_for_ever(admin, self._topic)
-        return f"kafka:{cluster}:{topic['topic_id']}", len(topic["partitions"])
-
-    def _make_topic(self, admin: KafkaAdminClient) -> None:
-        wanted = {
-            "num_partitions": self._address.partitions,
-            "replication_factor": self._address.replication,
-            "configs": {**_FOR_EVER, "min.insync.replicas": str(self._address.min_isr)},
-        }
-        with contextlib.suppress(TopicAlreadyExistsError):  # another process was faster
-            admin.create_topics({self._topic: wanted})
-        admin.wait_for_topics([self._topic], timeout_ms=_PATIENCE_MS)
+            topic = find_topics(admin, [self._topic], stated, self._needing)[self._topic]
+            with self._needing("DescribeConfigs"):
+                return topic, doubts_about(admin, topic, stated)
 
     @contextmanager
     def _asking(self) -> Iterator[KafkaAdminClient]:
         """The admin client, which is not thread-safe; a new one after an error."""
-        with self._admin_lock, _as_ours():
+        with self._admin_lock:
             try:
                 if self._admin is None:
-                    self._admin = KafkaAdminClient(
-                        **self._common,
-                        bootstrap_timeout_ms=_PATIENCE_MS,
-                        request_timeout_ms=_PATIENCE_MS,
-                        reconnect_backoff_max_ms=1000,
-                    )
+                    with self._needing("Describe"):
+                        self._admin = KafkaAdminClient(
+                            **self._settings(),
+                            bootstrap_timeout_ms=PATIENCE_MS,
+                            request_timeout_ms=PATIENCE_MS,
+                            reconnect_backoff_max_ms=1000,
+                        )
                 yield self._admin
-            except KafkaError:
+            except StorylineError:
                 self._forget_admin()
                 raise
 
@@ -197,66 +174,105 @@ class KafkaLog:
             with contextlib.suppress(KafkaError):
                 admin.close()
 
+    def _forget_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            with contextlib.suppress(KafkaError):
+                reader.close()
 
-class _Reader:
-    """A consumer with what it was last told to read. One thread."""
 
-    def __init__(self, common: Mapping[str, Any], topic: str) -> None:
-        self._topic = topic
-        self._consumer = KafkaConsumer(
-            **common,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            fetch_max_bytes=16 * 1024 * 1024,
-            max_partition_fetch_bytes=2 * 1024 * 1024,
-            fetch_max_wait_ms=250,
-            request_timeout_ms=_PATIENCE_MS,
-            bootstrap_timeout_ms=_PATIENCE_MS,
+def _made_anew(topic: str) -> LogDamaged:
+    return LogDamaged(
+        f"The topic {topic} was made anew while we used it; what it held is gone. Stop everything: "
+        "`storyline log check` says how much that is, `storyline log repair` puts it back."
+    )
+
+
+class _Producers:
+    """The one producer that appends share. One that has failed is put aside for a new one, because it may never
+    send again: kafka-python 3.0.12 asks for no new producer id once a batch that was sent has expired.
+    """
+
+    def __init__(self, settings: Any) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._producer: KafkaProducer | None = None
+        self._aside: list[threading.Thread] = []
+        self._failed: tuple[float, BaseException] | None = None
+        self._closed = False
+
+    @contextmanager
+    def one(self) -> Iterator[KafkaProducer]:
+        producer = self._get()
+        try:
+            yield producer
+        except MessageSizeTooLargeError:
+            raise
+        except KafkaError:
+            self._put_aside(producer)
+            raise
+
+    def refuse(self) -> None:
+        """From now on no producer is given."""
+        with self._lock:
+            self._closed = True
+
+    def close(self) -> None:
+        with self._lock:
+            producer, self._producer = self._producer, None
+            aside = list(self._aside)
+        if producer is not None:
+            _close(producer, 2)
+        for thread in aside:
+            thread.join(_DELIVERY_MS / 1000)
+
+    def _get(self) -> KafkaProducer:
+        asked = time.monotonic()
+        with self._lock:
+            if self._closed:
+                raise Unavailable("The log is closed.")
+            if self._producer is None:
+                if self._failed is not None and self._failed[0] > asked:
+                    raise self._failed[1]  # while we waited for our turn another one found that there is none
+                try:
+                    self._producer = self._made()
+                except BaseException as error:
+                    self._failed = (time.monotonic(), error)
+                    raise
+            return self._producer
+
+    def _made(self) -> KafkaProducer:
+        return KafkaProducer(
+            **self._settings(),
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            linger_ms=1,  # measured: more adds latency and wins nothing
+            batch_size=256 * 1024,
+            max_block_ms=PATIENCE_MS,
+            request_timeout_ms=_REQUEST_MS,
+            delivery_timeout_ms=_DELIVERY_MS,
+            bootstrap_timeout_ms=PATIENCE_MS,
             reconnect_backoff_max_ms=1000,
             allow_auto_create_topics=False,
             metrics_enabled=False,
         )
-        self._next: dict[int, int] = {}
-        self._heard = time.monotonic()
 
-    def move_to(self, cursor: Mapping[int, int], ends: Any) -> None:
-        """Assign and seek where the cursor is not where the last read left off."""
-        moved = {p: offset for p, offset in cursor.items() if self._next.get(p) != offset}
-        if not moved and len(cursor) == len(self._next):
-            return
-        if moved:
-            _check_ends(moved, ends())
-        with _as_ours():
-            if cursor.keys() != self._next.keys():
-                self._consumer.assign([TopicPartition(self._topic, p) for p in cursor])
-            for partition, offset in moved.items():
-                self._consumer.seek(TopicPartition(self._topic, partition), offset)
-        self._next = dict(cursor)
+    def _put_aside(self, producer: KafkaProducer) -> None:
+        """Let a failed producer end what others still wait for, without making anybody wait."""
+        with self._lock:
+            if self._producer is not producer:
+                return
+            self._producer = None
+            self._aside = [thread for thread in self._aside if thread.is_alive()]
+            thread = threading.Thread(target=_close, args=(producer, _DELIVERY_MS / 1000), daemon=True)
+            self._aside.append(thread)
+        thread.start()
 
-    def read(self, cursor: Mapping[int, int], limit: int, timeout: float, ends: Any) -> list[Logged]:
-        try:
-            with _as_ours():
-                polled = self._consumer.poll(timeout_ms=int(timeout * 1000), max_records=limit)
-        except BaseException:
-            self._next = {}  # where the consumer stands now is not known
-            raise
-        found = [
-            Logged(record.partition, record.offset, record.key or b"", record.value or b"")
-            for records in polled.values()
-            for record in records
-        ]
-        for place, records in polled.items():
-            self._next[place.partition] = records[-1].offset + 1
-        if found:
-            self._heard = time.monotonic()
-        elif time.monotonic() - self._heard > _SILENCE:
-            _check_ends(cursor, ends())
-            self._heard = time.monotonic()
-        return found
 
-    def close(self) -> None:
-        self._consumer.close(autocommit=False, timeout_ms=2000)
+def _close(producer: KafkaProducer, seconds: float) -> None:
+    with contextlib.suppress(KafkaError):
+        producer.close(timeout=seconds)
 
 
 class _Gate:
@@ -286,83 +302,3 @@ class _Gate:
     def wait_until_empty(self, timeout: float) -> None:
         with self._change:
             self._change.wait_for(lambda: self._under_way == 0, timeout)
-
-
-@contextmanager
-def _as_ours() -> Iterator[None]:
-    """kafka-python's errors as ours."""
-    try:
-        yield
-    except (OffsetOutOfRangeError, LogTruncationError) as trouble:
-        raise LogDamaged(
-            "The topic begins after, or ends before, a position that we remember. It was truncated, or is "
-            "another one: restore it in full, or rebuild the read models."
-        ) from trouble
-    except MessageSizeTooLargeError as trouble:
-        raise TooLarge("The broker takes no record of this size: raise max.message.bytes.") from trouble
-    except (KafkaError, ValueError) as trouble:
-        # ValueError is what send() raises when the topic is no longer there
-        raise Unavailable(
-            f"Kafka does not answer as it should ({type(trouble).__name__}). Try again later."
-        ) from trouble
-
-
-def _check_ends(cursor: Mapping[int, int], ends: Mapping[int, int]) -> None:
-    for partition, wanted in cursor.items():
-        if partition not in ends:
-            raise LogDamaged(
-                f"The log has no partition {partition}, only {len(ends)}. Is LOG_URL that of another log?"
-            )
-        if wanted > ends[partition]:
-            raise LogDamaged(
-                f"Partition {partition} ends at offset {ends[partition]}, before the remembered {wanted}. "
-                "The topic was truncated or made anew: restore it in full, or rebuild the read models."
-            )
-
-
-def _check_for_ever(admin: KafkaAdminClient, topic: str) -> None:
-    """A topic that somebody else made may forget; that must not be found out a week later."""
-    asked = ConfigResource("topic", topic, configs=dict.fromkeys(_FOR_EVER))
-    settings = admin.describe_configs([asked], config_filter="all")["topic"][topic]
-    for name, wanted in _FOR_EVER.items():
-        if str(settings[name]["value"]) != wanted:
-            raise Misconfigured(
-                f"The topic {topic} has {name}={settings[name]['value']} and would lose its history. "
-                f"Set {name}={wanted} on it."
-            )
-
-
-def _parse(url: str) -> _Address:
-    parts = urlsplit(url)
-    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    topic = parts.path.strip("/")
-    unknown = sorted(query.keys() - {"partitions", "replication", "min_isr", "security"})
-    servers = parts.netloc.split(",")
-    if not all(map(_SERVER.fullmatch, servers)) or not topic or "/" in topic or unknown:
-        raise Misconfigured(
-            "A Kafka log's URL is kafka://host:port[,host:port]/topic"
-            "[?partitions=8&replication=3&min_isr=2&security=PLAINTEXT]"
-            + (f"; it knows no {', '.join(unknown)}." if unknown else ".")
-        )
-    return _Address(
-        servers=servers,
-        topic=topic,
-        partitions=_number(query, "partitions", 8),
-        replication=_number(query, "replication", 1),
-        min_isr=_number(query, "min_isr", 1),
-        security=_security(query.get("security", "PLAINTEXT")),
-    )
-
-
-def _number(query: Mapping[str, str], name: str, default: int) -> int:
-    text = query.get(name, str(default))
-    if not (text.isdecimal() and 1 <= int(text) <= 1024):
-        raise Misconfigured(f"A Kafka log's URL: {name} must be a whole number from 1 to 1024.")
-    return int(text)
-
-
-def _security(protocol: str) -> dict[str, Any]:
-    """The client settings of a security protocol: the place where TLS and SASL go."""
-    if protocol != "PLAINTEXT":
-        raise Misconfigured("A Kafka log's URL: security must be PLAINTEXT; others are not supported yet.")
-    return {"security_protocol": protocol}
