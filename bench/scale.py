@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 from rich.console import Console
@@ -156,6 +157,12 @@ def _entry(
     )
 
 
+def _segments(course: Course, directory: Path) -> dict[str, float]:
+    """Bytes an event of the log on the broker's disk; nothing for the embedded log."""
+    files = sum(file.stat().st_size for file in directory.rglob("bench-*/*.log"))
+    return {"log": round(files / sum(course.ends.values()), 1)} if files else {}
+
+
 def _sizes(course: Course) -> dict[str, float]:
     """Bytes an event of each table and index, after a run."""
     events = sum(course.ends.values())
@@ -181,12 +188,10 @@ def _measure(
         for setting, found in rounds.items()
         if setting.projectors == 1
     }
-    entries = [
+    return [
         _entry(adapter, course, setting, found, bare, alone.get(setting.batch, 0.0))
         for setting, found in rounds.items()
     ]
-    entries[-1].notes["bytes_per_event"] = _sizes(course)
-    return entries
 
 
 def _show(entries: Sequence[Entry], as_json: bool) -> None:
@@ -247,6 +252,7 @@ def main(arguments: list[str]) -> None:
         deployment = Deployment(course.dsn, course.log_url, servers.directory)
         try:
             entries = _measure(given.adapter, course, deployment, settings, given.runs)
+            entries[-1].notes["bytes_per_event"] = {**_segments(course, servers.directory), **_sizes(course)}
         finally:
             deployment.close()
             course.log.close()
