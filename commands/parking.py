@@ -297,11 +297,8 @@ def _placed(mark: _Mark) -> dict[str, Any]:
 
 def _read_cursor(text: str) -> _Mark:
     parts = _CURSOR.fullmatch(text)
-    try:
-        if parts is not None:
-            return _Mark(_at(int(parts[1])), _at(int(parts[2])), UUID(parts[3]))
-    except OverflowError:
-        pass
+    if parts is not None:
+        return _Mark(_at(int(parts[1])), _at(int(parts[2])), UUID(parts[3]))
     raise BadInput([Problem("cursor", "is none.", "Pass on `next` of the answer before, or leave it out.")])
 
 

@@ -56,30 +56,14 @@ CROSS JOIN LATERAL (
     SELECT count(*) AS number FROM (
         SELECT FROM storyline.dead_letters AS letter
         WHERE status = 'parked' AND letter.kind = page.kind LIMIT %(most)s
-    ) AS some
+    ) AS few
 ) AS counted
 CROSS JOIN LATERAL (
     SELECT count(*) AS number FROM (
         SELECT FROM storyline.dead_letters AS letter
         WHERE status = 'parked' AND letter.kind = page.kind AND parked_at < %(overdue)s LIMIT %(most)s
-    ) AS some
+    ) AS few
 ) AS late;
-
--- name: counts
--- How many are parked and how many are overdue, by consumer and reason, and since when the oldest waits. Counts along
--- the index of kinds, then adds up.
-WITH counted AS (
-    SELECT kind, count(*) AS number, count(*) FILTER (WHERE parked_at < %(overdue)s) AS overdue,
-        min(parked_at) AS oldest
-    FROM storyline.dead_letters WHERE status = 'parked' GROUP BY kind
-)
-SELECT first.consumer, first.reason, sum(counted.number)::bigint, min(counted.oldest), sum(counted.overdue)::bigint
-FROM counted
-CROSS JOIN LATERAL (
-    SELECT consumer, reason FROM storyline.dead_letters AS letter
-    WHERE status = 'parked' AND letter.kind = counted.kind LIMIT 1
-) AS first
-GROUP BY first.consumer, first.reason ORDER BY first.consumer, first.reason;
 
 -- name: remaining
 -- How many of a kind or reason (or of all) wait, counted up to a bound.
@@ -88,7 +72,7 @@ SELECT count(*) FROM (
     WHERE status = 'parked' AND (%(kind)s::uuid IS NULL OR kind = %(kind)s)
         AND (%(reason)s::text IS NULL OR reason = %(reason)s)
     LIMIT %(most)s
-) AS some;
+) AS few;
 
 -- name: read
 -- One dead letter with its sealed part.

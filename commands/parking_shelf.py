@@ -41,6 +41,7 @@ __all__ = ["SQL", "Shelf", "letter_id_of"]
 SQL: Final = load("commands", "parking.sql")
 _NONCE: Final = 12
 _FIRST: Final = UUID(int=0)
+_ALL: Final = 2**62
 _SPARED_DAYS: Final = 1
 _logger = structlog.get_logger("storyline.dead_letters")
 
@@ -138,24 +139,22 @@ class Shelf:
 
     def kinds(self, limit: int = 100, cursor: str | None = None) -> tuple[Sequence[Kind], str | None]:
         """(a page of the kinds that wait, oldest letter first; the cursor of the next page or None)."""
-        asked = {
-            "after": _FIRST if cursor is None else letter_id_of(cursor),
-            "limit": limit + 1,
-            "most": self.MOST,
-            "overdue": self._clock() - self.alarm,
-        }
-        rows = self._run(lambda connection: connection.execute(SQL["kinds"], asked, prepare=False).fetchall())
-        kinds = [
-            Kind(str(row[0]), row[1], row[2], row[3], REMEDIES.get(row[2], ""), *row[4:]) for row in rows[:limit]
-        ]
-        following = kinds[-1].id if len(rows) > limit else None
+        kinds, following = self._kinds(limit, cursor, self.MOST)
         return sorted(kinds, key=lambda kind: (kind.oldest, kind.id)), following
 
     def parked(self) -> Parked:
-        """How many wait by consumer and reason, since when, and how many are overdue."""
-        asked = {"overdue": self._clock() - self.alarm}
-        rows = self._run(lambda connection: connection.execute(SQL["counts"], asked, prepare=False).fetchall())
-        return Parked({(row[0], row[1]): Waiting(*row[2:]) for row in rows})
+        """How many wait by consumer and reason, since when, and how many are overdue; all are counted."""
+        waiting: dict[tuple[str, str], Waiting] = {}
+        cursor: str | None = None
+        while True:
+            kinds, cursor = self._kinds(1000, cursor, _ALL)
+            for kind in kinds:
+                one = waiting.get((kind.consumer, kind.reason), Waiting(0, kind.oldest, 0))
+                waiting[kind.consumer, kind.reason] = Waiting(
+                    one.letters + kind.letters, min(one.oldest, kind.oldest), one.overdue + kind.overdue
+                )
+            if cursor is None:
+                return Parked(waiting)
 
     def count(self) -> int:
         """How many wait."""
@@ -209,6 +208,20 @@ class Shelf:
         while count := self._run(some):
             gone += count
         return gone
+
+    def _kinds(self, limit: int, cursor: str | None, most: int) -> tuple[Sequence[Kind], str | None]:
+        """A page of kinds in the order of their ids, each counted up to `most`."""
+        asked = {
+            "after": _FIRST if cursor is None else letter_id_of(cursor),
+            "limit": limit + 1,
+            "most": most,
+            "overdue": self._clock() - self.alarm,
+        }
+        rows = self._run(lambda connection: connection.execute(SQL["kinds"], asked, prepare=False).fetchall())
+        kinds = [
+            Kind(str(row[0]), row[1], row[2], row[3], REMEDIES.get(row[2], ""), *row[4:]) for row in rows[:limit]
+        ]
+        return kinds, kinds[-1].id if len(rows) > limit else None
 
     def _names(self, letter: Letter, inside: Inside) -> tuple[str | None, str | None]:
         """Its source and type, as far as they may stand in clear."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.error import URLError
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import structlog
@@ -29,7 +29,7 @@ from projections.checking import refuse_damaged_log
 from storyline import logs
 from storyline.cli.shared import console
 from storyline.database import upgraded
-from storyline.metrics import ParkedCollector
+from storyline.metrics import ParkedCollector, watching
 from storyline.parts import Parts
 from storyline.settings import Settings
 from storyline.supervisor import Supervisor, end_with_parent, stop_on_signals
@@ -127,19 +127,18 @@ def inbox() -> None:
         settings = parts.settings
         if not _has_inbox(settings, parts.channels):
             raise Misconfigured("The inbox needs a kafka:// LOG_URL and channels in STORYLINE_CHANNELS_FILE.")
-        parts_of_url = urlsplit(settings.log_url)
         work = Inbox(
             settings.database_url,
-            parts_of_url.netloc,
+            settings.log_url,
             parts.channels,
             parts.publisher,
             parts.parking,
             registry,
             retention_days=settings.retention_days,
-            replication=int(parse_qs(parts_of_url.query).get("replication", ["1"])[-1]),
             partitions=settings.inbox_partitions,
             lease=settings.lease_seconds,
         )
+        registry.register(ParkedCollector(parts.parking))
         with Health(settings.host, settings.inbox_port, registry, lambda: (work.ready, {"partitions": work.held})):
             work.run(stop)
 
@@ -162,7 +161,8 @@ def _process() -> Iterator[Parts]:
             raise Misconfigured("The tables are not in their newest form; run `storyline db upgrade` first.")
         wait_for_turn(parts.settings.database_url, parts.log.log_id)
         refuse_damaged_log(parts.settings.database_url, parts.log)
-        yield parts
+        with watching(parts.parking):
+            yield parts
 
 
 def _names(parts: Parts) -> list[str]:
