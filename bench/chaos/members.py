@@ -125,6 +125,10 @@ class Member:
         """Whether the order was taken."""
         return (self.orders / f"{point}.taken").exists()
 
+    def forget(self, point: str) -> None:
+        """Make room for the next order."""
+        (self.orders / f"{point}.taken").unlink(missing_ok=True)
+
     def revoke(self, point: str) -> None:
         """Take an order back that nobody took."""
         (self.orders / point).unlink(missing_ok=True)

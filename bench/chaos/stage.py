@@ -222,7 +222,7 @@ def stage(servers: Servers, casting: Casting, seed: int, without: Sequence[str] 
     kafka = bool(servers.bootstrap)
     copies = 3 if servers.cluster is not None else 1
     name = f"chaos-{uuid.uuid4().hex[:8]}"
-    query = f"partitions={_PARTITIONS}&replication={copies}&min_isr={min(2, copies)}"
+    query = f"partitions={_PARTITIONS}&replication={copies}&min_isr={min(2, copies)}&security=PLAINTEXT"
     log_url = f"kafka://{servers.bootstrap}/{name}?{query}" if kafka else f"{through}?partitions={_PARTITIONS}"
     directory = servers.directory / name
     directory.mkdir()

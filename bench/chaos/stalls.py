@@ -63,31 +63,30 @@ def _frozen_mid_batch(scene: Scene) -> None:
         victim.frozen = True
         others = [one for one in scene.stage.keeper.of("projector") if one is not victim and one.alive]
         before = scene.troubles("fenced")
-        if _taken_over(scene, victim, poll=0.004):
-            for one in others:
-                one.order("move.before", "stop")
+        for one in others:
+            one.order("settled", "stop")
+        _taken_over(scene, victim)
         victim.thaw()
         scene.pause(1.0, 1.5)
         for one in others:
-            one.revoke("move.before")
-            if one.obeyed("move.before"):
+            one.revoke("settled")
+            if one.obeyed("settled"):
                 one.thaw()
-                (one.orders / "move.before.taken").unlink(missing_ok=True)
-        (victim.orders / "move.before.taken").unlink(missing_ok=True)
+                one.forget("settled")
+        victim.forget("move.before")
         _wake(scene, victim, before)
 
 
-def _taken_over(scene: Scene, victim: Member, poll: float = 0.05) -> bool:
+def _taken_over(scene: Scene, victim: Member) -> None:
     """Wait until none of its partitions is the victim's any more."""
     deadline = time.monotonic() + LEASE + 12
     with contextlib.suppress(psycopg.Error), scene.stage.connect() as connection:
         while time.monotonic() < deadline:
             row = connection.execute(_HELD, (victim.pid,)).fetchone()
             if row == (0,):
-                return True
-            time.sleep(poll)
+                return
+            time.sleep(0.05)
     scene.note("a frozen projector's partitions were not taken over")
-    return False
 
 
 def _wake(scene: Scene, victim: Member, before: int) -> None:
@@ -119,6 +118,7 @@ def _rewound(scene: Scene) -> None:
         scene.pause(0.5, 1.5)
         partition = scene.rng.randrange(4)
         back = scene.rng.randrange(5, 40)
+        before = scene.troubles("fenced")
         with contextlib.suppress(psycopg.Error), scene.stage.connect() as connection, connection.transaction():
             connection.execute("SET LOCAL lock_timeout = '5s'")
             row = connection.execute(_HOLD, (partition,)).fetchone()
@@ -128,8 +128,9 @@ def _rewound(scene: Scene) -> None:
             connection.execute(_FORGET_REFS, (partition, start))
             connection.execute(_FORGET, (partition, start))
             connection.execute(_REWIND, (start, partition))
-        scene.note("rewound under a running projector: it was refused, took the partition again, and applied the end")
         scene.well()
+        if scene.troubles("fenced") > before:
+            scene.note("the projector was refused, took the partition again, and applied its end again")
 
 
 _HELD = """

@@ -9,6 +9,7 @@ passes the point first takes it away and carries it out. The points:
     move.before       a batch is about to be applied (projector); is on the log, and not moved past yet (inbox)
     move.after        the SQL was done, the COMMIT not yet sent
     move.committed    the COMMIT was answered, nothing else has happened
+    settled           it holds other partitions than before, and has not read any of them
 
 CHAOS_WITHOUT takes mechanisms away first; see `without.py`.
 """
@@ -28,11 +29,12 @@ from psycopg.transaction import BaseTransaction
 from bench.chaos.without import remove
 from eventlog.embedded import EmbeddedLog
 from eventlog.kafka import KafkaLog
+from projections.leases import Seat
 from projections.positions import Positions
 
 __all__ = ["POINTS", "main"]
 
-POINTS = ("append.before", "append.after", "move.before", "move.after", "move.committed")
+POINTS = ("append.before", "append.after", "move.before", "move.after", "move.committed", "settled")
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 _thread = threading.local()
 
@@ -49,9 +51,10 @@ def _pass(orders: Path, point: str) -> None:
     os.kill(os.getpid(), _SIGNALS[taken.read_text()])
 
 
-def _around(orders: Path, method: Callable[..., Any], before: str, after: str) -> Callable[..., Any]:
+def _around(orders: Path, method: Callable[..., Any], before: str | None, after: str) -> Callable[..., Any]:
     def wrapped(self: Any, *arguments: Any) -> Any:
-        _pass(orders, before)
+        if before is not None:
+            _pass(orders, before)
         done = method(self, *arguments)
         _pass(orders, after)
         return done
@@ -85,6 +88,7 @@ def _wire(orders: Path) -> None:
     for log in (KafkaLog, EmbeddedLog):
         wrapped = _around(orders, log.append, "append.before", "append.after")
         log.append = wrapped  # type: ignore[method-assign]
+    Seat.settle = _around(orders, Seat.settle, None, "settled")  # type: ignore[method-assign]
     Positions.move = _moving(orders, Positions.move)  # type: ignore[method-assign]
     BaseTransaction._commit_gen = _committing(orders, BaseTransaction._commit_gen)  # type: ignore[method-assign]
 

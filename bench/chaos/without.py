@@ -20,7 +20,7 @@ __all__ = ["CONTROLS", "remove", "remove_from"]
 CONTROLS: Final = {
     "cas": "rewound",
     "epoch": "frozen-mid-batch",
-    "unique-name": "inbox-at-move",
+    "unique-name": "api-at-append",
 }
 """Each mechanism, and the fault that shows its absence most surely."""
 
