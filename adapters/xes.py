@@ -11,6 +11,7 @@ XES files come with the namespace of the standard, with a prefix, or without: el
 
 from __future__ import annotations
 
+import gzip
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -116,10 +117,13 @@ class XesReader:
         parser = handler.parser
         fed = 0
         with open_binary(self._path) as stream:
+            packed = getattr(stream, "raw", None)
+            # A chunk of many reads would be lost whole where the last of them fails.
+            read = packed.read1 if isinstance(packed, gzip.GzipFile) else stream.read
             while True:
                 trouble = None
                 try:
-                    chunk = stream.read(_CHUNK)
+                    chunk = read(_CHUNK)
                     parser.Parse(chunk, not chunk)
                 except (OSError, EOFError, zlib.error):
                     trouble = BadInput([self._cut_off(parser)])

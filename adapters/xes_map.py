@@ -36,7 +36,7 @@ class XesMap:
         self.rows_read = 0
         self._digest_of_mapping = digest_of([mapping])
         self._named = set(_names(self.mapping))
-        self._found: set[str] = set()
+        self._missing = set(self._named)
 
     def digest(self) -> str:
         return "-".join(["1", self._digest_of_mapping, *[digest_of([path]) for path in self.files]])
@@ -49,14 +49,14 @@ class XesMap:
         begun = Seen()
         for path in self.files:
             reader = XesReader(path)
-            maker = _Maker(self.mapping, reader.header, begun, self._named, self._found)
+            maker = _Maker(self.mapping, reader.header, begun, self._named, self._missing)
             for event in reader.events():
                 self.rows_read += 1
                 yield maker.step(event)
 
     def never_found(self) -> list[str]:
         """Attributes that the mapping names and no event had so far: words that are written wrongly, mostly."""
-        return sorted(self._named - self._found - {"lifecycle:transition"})
+        return sorted(self._missing - {"lifecycle:transition"})
 
 
 def _names(rule: Any) -> Iterator[str]:
@@ -104,8 +104,8 @@ def text_in(found: Attribute) -> str:
 class _View:
     """What a mapping reads of one event. `defaulted` says whether a global stood in for something."""
 
-    def __init__(self, event: XesEvent, header: Header, globals_count: bool, found: set[str]) -> None:
-        self._event, self._header, self._found = event, header, found
+    def __init__(self, event: XesEvent, header: Header, globals_count: bool) -> None:
+        self._event, self._header = event, header
         self._globals = globals_count
         self.defaulted = False
 
@@ -116,10 +116,8 @@ class _View:
         if found is None and name.startswith(CASE) and event.trace is not None:
             found = find(event.trace.attributes, name[len(CASE) :])
         if found is not None:
-            self._found.add(name)
             return found.value if found.kind == "string" else text_in(found)
         if name == TRACE:
-            self._found.add(name)
             return f"{event.place.file}:{event.trace.number if event.trace is not None else 0}"
         return ""
 
@@ -136,7 +134,6 @@ class _View:
         if not text or text == _INVALID:
             return ""
         self.defaulted = True
-        self._found.add(name)
         return text
 
 
@@ -183,8 +180,8 @@ class Neighbours:
 class _Maker:
     """Makes steps out of the events of one file."""
 
-    def __init__(self, mapping: Mapping, header: Header, begun: Seen, named: set[str], found: set[str]) -> None:
-        self._mapping, self._header, self._begun, self._found = mapping, header, begun, found
+    def __init__(self, mapping: Mapping, header: Header, begun: Seen, named: set[str], missing: set[str]) -> None:
+        self._mapping, self._header, self._begun, self._missing = mapping, header, begun, missing
         self._near = Neighbours()
         self._of_trace = {name[len(CASE) :] for name in named if name.startswith(CASE)}
         self._rules = [(rule, frozenset(rule.names), frozenset(rule.transitions)) for rule in mapping.activity]
@@ -208,7 +205,10 @@ class _Maker:
         if event.trace is not None and (late := event.trace.late & self._of_trace):
             reason = f"The trace's attribute {min(late)} stands behind its first event. Move it before its events."
             raise RowRefused("attribute_late", reason)
-        view = _View(event, self._header, self._mapping.file.globals, self._found)
+        view = _View(event, self._header, self._mapping.file.globals)
+        if self._missing:
+            self._missing -= {name for name in self._missing if view.read(name)}
+            view.defaulted = False
         self._skip(view)
         if copied and self._mapping.order.copies == "fold":
             raise RowRefused("exact_copy", "It is a copy of the event before it, and the mapping folds copies.")

@@ -25,15 +25,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from xml.etree.ElementTree import iterparse
 
-from adapters.client import Client
 from adapters.importing import run_import
 from adapters.reading import open_binary
 from adapters.xes_map import XesMap
-from bench.processes import Deployment
 from bench.report import Entry, median, progress, show
-from bench.stand import stand
 
-__all__ = ["LIMIT_MB", "main", "write_log"]
+__all__ = ["LIMIT_MB", "main", "reading", "write_log"]
 
 LIMIT_MB = 200
 """Most resident memory in MB that a reading may need, whatever the file's size."""
@@ -110,6 +107,8 @@ def _child(arguments: list[str]) -> None:
                     events += 1
                     element.clear()
     elif what == "api":
+        from adapters.client import Client  # noqa: PLC0415 - the other readings are measured without it
+
         with Client(*access) as client:
             importer = XesMap([Path(path)], _MAPPING)
             events = sum(run_import(importer, lambda batch: list(client.publish(batch))).events.values())
@@ -119,8 +118,8 @@ def _child(arguments: list[str]) -> None:
     print(json.dumps({"events": events, "per_s": events / seconds, "mb": _peak_mb()}))
 
 
-def _read(what: str, path: Path, *access: str) -> dict[str, float]:
-    """The figures of one reading in a child: events, per_s, mb."""
+def reading(what: str, path: Path, *access: str) -> dict[str, float]:
+    """The figures of one reading in a child (`map`, `iterparse`, `api` with address and key): events, per_s, mb."""
     words = [sys.executable, "-m", "bench.xes", what, str(path), *access]
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, cwd=_ROOT, env=os.environ)
     figures: dict[str, float] = json.loads(done.stdout)
@@ -130,8 +129,8 @@ def _read(what: str, path: Path, *access: str) -> dict[str, float]:
 def _measure(path: Path, profile: str, runs: int) -> Entry:
     ours, bare = [], []
     for _ in range(runs):  # in turn, so that a busy moment of the machine meets both
-        ours.append(_read("map", path))
-        bare.append(_read("iterparse", path))
+        ours.append(reading("map", path))
+        bare.append(reading("iterparse", path))
     peak = max(one["mb"] for one in ours)
     kind = "gz" if path.suffix == ".gz" else "plain"
     if any(one["events"] != bare[0]["events"] for one in [*ours, *bare]):
@@ -153,15 +152,18 @@ def _measure(path: Path, profile: str, runs: int) -> Entry:
 
 
 def _through_api(directory: Path, size: int) -> Entry:
+    from bench.processes import Deployment  # noqa: PLC0415 - a child that reads needs no servers
+    from bench.stand import stand  # noqa: PLC0415
+
     path = directory / "small.xes"
     write_log(path, size)
-    sink = _read("map", path)
+    sink = reading("map", path)
     with stand(kafka=False) as servers:
         dsn = servers.database()
         deployment = Deployment(dsn, servers.log_url("embedded", dsn, "xes"), servers.directory)
         try:
             with deployment.api():
-                found = _read("api", path, f"http://127.0.0.1:{deployment.port}", deployment.key)
+                found = reading("api", path, f"http://127.0.0.1:{deployment.port}", deployment.key)
         finally:
             deployment.close()
     return Entry(
