@@ -64,16 +64,16 @@ class _Sorted(NamedTuple):
 @dataclass
 class Inbox:
     """One inbox. `run` blocks until `stop` is set. `ready`: it has a seat, and all is well; one without a partition
-    stands by. lease: seconds unseen after which the others take its partitions."""
+    stands by. log_url tells where Kafka is, how to log in, and how many copies a new topic has. lease: seconds unseen
+    after which the others take its partitions."""
 
     dsn: str
-    servers: str
+    log_url: str
     channels: Channels
     publisher: Publisher
     parking: Parking
     registry: CollectorRegistry
     retention_days: int = 7
-    replication: int = 1
     partitions: int = 4
     lease: float = 10.0
     batch: int = 500
@@ -107,7 +107,7 @@ class Inbox:
     def _take_part(self, stop: threading.Event) -> None:
         """Join the others, move what stands in a fair share of the partitions, leave."""
         names = self.channels.topics
-        with InboxTopics.open(self.servers, names, self.retention_days, self.replication, self.partitions) as topics:
+        with InboxTopics.open(self.log_url, names, self.retention_days, self.partitions) as topics:
             units = {topics.ids[topic]: topics.partitions[topic] for topic in names}
             seat = Seat(_CONSUMER, units, self.lease)
             with (

@@ -6,23 +6,27 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError, OffsetOutOfRangeError, TopicAlreadyExistsError, for_code
+from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from domain.errors import LogDamaged, Unavailable
+from eventlog.kafka_address import KafkaAddress
+from eventlog.kafka_contact import Contact
+from eventlog.kafka_errors import PATIENCE_MS, as_ours
+from eventlog.kafka_reader import CONSUMER
+from eventlog.kafka_topics import Stated, Topic, find_topics, for_days
 
 __all__ = ["InboxTopics", "Message"]
 
-_PATIENCE_MS: Final = 10_000
-_DAY_MS: Final = 86_400_000
 _LAG_EVERY: Final = 2.0
 
 _Place = tuple[str, int]
+_Needing = Callable[[], AbstractContextManager[None]]
 
 
 class Message(NamedTuple):
@@ -40,33 +44,32 @@ class InboxTopics:
     """The inbox topics, read by one thread. `ids`: an identity per topic, another one for a topic made anew.
     `partitions`: those of each topic; which of them are read is what `assign` was told."""
 
-    def __init__(self, consumer: KafkaConsumer, ids: Mapping[str, str], partitions: Mapping[str, list[int]]) -> None:
-        self._consumer, self.ids, self.partitions = consumer, ids, partitions
+    def __init__(self, consumer: KafkaConsumer, topics: Mapping[str, Topic], needing: _Needing) -> None:
+        self._consumer, self._needing = consumer, needing
+        self.ids = {name: topic.identity for name, topic in topics.items()}
+        self.partitions = {name: topic.partitions for name, topic in topics.items()}
         self._lag_at = 0.0
 
     @classmethod
     @contextmanager
-    def open(
-        cls, servers: str, names: Sequence[str], days: int, replication: int, partitions: int = 4
-    ) -> Iterator[InboxTopics]:
-        """The topics, made where they are missing, with a retention of `days`. Raises Unavailable."""
-        with _as_ours():
-            common = {"bootstrap_servers": servers.split(","), "bootstrap_timeout_ms": _PATIENCE_MS}
-            ids, found = _find_topics(common, names, days, replication, partitions)
-            consumer = KafkaConsumer(
-                **common,
-                group_id=None,
-                enable_auto_commit=False,
-                auto_offset_reset="none",
-                request_timeout_ms=_PATIENCE_MS,
-                max_partition_fetch_bytes=2 * 1024 * 1024,
-                fetch_max_bytes=16 * 1024 * 1024,
-                reconnect_backoff_max_ms=1000,
-                allow_auto_create_topics=False,
-                metrics_enabled=False,
-            )
+    def open(cls, log_url: str, names: Sequence[str], days: int, partitions: int = 4) -> Iterator[InboxTopics]:
+        """The topics, made where they are missing, with a retention of `days` and the copies that the log's URL
+        states. Raises Unavailable, and Misconfigured where Kafka refuses us at the start."""
+        address = KafkaAddress.parse(log_url)
+        contact = Contact(address)
+
+        def needing(right: str) -> AbstractContextManager[None]:
+            return _as_ours(contact, address.user, right)
+
+        stated = Stated(partitions, address.replication, address.min_isr, for_days(days))
+        common = address.settings() | {"kafka_client": contact.client}
+        found = _find_topics(common, names, stated, needing)
+        reading = f"Read on topic {', '.join(names)}"
+        with needing(reading):
+            consumer = KafkaConsumer(**common, **CONSUMER)
+        contact.welcome()
         try:
-            yield cls(consumer, ids, found)
+            yield cls(consumer, found, lambda: needing(reading))
         finally:
             with contextlib.suppress(KafkaError):
                 consumer.close(autocommit=False, timeout_ms=2000)
@@ -76,14 +79,14 @@ class InboxTopics:
         asked = [TopicPartition(*place) for place in places]
         if not asked:
             return {}
-        with _as_ours():
+        with self._needing():
             found = self._consumer.beginning_offsets(asked)
         return {(place.topic, place.partition): offset for place, offset in found.items()}
 
     def assign(self, cursor: Mapping[_Place, int]) -> None:
         """Read these partitions, from here. Raises LogDamaged for a position beyond the end of a topic."""
         places = [TopicPartition(*place) for place in cursor]
-        with _as_ours():
+        with self._needing():
             self._consumer.assign(places)
             ends = self._consumer.end_offsets(places) if places else {}
             for place, end in ends.items():
@@ -97,7 +100,7 @@ class InboxTopics:
 
     def poll(self, limit: int, seconds: float) -> list[Message]:
         """At most `limit` messages, in order per partition. Raises Unavailable, LogDamaged."""
-        with _as_ours():
+        with self._needing():
             polled = self._consumer.poll(timeout_ms=int(seconds * 1000), max_records=limit)
         return [
             Message(one.topic, one.partition, one.offset, one.key, one.value, tuple(one.headers or ()))
@@ -110,7 +113,7 @@ class InboxTopics:
         if not cursor or time.monotonic() - self._lag_at < _LAG_EVERY:
             return {}
         self._lag_at = time.monotonic()
-        with _as_ours():
+        with self._needing():
             ends = self._consumer.end_offsets(list(self._consumer.assignment()))
         return {
             (place.topic, place.partition): max(0, end - cursor[place.topic, place.partition])
@@ -119,37 +122,29 @@ class InboxTopics:
 
 
 def _find_topics(
-    common: Mapping[str, Any], names: Sequence[str], days: int, replication: int, partitions: int
-) -> tuple[dict[str, str], dict[str, list[int]]]:
-    """(identities, partitions) of the topics, which are made where they are missing."""
-    admin = KafkaAdminClient(**common, request_timeout_ms=_PATIENCE_MS, reconnect_backoff_max_ms=1000)
+    common: Mapping[str, Any],
+    names: Sequence[str],
+    stated: Stated,
+    needing: Callable[[str], AbstractContextManager[None]],
+) -> dict[str, Topic]:
+    with needing(f"Describe on topic {', '.join(names)}"):
+        admin = KafkaAdminClient(
+            **common,
+            bootstrap_timeout_ms=PATIENCE_MS,
+            request_timeout_ms=PATIENCE_MS,
+            reconnect_backoff_max_ms=1000,
+        )
     try:
-        cluster = admin.describe_cluster()["cluster_id"]
-        missing = [one["name"] for one in admin.describe_topics(list(names)) if one["error_code"] == 3]
-        configs = {"retention.ms": str(days * _DAY_MS), "cleanup.policy": "delete"}
-        for name in missing:
-            wanted = {"num_partitions": partitions, "replication_factor": replication, "configs": configs}
-            with contextlib.suppress(TopicAlreadyExistsError):
-                admin.create_topics({name: wanted})
-        if missing:
-            admin.wait_for_topics(missing, timeout_ms=_PATIENCE_MS)
-        ids, found = {}, {}
-        for topic in admin.describe_topics(list(names)):
-            if topic["error_code"]:
-                raise for_code(topic["error_code"])(topic["name"])
-            ids[topic["name"]] = f"kafka:{cluster}:{topic['topic_id']}"
-            found[topic["name"]] = sorted(one["partition_index"] for one in topic["partitions"])
-        return ids, found
+        return find_topics(admin, names, stated, needing)
     finally:
         with contextlib.suppress(KafkaError):
             admin.close()
 
 
 @contextmanager
-def _as_ours() -> Iterator[None]:
-    try:
-        yield
-    except OffsetOutOfRangeError:
-        raise Unavailable("Messages expired while they were read; the inbox starts again.") from None
-    except KafkaError as error:
-        raise Unavailable(f"Kafka does not answer as it should ({type(error).__name__}).") from None
+def _as_ours(contact: Contact, user: str, right: str) -> Iterator[None]:
+    with as_ours(contact, user, right):
+        try:
+            yield
+        except OffsetOutOfRangeError:
+            raise Unavailable("Messages expired while they were read; the inbox starts again.") from None

@@ -17,11 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from domain.errors import Misconfigured
-from eventlog.kafka_tokens import ClientCredentials, TokenFile
+
+if TYPE_CHECKING:
+    from eventlog.kafka_tokens import ClientCredentials, TokenFile
 
 __all__ = ["SECRETS", "KafkaAddress", "client_settings"]
 
@@ -125,6 +127,8 @@ class KafkaAddress:
 
     @cached_property
     def _tokens(self) -> TokenFile | ClientCredentials:
+        from eventlog.kafka_tokens import ClientCredentials, TokenFile  # noqa: PLC0415 - settings need no HTTP client
+
         if "token_file" in self.access:
             return TokenFile(Path(self.access["token_file"]))
         secret_file = self.access.get("client_secret_file")

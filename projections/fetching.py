@@ -173,7 +173,8 @@ class Fetcher:
 
 def _error(name: str, detail: str) -> StorylineError:
     kind = getattr(errors, name, Unavailable)
-    if kind in {LogDamaged, Unavailable} or name in {"Misconfigured"}:
+    if kind in {LogDamaged, Unavailable}:
         error: StorylineError = kind(detail)
         return error
+    # Misconfigured, too: our own log is open, so that what refuses the reader now was changed, and may be mended
     return Unavailable(detail)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
+import structlog
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from api.parts import ApiParts, Limits
@@ -36,6 +37,8 @@ from storyline.settings import Settings
 from storyline.types import read_types
 
 __all__ = ["Clock", "Parts"]
+
+_logger = structlog.get_logger("storyline.parts")
 
 Clock = Callable[[], datetime]
 
@@ -62,6 +65,7 @@ class Parts:
         with the process that has started it. In production it is Misconfigured.
         """
         settings = Settings() if settings is None else settings
+        settings.check_log()
         embedded = None
         if not settings.database_url or not settings.log_url or not settings.keys_url:
             settings, embedded = _provide(settings)
@@ -179,7 +183,11 @@ class Parts:
 
     def open_log(self) -> Log:
         """A log of one's own: `read` belongs to one thread per instance."""
-        return open_log(self.settings.log_url)
+        log = open_log(self.settings.log_url)
+        if self.settings.mode == "production":
+            for doubt in getattr(log, "doubts", ()):
+                _logger.warning("log.doubt", detail=doubt)
+        return log
 
     def upgrade(self) -> list[str]:
         """Bring all tables, the key store's and the log's included, to their newest form; see `database.upgrade`."""

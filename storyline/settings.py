@@ -10,15 +10,17 @@ from __future__ import annotations
 import secrets
 from base64 import b64encode
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import phonenumbers
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import Misconfigured
+from eventlog.kafka_address import SECRETS
 from eventlog.masterkey import KEY_SIZE, MasterKeys, read_master
 
 __all__ = ["Settings"]
@@ -38,6 +40,7 @@ class Settings(BaseSettings):
     log_url: str = Field(
         default="",
         validation_alias=AliasChoices("LOG_URL", "STORYLINE_LOG_URL"),
+        repr=False,
         description="kafka://HOST:PORT/TOPIC or postgresql://…; empty: the embedded PostgreSQL (development)",
     )
     database_url: str = Field(
@@ -51,6 +54,16 @@ class Settings(BaseSettings):
         description="postgresql://… of the key store, in production a server of its own; empty: DATABASE_URL in "
         "development",
     )
+    kafka_password: SecretStr = Field(default=SecretStr(""), description="Password of the user in LOG_URL (SCRAM)")
+    kafka_password_file: Path | None = Field(default=None, description="A file that holds that password instead")
+    kafka_token_file: Path | None = Field(
+        default=None, description="A file with the token for OAUTHBEARER, renewed by another program"
+    )
+    kafka_token_url: str = Field(default="", description="Token server for OAUTHBEARER, by client credentials")
+    kafka_client_id: str = Field(default="", description="Who we are for the token server")
+    kafka_client_secret: SecretStr = Field(default=SecretStr(""), description="The client's secret")
+    kafka_client_secret_file: Path | None = Field(default=None, description="A file that holds that secret instead")
+    kafka_scope: str = Field(default="", description="Scope that the token server is asked for")
     master_key: SecretStr = Field(default=SecretStr(""), description="Base64 of 32 bytes; wraps all keys")
     master_key_file: Path | None = Field(default=None, description="A file that holds the master key instead")
     old_master_keys: SecretStr = Field(
@@ -111,6 +124,36 @@ class Settings(BaseSettings):
         if region not in phonenumbers.SUPPORTED_REGIONS:
             raise ValueError("it is no country of ISO 3166 in capitals, such as GB")
         return region
+
+    @model_validator(mode="after")
+    def _with_kafka_secrets(self) -> Self:
+        """From here on LOG_URL holds all that it takes to reach the log, as DATABASE_URL does."""
+        self.log_url = self.with_secrets(self.log_url)
+        return self
+
+    def with_secrets(self, log_url: str) -> str:
+        """A log's URL with Kafka's password or token settings put in, where it is Kafka's and has none of its own."""
+        if urlsplit(log_url).scheme != "kafka":
+            return log_url
+        given = parse_qs(urlsplit(log_url).query).keys()
+        found = {}
+        for name in SECRETS:
+            value = getattr(self, f"kafka_{name}")
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
+            if text and not given & set(SECRETS):
+                found[name] = text
+        return f"{log_url}{'&' if '?' in log_url else '?'}{urlencode(found)}" if found else log_url
+
+    def check_log(self) -> None:
+        """Raise Misconfigured where production would talk to Kafka in the clear without having said so."""
+        parts = urlsplit(self.log_url)
+        far = [one for one in parts.netloc.split(",") if not one.startswith(("127.0.0.1:", "localhost:", "[::1]:"))]
+        stated = "security" in parse_qs(parts.query)
+        if self.mode == "production" and parts.scheme == "kafka" and far and not stated:
+            raise Misconfigured(
+                "LOG_URL does not say how Kafka is reached. State security=SASL_SSL (see docs/kafka.md), or "
+                "security=PLAINTEXT where the network between is yours alone."
+            )
 
     def require(self, *names: Literal["log_url", "database_url", "keys_url"]) -> None:
         """Raise Misconfigured for a setting that is empty."""

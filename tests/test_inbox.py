@@ -53,7 +53,7 @@ class Post:
     def inbox(self, **more: Any) -> Inbox:
         return Inbox(
             self.small.dsn,
-            self.servers,
+            f"kafka://{self.servers}/any",
             self.channels,
             self.small.publisher,
             self.parking,

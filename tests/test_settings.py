@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from domain.errors import Misconfigured
+from eventlog.kafka_address import KafkaAddress
 from storyline.settings import Settings
 from storyline.types import read_types
 
@@ -25,7 +26,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def spelling(name: str) -> str:
-    return name.upper() if name.endswith("_url") and name != "url" else f"STORYLINE_{name.upper()}"
+    return name.upper() if name in {"log_url", "database_url", "keys_url"} else f"STORYLINE_{name.upper()}"
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
@@ -66,6 +67,27 @@ def test_in_production_a_missing_address_is_an_error_that_names_it() -> None:
         Settings(mode="production", log_url="kafka://x/y", database_url="postgresql://x").require(
             "log_url", "database_url", "keys_url"
         )
+
+
+def test_in_production_plain_text_to_kafka_has_to_be_stated() -> None:
+    for stated in ("kafka://far:9092/log?security=PLAINTEXT", "kafka://127.0.0.1:9092/log", "postgresql://far/log"):
+        Settings(mode="production", log_url=stated).check_log()
+    Settings(log_url="kafka://far:9092/log").check_log()
+    with pytest.raises(Misconfigured, match="security=SASL_SSL"):
+        Settings(mode="production", log_url="kafka://127.0.0.1:9092,far:9092/log").check_log()
+
+
+def test_kafkas_secrets_are_put_into_the_address_of_the_log_and_shown_nowhere(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {"log_url": "kafka://far:9092/log?security=SASL_SSL&mechanism=PLAIN&username=u", "kafka_password": "a&b c"}
+    )
+    assert KafkaAddress.parse(settings.log_url).settings()["sasl_plain_password"] == "a&b c"
+    assert "a%26b" not in repr(settings)
+    assert "a&b" not in repr(settings)
+    assert (
+        Settings.model_validate({"log_url": settings.log_url, "kafka_password": "other"}).log_url == settings.log_url
+    )
+    assert Settings(log_url="postgresql://far/log", kafka_token_file=tmp_path).log_url == "postgresql://far/log"
 
 
 def test_in_production_no_master_key_is_made_up(tmp_path: Path) -> None:
