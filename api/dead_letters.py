@@ -124,7 +124,7 @@ async def letter(
 @router.post(
     "/v1/dead-letters/{id}/redrive",
     summary="Try a dead letter again",
-    responses={200: shapes.answer("Letter"), **responses(404, 410)},
+    responses={200: shapes.answer("Letter"), **responses(404)},
 )
 async def redrive(request: Request, caller: _Operator, id: _Id) -> Response:
     """Check and publish it again; what is refused again stays parked, with the reason of now."""

@@ -65,7 +65,7 @@ class Kind(Struct, omit_defaults=True, frozen=True, kw_only=True):
     oldest: datetime
     newest: datetime
     letters: Annotated[int, Meta(description="How many wait")]
-    overdue: Annotated[int, Meta(description="How many wait longer than STORYLINE_DEAD_LETTER_ALARM_HOURS")] = 0
+    overdue: Annotated[int, Meta(description="How many wait longer than STORYLINE_DEAD_LETTER_ALARM_HOURS")]
 
 
 class Kinds(Struct, frozen=True):

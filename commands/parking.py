@@ -55,6 +55,8 @@ __all__ = [
 
 _AT_ONCE: Final = 100
 """Most letters in one transaction."""
+_MOST_BYTES: Final = 16 * 2**20
+"""Most sealed bytes in one, if it is more than one letter."""
 _CURSOR: Final = re.compile(r"(\d{1,17})\.(\d{1,17})\.([0-9a-f]{32})")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EVERYONE: Final = Rights(system=True)
@@ -101,15 +103,10 @@ class Parking(Shelf):
         """Try again: a record goes onto the log again, as it is; a message is checked and published again.
 
         What is refused again stays parked, with the reason of now. Repeats are harmless: names are deterministic.
-        by: who asks, `cli` or an API key's id. Raises NotFound, BadInput for one that is not parked, Erased or
-        Tampered for one that does not open, Unavailable where the log does not answer.
+        by: who asks, `cli` or an API key's id. Raises NotFound, BadInput for one that is not parked, Unavailable
+        where the log does not answer.
         """
-
-        def try_it(connection: psycopg.Connection, row: Any) -> None:
-            self._open(row)
-            self._try(connection, [row], by)
-
-        self._with_one(letter_id, try_it)
+        self._with_one(letter_id, lambda connection, row: self._try(connection, [row], by))
         return self.show(letter_id)
 
     def amend(self, letter_id: str, event: Any, why: str, *, by: str, rights: Rights = _EVERYONE) -> DeadLetter:
@@ -211,10 +208,12 @@ class Parking(Shelf):
             while mark is not None and settled + stayed < limit:
                 most = min(_AT_ONCE, limit - settled - stayed)
                 with connection.transaction():
-                    rows = _take(connection, {**asked, **_placed(mark), "limit": most})
+                    taken = _take(connection, {**asked, **_placed(mark), "limit": most})
+                    rows = taken[: _fitting(taken)]
                     gone = see_to(connection, rows) if rows else 0
                 settled, stayed = settled + gone, stayed + len(rows) - gone
-                mark = mark._replace(at=rows[-1].parked_at, last=rows[-1].id) if len(rows) == most else None
+                over = len(taken) < most and len(rows) == len(taken)
+                mark = None if over else mark._replace(at=rows[-1].parked_at, last=rows[-1].id)
             [[left]] = connection.execute(SQL["remaining"], asked, prepare=False).fetchall()
             return Settled(settled, stayed, left, None if mark is None else str(mark))
 
@@ -289,6 +288,17 @@ def _taken(connection: psycopg.Connection, ready: Sequence[Ready]) -> set[UUID]:
 def _take(connection: psycopg.Connection, asked: dict[str, Any]) -> list[Any]:
     with connection.cursor(row_factory=namedtuple_row) as cursor:
         return cursor.execute(SQL["take"], asked, prepare=False).fetchall()
+
+
+def _fitting(rows: Sequence[Any]) -> int:
+    """How many of these rows, one at least, are seen to in one transaction, so that large ones take no more memory
+    than small ones do."""
+    size = 0
+    for number, row in enumerate(rows):
+        size += len(row.sealed)
+        if size > _MOST_BYTES:
+            return max(1, number)
+    return len(rows)
 
 
 def _placed(mark: _Mark) -> dict[str, Any]:
