@@ -220,14 +220,16 @@ def _row_at_a_time(course: Course, most: int = 20_000) -> float:
             log.close()
 
 
-def courses(servers: Stand, events: int, customers: int, adapters: Sequence[str]) -> dict[str, Course]:
+def courses(
+    servers: Stand, events: int, customers: int, adapters: Sequence[str], partitions: int = 8
+) -> dict[str, Course]:
     """One course per adapter, all with the same sealed events; an eighth more comes before, to warm up."""
     warm = max(1, events // 8)
     made = {}
     for adapter in adapters:
         dsn = servers.database()
         upgrade(dsn)
-        log_url = servers.log_url(adapter, dsn, "bench")
+        log_url = servers.log_url(adapter, dsn, "bench", partitions)
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(_SQL["bare_tables"])
         made[adapter] = Course(dsn, log_url, open_log(log_url), {}, {})

@@ -233,6 +233,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--customers", type=int, default=50_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--projectors", type=int, action="append", help="default: 1, 2 and 4")
+    parser.add_argument("--partitions", type=int, default=8, help="of the log; as many as projectors at least")
     parser.add_argument("--batch", type=int, action="append", help="most events in a transaction (10,000)")
     parser.add_argument("--adapter", choices=ADAPTERS, default="kafka")
     parser.add_argument(
@@ -245,10 +246,13 @@ def main(arguments: list[str]) -> None:
     settings = [
         _Setting(number, batch) for batch in given.batch or [10_000] for number in given.projectors or [1, 2, 4]
     ]
+    if any(one.projectors > given.partitions for one in settings):
+        parser.error("There are more projectors than --partitions; those beyond would stand by.")
     with stand(kafka=given.adapter == "kafka") as servers:
         if given.adapter == "kafka" and not servers.kafka:
             sys.exit("There is no Kafka here; --adapter embedded measures the embedded log.")
-        [course] = courses(servers, given.events, given.customers, [given.adapter]).values()
+        found = courses(servers, given.events, given.customers, [given.adapter], given.partitions)
+        course = found[given.adapter]
         deployment = Deployment(course.dsn, course.log_url, servers.directory)
         try:
             entries = _measure(given.adapter, course, deployment, settings, given.runs)
