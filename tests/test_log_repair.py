@@ -8,7 +8,9 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from psycopg_pool import ConnectionPool
 
+from commands.parking import Parking
 from domain.errors import LogDamaged, Misconfigured, Unavailable
 from eventlog.opening import open_log
 from eventlog.port import Entry
@@ -18,7 +20,7 @@ from projections.repair import Repair
 from projections.timeline.model import TIMELINE
 from tests.support.logs import read_all, until_it_fails
 from tests.support.postgres import PostgresServer
-from tests.support.story import START, Story, event, note, story
+from tests.support.story import ALL, START, Story, event, note, story
 from tests.support.truncation import cut_embedded
 
 _PEOPLE = 12
@@ -280,3 +282,26 @@ def test_a_repeat_that_is_kept_in_place_of_a_later_one_is_found_where_its_row_sa
     cut(small, dict.fromkeys(range(4), 0))
     repair(small).run()
     is_whole(small, hashes, {early[0].value})
+
+
+def test_another_unreadable_record_where_a_lost_one_stood_is_parked_as_well(small: Story) -> None:
+    """A dead letter is known by where its record stood, and by the record: a log that grew again has others there."""
+    parking = Parking(
+        ConnectionPool(small.dsn, open=False),
+        small.keyring,
+        lambda: small.hasher,
+        publisher=lambda: small.publisher,
+        log=lambda: small.log,
+        rights=lambda topic: ALL,
+    )
+    park = parking.for_log("projector", small.log.log_id)
+    small.publish(mail(1))
+    kept = small.log.ends()
+    for number in range(2):
+        small.log.append([Entry(b"k", b"unreadable %d" % number)])
+        small.project(park=park)
+        cut(small, kept)
+        repair(small).run()
+    small.log.append([Entry(b"k", b"unreadable 0")])
+    small.project(park=park)
+    assert small.rows("SELECT count(*) FROM storyline.dead_letters") == [(2,)]
