@@ -36,7 +36,7 @@ def _play(capsys: pytest.CaptureFixture[str], words: str, faults: Sequence[str])
 
 def test_five_rounds_on_the_embedded_log_lose_and_double_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     faults = ["projector-at-sql", "postgres-killed", "api-at-append", "frozen-mid-batch", "rewound"]
-    code, rounds = _play(capsys, "--log embedded --projectors 2", faults)
+    code, rounds = _play(capsys, "--log embedded --projectors 2 --apis 1", faults)
     assert all(one.keys() >= _FIELDS for one in rounds)
     assert {one["faults"][0] for one in rounds} == set(faults)
     assert (code, [one["examples"] for one in rounds]) == (0, [{}] * 5)
@@ -48,14 +48,14 @@ def test_five_rounds_on_the_embedded_log_lose_and_double_nothing(capsys: pytest.
 @pytest.mark.kafka
 def test_five_rounds_on_kafka_lose_and_double_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     faults = ["inbox-at-append", "inbox-at-move", "projector-killed", "broker-cut", "postgres-cut"]
-    code, rounds = _play(capsys, "--log kafka --projectors 2 --inboxes 2", faults)
+    code, rounds = _play(capsys, "--log kafka --projectors 2 --inboxes 2 --apis 1", faults)
     assert (code, [one["examples"] for one in rounds]) == (0, [{}] * 5)
     assert sum(one["kills"] for one in rounds) >= 3
     assert rounds[-1]["equal_rebuild"] is True
 
 
 def test_without_compare_and_set_chaos_goes_red(capsys: pytest.CaptureFixture[str]) -> None:
-    code, [one] = _play(capsys, "--log embedded --projectors 1 --without cas", ["rewound"])
+    code, [one] = _play(capsys, "--log embedded --projectors 1 --apis 1 --without cas", ["rewound"])
     assert code == 1
     assert one["lost"] > 0
 

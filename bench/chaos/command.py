@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
 
 def _run(given: argparse.Namespace, seed: int) -> list[Round]:
     kafka = given.log == "kafka"
-    casting = Casting(given.projectors, given.inboxes)
+    casting = Casting(given.projectors, given.inboxes, given.apis)
     only = given.only or [CONTROLS[name] for name in given.without]
     if "one-of-three" in only:
         given.brokers = 3
@@ -97,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--log", choices=("kafka", "embedded"), default="kafka")
     parser.add_argument("--projectors", type=int, default=4)
     parser.add_argument("--inboxes", type=int, default=2)
+    parser.add_argument("--apis", type=int, default=2)
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1)
     parser.add_argument(
         "--without", action="append", choices=CONTROLS, default=[], help="a negative control: has to go red"

@@ -48,7 +48,7 @@ class Casting:
 
     projectors: int = 4
     inboxes: int = 2
-    apis: int = 1
+    apis: int = 2
     writers: int = 3
 
 
