@@ -164,7 +164,17 @@ def _resume(file: BinaryIO, source: Log, target: Log) -> tuple[dict[int, int], i
         whole = file.tell()
     file.truncate(whole)
     file.seek(whole)
+    _check_source(cursor, source.ends())
     return cursor, done
+
+
+def _check_source(cursor: Mapping[int, int], ends: Mapping[int, int]) -> None:
+    for partition, offset in cursor.items():
+        if offset > ends.get(partition, 0):
+            raise LogDamaged(
+                f"The source's partition {partition} ends before a record that was copied. Is `storyline log check` "
+                "content with it? Once it is mended, start with an empty target and a new map."
+            )
 
 
 def _runs(records: Sequence[Logged], positions: Sequence[Position]) -> list[Run]:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import LogDamaged, Misconfigured
-from eventlog.copying import Run, _runs, copy_log, read_map
+from eventlog.copying import Run, _runs, copy_log, places, read_map
 from eventlog.port import Entry, Log, Logged, Position
 from tests.support.logs import MakeLog, by_partition, noise, read_all
 from tests.support.postgres import PostgresServer
@@ -130,6 +130,33 @@ def test_a_target_that_lost_records_is_noticed(another: MakeEmbedded, make_log: 
         file.write(b"0,1,0,1,1000\n")
     with pytest.raises(LogDamaged):
         copy_log(source, target, map_path, nothing)
+
+
+def test_a_source_that_lost_records_is_noticed(another: MakeEmbedded, make_log: MakeLog, tmp_path: Path) -> None:
+    source, target, map_path = make_log(another(1)), make_log(another(1)), tmp_path / "map"
+    source.append([Entry(b"k", b"v")])
+    target.append([Entry(b"k", b"v"), Entry(b"k", b"w")])
+    map_path.write_text(f"storyline-log-map 1 {source.log_id} {target.log_id}\n0,0,0,0,2\n")
+    with pytest.raises(LogDamaged, match="source"):
+        copy_log(source, target, map_path, nothing)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 9), st.integers(1, 4)), max_size=12),
+    st.sets(st.tuples(st.integers(0, 2), st.integers(0, 60)), max_size=20),
+)
+def test_the_map_is_asked_where_single_records_went(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int, int]], wanted: set[tuple[int, int]]
+) -> None:
+    ends, target, runs = dict.fromkeys(range(3), 0), 0, list[Run]()
+    for partition, hole, records in steps:
+        runs.append(Run(partition, ends[partition] + hole, 1, target, records))
+        ends[partition], target = ends[partition] + hole + records, target + records + 1
+    map_path = tmp_path_factory.mktemp("places") / "map"
+    map_path.write_text("storyline-log-map 1 a b\n" + "".join(",".join(map(str, run)) + "\n" for run in runs))
+    known = {Position(*a): Position(*b) for run in runs for a, b in unrolled(run)}
+    asked = [Position(*one) for one in wanted]
+    assert places(map_path, asked) == {one: known[one] for one in asked if one in known}
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 2), st.integers(0, 2)), max_size=40))

@@ -1,4 +1,4 @@
-"""Is what `docs/operations.md` says true? Its metrics, alarms and exit codes; and the way up from the first tables."""
+"""Is what `docs/operations.md` says true? Its metrics, alarms, exit codes, links; and the way up from old tables."""
 
 from __future__ import annotations
 
