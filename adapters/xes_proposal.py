@@ -202,7 +202,7 @@ def _about(found: Survey, slug: str) -> Iterator[str]:
         facts = found.attributes[key]
         if wanted is _PRODUCT:
             yield from _ref("product", slug, key) if _is_ref(facts) else ()
-        elif facts.addresses > facts.present // 2:
+        elif 2 * facts.addresses >= facts.present:
             yield from (f"[[event.who]]           # {_clean(key)} seems to be whom it is about", 'kind = "email"')
             yield from (f"attribute = {_quoted(key)}", "")
         elif _is_ref(facts) and (_COMPANY.search(key) or all(map(_MASKED.fullmatch, facts.values))):

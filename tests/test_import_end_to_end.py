@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 import pytest
 
+from adapters.xes import XesReader
+from bench.xes import write_log
 from tests.support.api import RunningApi, running_api
 from tests.support.postgres import PostgresServer
 
+_HELPDESK = Path(__file__).parent.parent / "docs" / "examples" / "helpdesk.toml"
 _HEADER = ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"]
 
 
@@ -148,4 +154,64 @@ def test_the_real_invoices_are_on_their_timelines_also_after_kill_9(api: Running
     after = tables(api)
     assert (after["events"][0], after["refs"][0]) == (25_900, 25_900)
     assert started.run()["events_total"] == 25_900
+    assert tables(api) == after
+
+
+def test_S60_an_event_log_that_was_killed_on_its_way_goes_on_and_changes_nothing_when_repeated(
+    api: RunningApi, tmp_path: Path
+) -> None:
+    events = write_log(tmp_path / "in.xes.gz", 2_600_000)
+    started = command(api, tmp_path, "xes", str(tmp_path / "in.xes.gz"), "--map", str(_HELPDESK))
+    started.run_until_killed()
+    report = started.run()
+    assert 0 < report["resumed_at"] < events
+    assert (report["rows"], report["rows_read"], report["refused"]) == (events, events, {})
+    after = tables(api)
+    assert after["events"][0] == events
+    assert started.run()["events_total"] == events
+    assert tables(api) == after
+
+
+def tied(path: Path) -> dict[str, int]:
+    """The lengths of the traces in which two events have one time, by their names."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for one in XesReader(path).events():
+        assert one.trace is not None
+        names[one.trace.attributes["concept:name"].value].append(one.attributes["time:timestamp"].value)
+    return {name: len(times) for name, times in names.items() if len(set(times)) < len(times)}
+
+
+@pytest.mark.data
+@pytest.mark.timeout(600)
+def test_S60_the_help_desk_log_is_on_4580_ticket_timelines_in_the_order_of_its_traces(
+    api: RunningApi, tmp_path: Path
+) -> None:
+    folder = Path(os.environ.get("STORYLINE_TEST_DATA", "")) / "helpdesk"
+    if not os.environ.get("STORYLINE_TEST_DATA") or not folder.is_dir():
+        pytest.skip("STORYLINE_TEST_DATA names no folder with helpdesk")
+    path = folder / "helpdesk.xes.gz"
+    started = command(api, tmp_path, "xes", str(path), "--map", str(_HELPDESK), "--row-map", str(tmp_path / "map"))
+    report = started.run()
+    assert (report["rows"], report["rows_read"], report["refused"]) == (21_348, 21_348, {})
+    assert report["noted"] == {"exact_copy": 127, "tied_time": 130}
+    assert report["events"] == {
+        **{"appointment.booked": 5, "ticket.assigned": 5_060, "ticket.closed": 4_574, "ticket.opened": 118},
+        **{"ticket.priority_changed": 4_938, "ticket.resolved": 4_983, "ticket.state_changed": 1_670},
+    }
+    with gzip.open(path) as stream:
+        assert stream.read().count(b"<event>") == len((tmp_path / "map").read_bytes().splitlines()) == 21_348
+    after = tables(api)
+    assert (after["events"][0], after["refs"][0], after["lookup"][0]) == (21_348, 3 * 21_348, 0)
+    [(stories,)] = api.story.rows("SELECT count(DISTINCT ref) FROM timeline.refs")
+    assert stories == 4_580 + 397 + 21  # tickets, customers and products; nobody was invented
+    close = tied(path)
+    assert len(close) == 129
+    with api.client("read") as client:
+        for name, length in close.items():
+            asked = client.get(
+                f"/v1/refs/ticket/{quote(name)}/timeline", params={"namespace": "helpdesk", "limit": 200}
+            )
+            told = [one["id"] for one in asked.json()["items"]]
+            assert told == [f"{name}#{position}" for position in range(length, 0, -1)]
+    assert started.run()["events_total"] == 21_348
     assert tables(api) == after
