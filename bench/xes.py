@@ -123,6 +123,7 @@ def reading(what: str, path: Path, *access: str) -> dict[str, float]:
     words = [sys.executable, "-m", "bench.xes", what, str(path), *access]
     done = subprocess.run(words, check=True, stdout=subprocess.PIPE, cwd=_ROOT, env=os.environ)
     figures: dict[str, float] = json.loads(done.stdout)
+    progress(f"{what}: {figures['events']:,} events, {figures['per_s']:,.0f} a second, {figures['mb']:.0f} MB")
     return figures
 
 
