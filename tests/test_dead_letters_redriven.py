@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg_pool import ConnectionPool
 
-from commands.messages import BATCH, STRUCTURED
-from commands.parking import Letter, Parking, Settled
-from commands.publishing import Publisher, Rights
-from domain.catalogue import builtin, deployment
+from commands.parking import Letter, Parking
+from commands.publishing import Publisher
+from domain.catalogue import builtin
 from domain.catalogue.registry import Catalogue
-from domain.errors import BadInput, Forbidden, Unavailable
+from domain.errors import BadInput, Unavailable
 from eventlog.keyring import Keyring
 from eventlog.masterkey import MasterKeys
 from eventlog.opening import open_log
@@ -33,13 +30,10 @@ from eventlog.port import Entry
 from eventlog.sealer import Sealer
 from eventlog.tokens import Hasher
 from projections.runner import Parked
-from storyline.parts import _trouble_of
+from tests.support.letters import AS_BATCH, MAIL, logged, message, park_records, parking_of, walk
 from tests.support.story import Story, event, story
 
 MASTER = bytes(range(32))
-AS_STRUCTURED = (("content-type", STRUCTURED.encode()),)
-AS_BATCH = (("content-type", BATCH.encode()),)
-MAIL = Rights(("test/*",), ("email.*",))
 
 
 @pytest.fixture
@@ -48,50 +42,16 @@ def small(database: str, log_url: str) -> Iterator[Story]:
         yield made
 
 
-@contextmanager
-def parking_of(small: Story, **changes: Any) -> Iterator[Parking]:
-    with ConnectionPool(small.dsn, min_size=1, max_size=4, kwargs={"autocommit": True}) as pool:
-        parts: dict[str, Any] = {
-            "publisher": lambda: small.publisher,
-            "log": lambda: small.log,
-            "rights": lambda topic: MAIL,
-            "trouble": _trouble_of,
-        }
-        yield Parking(pool, small.keyring, lambda: small.hasher, **{**parts, **changes})
-
-
 @pytest.fixture
 def parking(small: Story) -> Iterator[Parking]:
     with parking_of(small) as made:
         yield made
 
 
-def message(offset: int, raw: Any, reason: str = "bad-input", headers: Any = AS_STRUCTURED) -> Letter:
-    value = raw if isinstance(raw, bytes) else json.dumps(raw).encode()
-    return Letter("inbox", reason, "data.x: is wrong.", "message", "inbox.mail", 0, offset, value, headers=headers)
-
-
-def walk(step: Any) -> list[Settled]:
-    """A walk to its end."""
-    found = [step(None)]
-    while found[-1].next is not None:
-        found.append(step(found[-1].next))
-    return found
-
-
-def logged(small: Story) -> int:
-    return sum(small.log.ends().values())
-
-
 def events_shown(small: Story) -> int:
     small.project()
     [[count]] = small.rows("SELECT count(*) FROM timeline.events")
     return int(count)
-
-
-def park_records(parking: Parking, small: Story, *records: Parked) -> None:
-    with psycopg.connect(small.dsn) as connection:
-        parking.for_log("projector", small.log.log_id)(connection, records)
 
 
 def test_S70_all_of_a_kind_are_redriven_in_steps_and_a_bad_one_stops_none(parking: Parking, small: Story) -> None:
@@ -297,96 +257,6 @@ def test_what_expired_stays_expired(parking: Parking) -> None:
     stayed = parking.redrive(parking.list()[0][0].id)
     assert (stayed.status, stayed.reason) == ("parked", "expired")
     assert stayed.status_why == "the messages are gone; publish them again from their source"
-
-
-def course(version: int, upcasters: Any = None, **properties: Any) -> deployment.DeploymentType:
-    spec = {
-        "type": "course.enrolled",
-        "version": version,
-        "category": "touchpoint",
-        "doc": "A customer enrolled in a course.",
-        "line": "Enrolled in {course}",
-        "schema": {
-            "type": "object",
-            "required": ["course", *properties],
-            "additionalProperties": False,
-            "properties": {"course": {"type": "string", "maxLength": 40, "x-public": True}, **properties},
-        },
-        "upcasters": upcasters or {},
-    }
-    return deployment.DeploymentType(spec)
-
-
-def enrolled(number: int, content: Any, version: int | None = None) -> dict[str, Any]:
-    raw = event(number, type="course.enrolled", data={"content": content})
-    return raw if version is None else {**raw, "dataschema": f"https://example.org/course.enrolled/{version}"}
-
-
-def publisher_of(small: Story, *types: deployment.DeploymentType) -> Publisher:
-    catalogue = Catalogue([*builtin(), *types])
-    return Publisher(catalogue, small.sealer, small.log)
-
-
-def test_S70_a_new_type_an_upcaster_or_a_newer_version_lets_parked_events_through(small: Story) -> None:
-    rights = Rights(("test/*",), ("course.*",))
-    types: list[Publisher] = [small.publisher]
-    with parking_of(small, publisher=lambda: types[0], rights=lambda topic: rights) as parking:
-        raw = [
-            enrolled(1, {"course": "Baking"}),
-            enrolled(2, {"class": "Bread"}, 1),
-            enrolled(3, {"course": "Cakes"}, 3),
-        ]
-        parking.park_many([message(n, one) for n, one in enumerate(raw)])
-
-        def reasons() -> dict[int, str]:
-            parking.redrive_many(by="cli")
-            return {int(one.offset or 0): one.reason for one in parking.list()[0]}
-
-        assert reasons() == dict.fromkeys(range(3), "unknown-type")
-        assert [(kind.reason, kind.type, kind.letters) for kind in parking.kinds()[0]] == [
-            ("unknown-type", "course.enrolled", 3)
-        ]
-        types[0] = publisher_of(small, course(1))
-        assert reasons() == {1: "bad-input", 2: "unknown-type"}
-        types[0] = publisher_of(small, course(2, {"1": [{"rename": {"class": "course"}}]}))
-        assert reasons() == {2: "unknown-type"}
-        types[0] = publisher_of(small, course(3, {"1": [{"rename": {"class": "course"}}], "2": [{}]}))
-        assert reasons() == {}
-    assert logged(small) == 3
-
-
-def test_S70_one_event_is_corrected_under_its_own_name(parking: Parking, small: Story) -> None:
-    wrong = event(1, data={"content": {"subject": ["not", "text"]}})
-    parking.park_many([message(1, wrong), message(2, b"{broken")])
-    first, second = parking.list()[0]
-    with pytest.raises(BadInput, match=r"event\.id"):
-        parking.amend(first.id, event(2), "wrong", by="abc")
-    with pytest.raises(BadInput, match=r"event\.source"):
-        parking.amend(first.id, event(1, source="test/other"), "wrong", by="abc")
-    with pytest.raises(BadInput, match="subject"):
-        parking.amend(first.id, wrong, "wrong", by="abc")
-    with pytest.raises(BadInput, match="why"):
-        parking.amend(first.id, event(1), "", by="abc")
-    with pytest.raises(Forbidden):
-        parking.amend(first.id, event(1), "wrong", by="abc", rights=Rights(("shop/*",), ("*",)))
-    with pytest.raises(Forbidden):
-        parking.amend(second.id, event(1, source="else/where"), "wrong", by="abc")
-    assert logged(small) == 0
-    settled = parking.amend(first.id, event(1), "subject was a list", by="abc")
-    assert (settled.status, settled.status_by) == ("redriven", "abc")
-    assert [(step.did, step.by, step.why) for step in settled.history[:1]] == [
-        ("amended", "abc", "subject was a list")
-    ]
-    assert parking.amend(second.id, event(2), "broken JSON", by="abc").status == "redriven"
-    with pytest.raises(BadInput, match="redriven already"):
-        parking.amend(first.id, event(1), "again", by="abc")
-    assert logged(small) == 2
-
-
-def test_a_record_of_the_log_is_not_corrected_in_place(parking: Parking, small: Story) -> None:
-    park_records(parking, small, Parked("poison", "Not read.", 0, 0, b"", b"garbage"))
-    with pytest.raises(BadInput, match="Publish the right event"):
-        parking.amend(parking.list()[0][0].id, event(1), "wrong", by="abc")
 
 
 def test_a_letter_whose_key_was_destroyed_says_so_and_can_still_be_discarded(parking: Parking, small: Story) -> None:
