@@ -232,10 +232,11 @@ _decode = msgspec.msgpack.Decoder(Inside).decode
 
 
 def id_of(letter: Letter) -> UUID:
-    """A hash of where it came from and of its bytes: the same trouble met twice is parked once, and what stands in its
-    place on a log that lost its end and grew again is another."""
+    """A hash of where it came from, so that the same trouble met twice is parked once; and of the bytes of a record,
+    since a log that lost its end and grew again has others at the same places."""
     place = msgspec.json.encode((letter.kind, letter.origin, letter.partition, letter.offset, letter.item))
-    return UUID(bytes=blake2b(place + letter.value, digest_size=16, person=b"storyline.letter").digest())
+    record = letter.value if letter.kind == "record" else b""
+    return UUID(bytes=blake2b(place + record, digest_size=16, person=b"storyline.letter").digest())
 
 
 def seal_letter(key: AESGCM, nonce: bytes, inside: Inside, letter_id: UUID, reason: str) -> bytes:
