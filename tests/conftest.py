@@ -15,6 +15,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -22,6 +23,8 @@ from eventlog.opening import open_log
 from eventlog.port import Log
 from tests.support.kafka import KafkaBroker, NoKafkaError
 from tests.support.postgres import PostgresServer
+
+Started = TypeVar("Started")
 
 # kafka-python leaves a socket whose connection was refused to the garbage collector; one with a peer is not meant.
 _REFUSED = r"unclosed <socket\.socket fd=\d+, family=\d+, type=1, proto=6, laddr=\('0\.0\.0\.0', \d+\)>"
@@ -102,10 +105,15 @@ def make_log() -> Iterator[Callable[[str], Log]]:
 
 def start_kafka(directory: Path) -> KafkaBroker:
     """A broker, or a loud skip; where CI is set, its absence is a failure."""
+    return start_or_skip(KafkaBroker.start, directory, bool(os.environ.get("CI")))
+
+
+def start_or_skip(start: Callable[[Path], Started], directory: Path, must: bool | None = None) -> Started:
+    """What `start` gives, or a loud skip. What runs on Java alone must be there where CI has Java."""
     directory.mkdir(parents=True, exist_ok=True)
     try:
-        return KafkaBroker.start(directory)
+        return start(directory)
     except NoKafkaError as trouble:
-        if os.environ.get("CI"):
+        if (os.environ.get("CI") and shutil.which("java")) if must is None else must:
             pytest.fail(str(trouble))
         pytest.skip(str(trouble))
