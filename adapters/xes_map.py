@@ -183,7 +183,8 @@ class _Maker:
     def __init__(self, mapping: Mapping, header: Header, begun: Seen, named: set[str], missing: set[str]) -> None:
         self._mapping, self._header, self._begun, self._missing = mapping, header, begun, missing
         self._near = Neighbours()
-        self._of_trace = {name[len(CASE) :] for name in named if name.startswith(CASE)}
+        keys = {name[len(CASE) :] for name in named if name.startswith(CASE)}
+        self._of_trace = keys | {key.partition("/")[0] for key in keys}
         self._rules = [(rule, frozenset(rule.names), frozenset(rule.transitions)) for rule in mapping.activity]
         self._trace, self._part = 0, 1
 

@@ -246,10 +246,11 @@ def test_S70_what_is_no_good_event_is_refused_with_a_reason(tmp_path: Path, cont
     assert report.rows_read == 2
 
 
-def test_events_behind_a_late_attribute_of_their_trace_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["case:customer", "case:customer/number"])
+def test_events_behind_a_late_attribute_of_their_trace_are_refused(tmp_path: Path, name: str) -> None:
     late = event(act("a")) + '<string key="customer" value="C-7"/><string key="other" value="x"/>' + event(act("b"))
     content = log(f'<trace><string key="concept:name" value="T1"/>{late}</trace>')
-    events, report = imported(importer(tmp_path, content))
+    events, report = imported(importer(tmp_path, content, MAPPING.replace("case:customer", name)))
     assert [one["id"] for one in events] == ["T1#1"]
     assert report.refused == {"attribute_late": 1}
 
