@@ -71,10 +71,6 @@ JOIN unnest(%(partitions)s::integer[], %(floors)s::bigint[]) AS floor (log_parti
     ON letter.origin_partition = floor.log_partition AND letter.origin_offset >= floor.next_offset
 WHERE letter.origin = ANY (%(log_ids)s) AND letter.status = 'parked';
 
--- name: other_logs
--- The logs that the live tables were made of before.
-SELECT DISTINCT log_id FROM storyline.positions WHERE consumer = 'live' AND log_id <> %(log_id)s AND next_offset > 0;
-
 -- name: start_again
 -- Everything from here on is read again, under a higher epoch; `anchor` is the record before it.
 INSERT INTO storyline.positions (consumer, log_id, log_partition, next_offset, anchor_offset, anchor)

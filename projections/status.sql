@@ -36,3 +36,7 @@ GROUP BY consumer, reason ORDER BY consumer, reason;
 -- name: read_models
 -- Which build of each read model serves.
 SELECT name, version, sql_hash FROM storyline.read_models;
+
+-- name: has_inbox
+-- Did an inbox ever run here?
+SELECT 1 FROM storyline.positions WHERE consumer = 'inbox' LIMIT 1;

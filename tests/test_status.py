@@ -1,17 +1,23 @@
 """Is an operator told how it is, and what to do about it? Story S92."""
 
+# mypy: untyped_calls_exclude=kafka
+
 from __future__ import annotations
 
 import json
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
+from kafka import KafkaProducer
 from prometheus_client import CollectorRegistry
 
+from consumers.inbox_topics import InboxTopics
 from consumers.projector import Projector
+from projections.positions import Positions
 from projections.rebuild import Rebuild
 from projections.status import Status, read_status
 from projections.timeline.model import TIMELINE
@@ -183,6 +189,33 @@ def test_S92_the_command_shows_it_and_its_exit_code_says_it(
     code, printed = run(capfd, "log", "repair", "--yes")
     assert (code, "Put back 30 events out of the timeline" in printed) == (0, True)
     assert run(capfd, "log", "check")[0] == 0
+
+
+@pytest.mark.kafka
+def test_S92_messages_that_wait_in_inbox_topics_are_counted(
+    kafka: str, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tag = uuid.uuid4().hex[:8]
+    topic, log_url = f"inbox.{tag}", f"kafka://{kafka}/log-{tag}?partitions=2"
+    channels = tmp_path / "channels.json"
+    channels.write_text(json.dumps({"channels": [{"channel": tag, "sources": ["shop/*"], "types": ["*"]}]}))
+    settings = {"LOG_URL": log_url, "DATABASE_URL": database, "KEYS_URL": database}
+    (tmp_path / "data").mkdir()
+    environment = clean_environment(tmp_path, STORYLINE_CHANNELS_FILE=str(channels), **settings)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    code, printed = run(capfd, "status", "--json")
+    assert (code, json.loads(printed.splitlines()[0])["inbox"]) == (0, None)
+    with InboxTopics.open(log_url, [topic], 7) as topics, psycopg.connect(database, autocommit=True) as connection:
+        Positions("inbox", topics.ids[topic]).begin(connection, topics.partitions[topic])
+    producer = KafkaProducer(bootstrap_servers=kafka)
+    for number in range(5):
+        producer.send(topic, b"{}", partition=number % 2)
+    producer.close()
+    code, printed = run(capfd, "status", "--json")
+    inbox = json.loads(printed.splitlines()[0])["inbox"]
+    assert (code, inbox["lag"], inbox["held"]) == (5, 5, 0)
+    assert "No inbox is at work" in printed
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import time
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 import psycopg
 import typer
 from rich.table import Table
 
+from consumers.inbox_topics import InboxTopics
 from domain.errors import LogDamaged, StorylineError, Unavailable
+from eventlog.sql import load
+from projections.positions import Positions
 from projections.status import Status, read_status
 from storyline.cli.shared import JsonFlag, console, open_parts, print_json
 from storyline.exits import exit_code
 from storyline.parts import Parts
 
 __all__ = ["status"]
+
+_SQL = load("projections", "status.sql")
 
 
 def status(
@@ -46,9 +52,28 @@ def status(
 def _look(parts: Parts) -> Status:
     try:
         with psycopg.connect(parts.settings.database_url, autocommit=True, connect_timeout=10) as connection:
-            return read_status(connection, parts.log, parts.settings.lease_seconds)
+            waiting = _inbox_lag(parts, connection)
+            return read_status(connection, parts.log, parts.settings.lease_seconds, waiting)
     except psycopg.OperationalError as error:
         raise Unavailable(f"The database does not answer ({type(error).__name__}).") from None
+
+
+def _inbox_lag(parts: Parts, connection: psycopg.Connection) -> int | None:
+    """How many messages wait in inbox topics; None where no inbox ever ran."""
+    settings, names = parts.settings, parts.channels.topics
+    if urlsplit(settings.log_url).scheme != "kafka" or not names:
+        return None
+    if not connection.execute(_SQL["has_inbox"]).fetchone():
+        return None
+    days, partitions = settings.retention_days, settings.inbox_partitions
+    with InboxTopics.open(settings.log_url, names, days, partitions) as topics:
+        cursor = {
+            (topic, partition): offset
+            for topic in names
+            for partition, offset in Positions("inbox", topics.ids[topic]).read(connection).items()
+        }
+        topics.assign(cursor)
+        return sum(topics.lags(cursor).values())
 
 
 def _show(found: Status, as_json: bool) -> None:
