@@ -8,7 +8,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
@@ -62,11 +62,10 @@ class InboxTopics:
             return _as_ours(contact, address.user, right)
 
         stated = Stated(partitions, address.replication, address.min_isr, for_days(days))
-        common = address.settings() | {"kafka_client": contact.client}
-        found = _find_topics(common, names, stated, needing)
+        found = _find_topics(contact, names, stated, needing)
         reading = f"Read on topic {', '.join(names)}"
         with needing(reading):
-            consumer = KafkaConsumer(**common, **CONSUMER)
+            consumer = contact.made(KafkaConsumer, **CONSUMER)
         contact.welcome()
         try:
             yield cls(consumer, found, lambda: needing(reading))
@@ -122,14 +121,14 @@ class InboxTopics:
 
 
 def _find_topics(
-    common: Mapping[str, Any],
+    contact: Contact,
     names: Sequence[str],
     stated: Stated,
     needing: Callable[[str], AbstractContextManager[None]],
 ) -> dict[str, Topic]:
     with needing(f"Describe on topic {', '.join(names)}"):
-        admin = KafkaAdminClient(
-            **common,
+        admin = contact.made(
+            KafkaAdminClient,
             bootstrap_timeout_ms=PATIENCE_MS,
             request_timeout_ms=PATIENCE_MS,
             reconnect_backoff_max_ms=1000,

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -50,7 +50,7 @@ class KafkaLog:
         self._contact = Contact(self._address)
         self._admin_lock = threading.Lock()
         self._admin: KafkaAdminClient | None = None
-        self._producers = _Producers(self._settings)
+        self._producers = _Producers(self._contact.made)
         self._reader: Reader | None = None
         self._gate = _Gate(_IN_FLIGHT_BYTES)
         self._closed = self._made_anew = False
@@ -96,7 +96,7 @@ class KafkaLog:
         with self._needing("Read"):
             try:
                 if self._reader is None:
-                    self._reader = Reader(self._settings(), self._topic, self.ends)
+                    self._reader = Reader(self._contact.made, self._topic, self.ends)
                 return self._reader.read(cursor, limit, timeout)
             except (KafkaError, Unavailable):
                 # A new one stands where it is told to, and logs in with what the files hold by then.
@@ -135,9 +135,6 @@ class KafkaLog:
         with self._admin_lock:
             self._forget_admin()
 
-    def _settings(self) -> dict[str, Any]:
-        return self._address.settings() | {"kafka_client": self._contact.client}
-
     def _needing(self, right: str) -> contextlib.AbstractContextManager[None]:
         right = f"{right} on topic {self._topic}" if " " not in right else right
         return as_ours(self._contact, self._address.user, right)
@@ -157,8 +154,8 @@ class KafkaLog:
             try:
                 if self._admin is None:
                     with self._needing("Describe"):
-                        self._admin = KafkaAdminClient(
-                            **self._settings(),
+                        self._admin = self._contact.made(
+                            KafkaAdminClient,
                             bootstrap_timeout_ms=PATIENCE_MS,
                             request_timeout_ms=PATIENCE_MS,
                             reconnect_backoff_max_ms=1000,
@@ -193,8 +190,8 @@ class _Producers:
     send again: kafka-python 3.0.12 asks for no new producer id once a batch that was sent has expired.
     """
 
-    def __init__(self, settings: Any) -> None:
-        self._settings = settings
+    def __init__(self, made: Callable[..., Any]) -> None:
+        self._make = made
         self._lock = threading.Lock()
         self._producer: KafkaProducer | None = None
         self._aside: list[threading.Thread] = []
@@ -242,8 +239,8 @@ class _Producers:
             return self._producer
 
     def _made(self) -> KafkaProducer:
-        return KafkaProducer(
-            **self._settings(),
+        made: KafkaProducer = self._make(
+            KafkaProducer,
             acks="all",
             enable_idempotence=True,
             compression_type="lz4",
@@ -257,6 +254,7 @@ class _Producers:
             allow_auto_create_topics=False,
             metrics_enabled=False,
         )
+        return made
 
     def _put_aside(self, producer: KafkaProducer) -> None:
         """Let a failed producer end what others still wait for, without making anybody wait."""

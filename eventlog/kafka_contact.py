@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import ssl
@@ -20,8 +21,10 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 from kafka.net.compat import KafkaNetClient
+from kafka.net.inet import create_connection
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
+from kafka.net.transport import KafkaSSLTransport, KafkaTCPTransport
 
 from domain.errors import Misconfigured, StorylineError
 from eventlog.kafka_address import KafkaAddress
@@ -54,8 +57,8 @@ class _Trouble(NamedTuple):
 class Contact:
     """What befell the connections of the clients of one address. Shared by them; troubles are those of now.
 
-    Give `client` to them as `kafka_client`: a bootstrap then ends with RefusedError as soon as each server has
-    refused us for good, instead of with a time-out that names nothing.
+    `made` makes them: a bootstrap then ends with RefusedError as soon as each server has refused us for good, instead
+    of with a time-out that names nothing.
     """
 
     _welcome: ClassVar[set[int]] = set()
@@ -76,10 +79,25 @@ class Contact:
         """Remember that all went well."""
         self._welcome.add(self._fingerprint)
 
-    def client(self, **configs: Any) -> Any:
-        """What kafka-python calls to make the client below a producer, consumer or admin."""
-        net = NetworkSelector(**configs)
-        return KafkaNetClient(net=net, manager=_Manager(self, net, **configs), **configs)
+    def made(self, kind: Callable[..., Any], **configs: Any) -> Any:
+        """A producer, consumer or admin of kafka-python. Where none comes about, its thread and sockets go, too; the
+        library would leave them behind."""
+        made: list[Any] = []
+
+        def below(**more: Any) -> Any:
+            net = NetworkSelector(**more)
+            made.append(KafkaNetClient(net=net, manager=_Manager(self, net, **more), **more))
+            return made[-1]
+
+        try:
+            return kind(**self._address.settings(), **configs, kafka_client=below)
+        except BaseException:
+            for one in made:
+                with contextlib.suppress(Exception):
+                    one.close()
+                with contextlib.suppress(Exception):
+                    one._net.stop()
+            raise
 
     def reason(self) -> str | None:
         """Why the last attempts failed, where we know: a sentence for operators. May try a handshake (2 s)."""
@@ -191,10 +209,22 @@ class _Manager(KafkaConnectionManager):
         if not self.bootstrapped:
             connection.close_future.add_errback(lambda _: self._contact.note_end(node_id))
 
-    async def _build_transport(self, *args: Any, **kwargs: Any) -> Any:
-        """The library drops what a broker said right before it hung up, such as why it refuses a login: this gives
-        the words first, and the end with the next look."""
-        transport = await super()._build_transport(*args, **kwargs)
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        """As the library's, but for two things. It leaves the socket of a failed handshake open; and it drops what a
+        broker said right before it hung up, such as why it refuses a login: here the words come first, and the end
+        with the next look."""
+        options = self.config["socket_options"]
+        plain = await create_connection(self._net, node.host, node.port, options, timeout_at=timeout_at)
+        transport: Any
+        if self.ssl_enabled:
+            transport = KafkaSSLTransport(self._net, plain, host=node.host, ssl_context=self.config["ssl_context"])
+        else:
+            transport = KafkaTCPTransport(self._net, plain, host=node.host)
+        try:
+            await transport.handshake()
+        except Exception as error:
+            transport.close()
+            raise KafkaConnectionError(f"Handshake failed: {error}") from error
         receive = transport._sock_recv
 
         def patient() -> tuple[bytes, BaseException | None]:

@@ -38,9 +38,9 @@ _Ends = Callable[[], Mapping[int, int]]
 class Reader:
     """A consumer with what it was last told to read. One thread. Raises kafka-python's errors, and LogDamaged."""
 
-    def __init__(self, settings: Mapping[str, Any], topic: str, ends: _Ends) -> None:
+    def __init__(self, made: Callable[..., KafkaConsumer], topic: str, ends: _Ends) -> None:
         self._topic, self._ends = topic, ends
-        self._consumer = KafkaConsumer(**settings, **CONSUMER, fetch_max_wait_ms=250)
+        self._consumer = made(KafkaConsumer, **CONSUMER, fetch_max_wait_ms=250)
         self._next: dict[int, int] = {}
         self._heard = time.monotonic()
 

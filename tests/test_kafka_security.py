@@ -21,6 +21,7 @@ from eventlog.port import Entry, Log
 from tests.conftest import start_or_skip
 from tests.support.kafka_secure import Authority, SecureKafka, Tokens
 from tests.support.logs import MakeLog, read_all
+from tests.support.served import clean_environment, run_cli
 from tests.support.story import event, story
 
 pytestmark = pytest.mark.kafka
@@ -187,3 +188,16 @@ def test_a_token_opens_the_door_until_it_has_expired(
         unseen.write_text(token)
         told = refusal(lambda: open_log(broker.url(topic, mechanism="OAUTHBEARER", token_file=str(unseen))))
         assert "does not accept the token" in told
+
+
+def test_a_command_ends_with_one_sentence_and_the_code_of_a_wrong_setting(
+    broker: SecureKafka, database: str, tmp_path: Path
+) -> None:
+    url = broker.url("t", "api", password="")
+    environment = clean_environment(
+        tmp_path, LOG_URL=url, DATABASE_URL=database, KEYS_URL=database, STORYLINE_KAFKA_PASSWORD="not-the-right-one"
+    )
+    done = run_cli(environment, "log", "tail")
+    assert done.returncode == 7, done.stderr
+    assert "STORYLINE_KAFKA_PASSWORD" in done.stderr.splitlines()[-1]
+    assert "not-the-right-one" not in done.stdout + done.stderr

@@ -255,7 +255,7 @@ class SecureKafka:
             "listener.name.sasl.plain.sasl.jaas.config": f"{module}.plain.PlainLoginModule required {plain};",
             f"{oauth}.jaas.config": f"{module}.oauthbearer.OAuthBearerLoginModule required;",
             f"{oauth}.server.callback.handler.class": f"{module}.oauthbearer.OAuthBearerValidatorCallbackHandler",
-            # not with the listener's prefix and the default validator: 4.1.1 then takes every token, whoever signed it
+            # not with the listener's prefix and the default validator: 4.1.1 then takes every token
             "sasl.oauthbearer.jwks.endpoint.url": self.tokens.jwks_file.as_uri(),
             "sasl.oauthbearer.jwt.validator.class": f"{module}.oauthbearer.BrokerJwtValidator",
             "sasl.oauthbearer.expected.audience": _AUDIENCE,
