@@ -8,6 +8,7 @@ See docs/chaos.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import warnings
@@ -44,7 +45,8 @@ def main(arguments: list[str]) -> None:
     given = _parser().parse_args(arguments)
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(10**6)
     try:
-        rounds = _run(given, seed)
+        with contextlib.redirect_stdout(sys.stderr):  # a log line of the product's own parts is no JSON
+            rounds = _run(given, seed)
     except NoKafkaError as error:
         progress(f"No chaos: {error}")
         sys.exit(2)
