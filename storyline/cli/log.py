@@ -76,9 +76,10 @@ def copy(
     as_json: JsonFlag = False,
 ) -> None:
     """Copy a history from one log to another, verbatim, and write the map of positions."""
-    logs.configure(Settings().log_format, "warning")
+    settings = Settings()
+    logs.configure(settings.log_format, "warning")
     began = time.monotonic()
-    from_log, to_log = open_log(source), open_log(target)
+    from_log, to_log = open_log(settings.with_secrets(source)), open_log(settings.with_secrets(target))
     try:
         with progress_bar("copying", None) as (bar, task):
             copied = copy_log(

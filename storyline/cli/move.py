@@ -57,6 +57,7 @@ def move(
 
 def _move(parts: Parts, target: str, positions: Path, quiet: bool) -> Moved:
     settings = parts.settings
+    target = settings.with_secrets(target)
     new = open_log(target)
     try:
         with progress_bar("moving", None) as (bar, task):
