@@ -42,6 +42,7 @@ _KINDS: Final[dict[type[StorylineError], _Kind]] = {
     errors.NotFound: _Kind(404, "not-found", "There is no such thing"),
     errors.NotYet: _Kind(503, "not-yet", "Not visible yet"),
     errors.Unavailable: _Kind(503, "unavailable", "A part that is needed does not answer"),
+    errors.LogDamaged: _Kind(503, "log-damaged", "The log is not the one that was"),
     errors.Erased: _Kind(410, "erased", "It was destroyed by an erasure"),
     SlowBody: _Kind(408, "slow-body", "The body did not arrive in time"),
 }

@@ -88,14 +88,20 @@ def _models() -> tuple[ReadModel, ...]:
 
 
 def install(connection: psycopg.Connection) -> None:
-    """Make the schemas of the read models that are not there yet; safe to run again."""
+    """Make the schemas of the read models that are not there yet; safe to run again.
+
+    Where a build was noted but its tables are gone (of a backup only the durable tables were kept), live starts over.
+    """
     with connection.transaction():
         connection.execute(_SQL["lock"])
         for model in MODELS:
             known = connection.execute(_SQL["built"], {"name": model.name}).fetchone()
-            if known is None:
-                build(connection, model, model.name)
-                connection.execute(_SQL["note"], noted(model))
+            if known is not None:
+                if connection.execute(_SQL["has_schema"], {"name": model.name}).fetchone() == (True,):
+                    continue
+                connection.execute(_SQL["start_over"])
+            build(connection, model, model.name)
+            connection.execute(_SQL["note"], noted(model))
 
 
 def noted(model: ReadModel) -> dict[str, object]:

@@ -8,6 +8,15 @@ SELECT pg_advisory_xact_lock(7053081002);
 -- The build of a read model that serves.
 SELECT version, sql_hash FROM storyline.read_models WHERE name = %(name)s;
 
+-- name: has_schema
+-- Are the tables there that were noted? A backup may have kept the note alone.
+SELECT to_regnamespace(%(name)s) IS NOT NULL;
+
+-- name: start_over
+-- The rows are gone, so live reads the log from its beginning; whoever works on it is fenced.
+UPDATE storyline.positions SET next_offset = 0, epoch = epoch + 1, anchor_offset = NULL, anchor = NULL
+WHERE consumer = 'live';
+
 -- name: note
 -- Write down which build serves.
 INSERT INTO storyline.read_models (name, version, sql_hash) VALUES (%(name)s, %(version)s, %(sql_hash)s)

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from api.problems import response_of
+from domain.errors import LogDamaged
 from tests.support.api import BATCH, ONE, RunningApi, running_api
 from tests.support.postgres import PostgresServer
 from tests.support.story import event
@@ -153,3 +155,10 @@ def test_metrics_count_what_was_accepted_and_refused(api: RunningApi, client: ht
     post(client, {})
     after = count("storyline_events_accepted_total"), count("storyline_publish_refused_total")
     assert (after[0] - before[0], after[1] - before[1]) == (2, 1)
+
+
+def test_a_log_that_is_another_one_is_a_503_and_says_so() -> None:
+    """A channel keeps its events and tries again: an operator can put the log back."""
+    answer = response_of(LogDamaged("Partition 3 does not hold the record that was applied."))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert b"urn:storyline:problem:log-damaged" in answer.body

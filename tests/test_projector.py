@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from domain.errors import Fenced
 from eventlog.port import Entry, Logged
 from projections.decoding import Decoder
 from projections.runner import Runner
+from storyline.database import upgrade
 from tests.support.story import START, Story, event, note, story
 
 
@@ -119,6 +121,17 @@ def test_what_postgres_would_refuse_is_parked_and_the_rest_goes_on(
     small.project()
     assert [one.reason for one in small.parked] == ["poison"]
     assert small.rows("SELECT count(*) FROM timeline.events") == [(1,)]
+
+
+def test_where_only_the_durable_tables_came_back_the_log_is_applied_anew(small: Story) -> None:
+    small.publish(*[event(number) for number in range(20)])
+    small.project(consumer="live")
+    before = small.hashes()
+    with psycopg.connect(small.dsn, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA timeline CASCADE")
+    upgrade(small.dsn)
+    small.project(consumer="live")
+    assert small.hashes() == before
 
 
 def _all_steps(runner: Runner) -> None:

@@ -238,6 +238,7 @@ def development_key(parts: Parts) -> str | None:
         if any([key.key_id] == key_id and key.revoked_at is None for key in parts.access.list()):
             return None
     made = parts.access.create("development", SCOPES)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
     path.write_text(made.secret, "ascii")
