@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -55,8 +56,7 @@ def _broker(scene: Scene) -> None:
     broker = scene.stage.servers.broker
     while scene.going and broker is not None:
         scene.pause(0.0, 0.8)
-        broker.proxy.listen(False)  # nothing listens where a broker is dead
-        broker.node.kill()
+        broker.kill()
         scene.kills += 1
         scene.pause(0.0, 0.5)
         broker.restart()
@@ -75,15 +75,41 @@ def _one_of_three(scene: Scene) -> None:
         scene.well()
 
 
+class _Aside:
+    """Servers that are killed and started again while others are killed; each one at a time."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self._threads: dict[str, threading.Thread] = {}
+
+    def kill(self, name: str, kill: Callable[[], None], restart: Callable[[], None]) -> None:
+        """kill -9, and begin to start it again; nothing while that is going on already."""
+        if name in self._threads and self._threads[name].is_alive():
+            return
+        kill()
+        self._scene.kills += 1
+        self._threads[name] = threading.Thread(target=restart, name=f"restart {name}", daemon=True)
+        self._threads[name].start()
+
+    def wait(self) -> None:
+        """Until all are up."""
+        for thread in self._threads.values():
+            thread.join(120)
+
+
 def _storm(scene: Scene) -> None:
     """Anything, at any moment, also while the last one has not recovered."""
-    roles = ["projector"] * 5 + ["reader"] * 2 + ["api"] * 1 + ["backend"] * 2 + ["postgres"] * 1
-    roles += ["inbox"] * 2 if scene.stage.kafka else []
+    servers, aside = scene.stage.servers, _Aside(scene)
+    roles = ["projector"] * 6 + ["reader"] * 2 + ["api"] * 1 + ["backend"] * 2 + ["postgres"] * 1
+    roles += ["inbox"] * 3 if scene.stage.kafka else []
+    roles += ["broker"] if servers.broker else []
     while scene.going:
-        scene.pause(0.0, 0.7)
+        scene.pause(0.0, 0.6)
         role = scene.rng.choice(roles)
         if role == "postgres":
-            scene.kill_postgres()
+            aside.kill(role, servers.postgres.kill, servers.postgres.restart)
+        elif role == "broker" and servers.broker:
+            aside.kill(role, servers.broker.kill, servers.broker.restart)
         elif role == "backend":
             scene.kill_backend()
         else:
@@ -91,6 +117,7 @@ def _storm(scene: Scene) -> None:
             if able:
                 victim = scene.rng.choice(able)
                 scene.kills += victim.kill_reader() if role == "reader" else victim.kill()
+    aside.wait()
     scene.well()
 
 
@@ -177,7 +204,7 @@ KILLS = (
     Fault(
         "one-of-three", "kill -9 of one broker of three; then started again", _one_of_three, frozenset({"cluster"})
     ),
-    Fault("storm", "kill -9 of anything but the broker, up to three a second, in any state", _storm),
+    Fault("storm", "kill -9 of any of them, up to three a second, in whatever state the last one left", _storm),
     Fault(
         "projector-at-sql",
         "a projector kills itself before the SQL, before COMMIT, or after it",

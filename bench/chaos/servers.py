@@ -42,6 +42,11 @@ class Broker:
         )
         self.restart()
 
+    def kill(self) -> None:
+        """kill -9; nothing listens where a broker is dead."""
+        self.proxy.listen(False)
+        self.node.kill()
+
     def restart(self) -> None:
         """Start it, and return when it answers."""
         server = self.node.launch()
