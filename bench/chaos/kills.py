@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
 
 from bench.chaos.members import Member
 from bench.chaos.scene import Fault, Scene
+from tests.support.served import run_cli
 
 __all__ = ["KILLS"]
 
@@ -154,6 +159,23 @@ def _dies(victim: Member, point: str, scene: Scene) -> bool:
     return False
 
 
+def _rebuild(scene: Scene) -> None:
+    """A rebuild that is killed again and again, and then let through, while events come in."""
+    env = {**os.environ, **scene.stage.env}
+    argv = [sys.executable, "-m", "storyline.cli", "rebuild", "--json"]
+    while scene.going:
+        with subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as work:
+            scene.pause(1.0, 4.0)
+            if work.poll() is None:
+                work.kill()
+                scene.kills += 1
+        scene.well()
+    done = run_cli(env, "rebuild", "--json", timeout=180)
+    same = done.returncode == 0 and json.loads(done.stdout)["same"]
+    scene.note("then it came through, equal to live" if same else f"then it ended with {done.returncode}")
+    scene.well()
+
+
 def _inside_commit(scene: Scene) -> None:
     """With a long commit_delay the flush of a COMMIT takes 100 ms: kill when one is seen under way."""
     with scene.stage.connect() as connection:
@@ -215,5 +237,6 @@ KILLS = (
         "inbox-at-move", "an inbox kills itself between log and Postgres, or at COMMIT", _at("inbox", *_SQL), _KAFKA
     ),
     Fault("api-at-append", "the API kills itself between keys and log, or log and answer", _at("api", *_APPEND)),
+    Fault("rebuild-killed", "kill -9 of a rebuild, again and again; then it is let through", _rebuild),
     Fault("inside-commit", "PostgreSQL is killed while a projector's COMMIT is under way", _inside_commit),
 )
