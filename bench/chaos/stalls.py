@@ -114,7 +114,8 @@ def _holders(scene: Scene) -> set[int]:
 def _rewound(scene: Scene) -> None:
     """An operator takes the end of a partition out of the read model and sets its position back, while it is read.
     Nobody tells the projector; only the compare-and-set does."""
-    while scene.going:
+    done, patience = 0, time.monotonic() + 30
+    while scene.going or (not done and time.monotonic() < patience):
         scene.pause(0.5, 1.5)
         partition = scene.rng.randrange(4)
         back = scene.rng.randrange(5, 40)
@@ -128,6 +129,7 @@ def _rewound(scene: Scene) -> None:
             connection.execute(_FORGET_REFS, (partition, start))
             connection.execute(_FORGET, (partition, start))
             connection.execute(_REWIND, (start, partition))
+            done += 1
         scene.well()
         if scene.troubles("fenced") > before:
             scene.note("the projector was refused, took the partition again, and applied its end again")
