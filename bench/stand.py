@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +44,7 @@ def stand(kafka: bool = True) -> Iterator[Stand]:
     directory = Path(tempfile.mkdtemp(prefix="storyline-bench-"))
     directory.chmod(0o755)  # PostgreSQL's own user has to reach its folder
     with ExitStack() as servers:
+        servers.enter_context(redirect_stdout(sys.stderr))  # a log line of the product's own parts is no JSON
         servers.callback(shutil.rmtree, directory, ignore_errors=True)
         postgres = servers.enter_context(PostgresServer.start(directory / "postgres", shared_buffers="1GB"))
         bootstrap = ""
