@@ -134,27 +134,36 @@ class Projector:
             self.give_up,
             stall=self.stall,
         )
-        with self._seated(seat) as heartbeat, watchdog:
+        try:
+            runner.prepare()  # before it has a seat: what it holds nobody else reads
             try:
-                while not stop.is_set():
-                    if heartbeat.due():
-                        self._hold(runner, seat.settle(runner.connection))
-                    if runner.cursor:
-                        self._step(runner, seat)
-                        self.metrics.lags({part: watchdog.lag.get(part, 0) for part in runner.cursor})
-                    else:
-                        heartbeat.wait(0.5)
-                    if watchdog.damage is not None:
-                        raise watchdog.damage
-            except Unavailable:
-                if watchdog.damage is not None:
-                    raise watchdog.damage from None
-                raise
+                with self._seated(seat) as heartbeat, watchdog:
+                    self._work(runner, seat, heartbeat, watchdog, stop)
             finally:
                 with contextlib.suppress(psycopg.Error):
                     seat.leave(runner.connection)
-                runner.close()
-                self._hold_nothing()
+        finally:
+            runner.close()
+            self._hold_nothing()
+
+    def _work(
+        self, runner: Runner, seat: Seat, heartbeat: Heartbeat, watchdog: Watchdog, stop: threading.Event
+    ) -> None:
+        try:
+            while not stop.is_set():
+                if heartbeat.due():
+                    self._hold(runner, seat.settle(runner.connection))
+                if runner.cursor:
+                    self._step(runner, seat)
+                    self.metrics.lags({part: watchdog.lag.get(part, 0) for part in runner.cursor})
+                else:
+                    heartbeat.wait(0.5)
+                if watchdog.damage is not None:
+                    raise watchdog.damage
+        except Unavailable:
+            if watchdog.damage is not None:
+                raise watchdog.damage from None
+            raise
 
     @contextmanager
     def _seated(self, seat: Seat) -> Iterator[Heartbeat]:

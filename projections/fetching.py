@@ -26,6 +26,7 @@ __all__ = ["Fetcher", "Span"]
 
 _WAIT = 0.2
 _MAX_BYTES = 32 * 2**20
+_READY = "ready"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def _serve(pipe: Connection, log_url: str, limit: int) -> None:
     decoder = Decoder()
     try:
         log = open_log(log_url)
+        _tell(pipe, _READY, "")
         while os.getppid() == parent:
             while pipe.poll(None if span is None else 0):
                 generation, span = pipe.recv()
@@ -118,20 +120,40 @@ class Fetcher:
         self._generation += 1
         if span is None and self._process is None:
             return
-        if self._process is None or not self._process.is_alive():
-            self.close()
-            context = multiprocessing.get_context("spawn")
-            self._pipe, theirs = context.Pipe()
-            self._process = context.Process(
-                target=_serve, args=(theirs, self._log_url, self._limit), name="storyline-reader", daemon=True
-            )
-            self._process.start()
-            theirs.close()
+        self._start()
         if self._pipe is not None:
             try:
                 self._pipe.send((self._generation, span))
             except OSError:
                 raise Unavailable("The reader's process is gone.") from None
+
+    def prepare(self, timeout: float = 60.0) -> None:
+        """Start the reader, and wait until it has opened the log: so nobody holds partitions that nobody reads yet.
+
+        Raises Unavailable or LogDamaged as `next` does.
+        """
+        self._start()
+        pipe = self._pipe
+        try:
+            if pipe is None or not pipe.poll(timeout):
+                raise Unavailable("The reader's process did not start in time.")
+            message = pipe.recv()
+        except (EOFError, OSError):
+            raise Unavailable("The reader's process is gone.") from None
+        if message[0] != _READY:
+            raise _error(*message)
+
+    def _start(self) -> None:
+        if self._process is not None and self._process.is_alive():
+            return
+        self.close()
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, self._log_url, self._limit), name="storyline-reader", daemon=True
+        )
+        self._process.start()
+        theirs.close()
 
     def next(self, timeout: float) -> Batch | None:
         """The next batch, or None after `timeout` seconds. A batch without a cursor says that `until` is reached."""
@@ -142,6 +164,8 @@ class Fetcher:
             while pipe.poll(timeout):
                 message = pipe.recv()
                 if not isinstance(message, Batch):
+                    if message[0] == _READY:
+                        continue
                     raise _error(*message)
                 if message.generation == self._generation:
                     return message

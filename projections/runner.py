@@ -108,6 +108,10 @@ class Runner:
             self._connection.execute(_STAGING["create"])
         return self._connection
 
+    def prepare(self) -> None:
+        """Start the reader's process before there is something to read."""
+        self._fetcher.prepare()
+
     def hold(self, held: Sequence[Held], anchors: bool = False) -> None:
         """Work on these partitions from now on. `anchors`: look after all of them, not only after new ones."""
         known = {} if anchors else self.positions.epochs
