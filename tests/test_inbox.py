@@ -44,7 +44,13 @@ class Post:
     parking: Parking
 
     def send(self, *messages: tuple[list[tuple[str, bytes]], bytes | None]) -> None:
-        producer = KafkaProducer(bootstrap_servers=self.servers, acks="all", metrics_enabled=False)
+        self.send_packed(None, *messages)
+
+    def send_packed(self, codec: str | None, *messages: tuple[list[tuple[str, bytes]], bytes | None]) -> None:
+        """As a producer does whose batches are compressed by a codec of Kafka's."""
+        producer = KafkaProducer(
+            bootstrap_servers=self.servers, acks="all", metrics_enabled=False, compression_type=codec
+        )
         for headers, value in messages:
             producer.send(self.topic, value, key=uuid.uuid4().bytes, headers=headers)
         producer.flush(20)
@@ -129,6 +135,17 @@ def test_S60_structured_batch_and_binary_messages_reach_the_timeline(post: Post)
     post.small.project()
     assert post.small.rows("SELECT count(*) FROM timeline.events") == [(4,)]
     assert post.parking.count() == 0
+
+
+def test_S60_a_channel_may_compress_by_any_codec_of_kafka(post: Post) -> None:
+    codecs = ("gzip", "snappy", "lz4", "zstd")
+    with post.running() as inbox:
+        post.until(lambda: inbox.ready)
+        for number, codec in enumerate(codecs):
+            headers, value = structured(mail(number))
+            post.send_packed(codec, (headers, value + b" " * 5000))  # what does not get smaller goes as it is
+        post.until(lambda: post.moved() == len(codecs))
+    assert sorted(post.logged()) == ["0", "1", "2", "3"]
 
 
 def test_an_event_is_the_same_event_in_each_mode(post: Post) -> None:
