@@ -110,20 +110,18 @@ class Inbox:
         with InboxTopics.open(self.log_url, names, self.retention_days, self.partitions) as topics:
             units = {topics.ids[topic]: topics.partitions[topic] for topic in names}
             seat = Seat(_CONSUMER, units, self.lease)
-            with (
-                psycopg.connect(
-                    self.dsn,
-                    autocommit=True,
-                    connect_timeout=5,
-                    application_name=seat.application_name,
-                    options="-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s",
-                    **KEEPALIVE,
-                ) as connection,
-                Heartbeat(self.dsn, seat) as heartbeat,
-            ):
-                self._heartbeat = heartbeat
+            with psycopg.connect(
+                self.dsn,
+                autocommit=True,
+                connect_timeout=5,
+                application_name=seat.application_name,
+                options="-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s",
+                **KEEPALIVE,
+            ) as connection:
                 try:
-                    self._serve(connection, topics, seat, heartbeat, stop)
+                    with Heartbeat(self.dsn, seat) as heartbeat:
+                        self._heartbeat = heartbeat
+                        self._serve(connection, topics, seat, heartbeat, stop)
                 finally:
                     self._heartbeat = None
                     self._note_held({})

@@ -92,8 +92,10 @@ class Projector:
     give_up: Callable[[], None] = lambda: None
     held: list[int] = field(init=False, default_factory=list)
     _heartbeat: Heartbeat | None = field(init=False, default=None)
+    _size: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
+        self._size = self.batch
         self.metrics = ProjectorMetrics(self.registry)
 
     @property
@@ -124,7 +126,7 @@ class Projector:
         seat = Seat("live", {self.log.log_id: range(self.log.partitions)}, self.lease)
         runner = Runner(
             self.dsn, self.log_url, self.log.log_id, self.log.partitions, self.models, self.park,
-            batch=self.batch, session=seat.application_name,
+            batch=self._size, session=seat.application_name,
         )  # fmt: skip
         watchdog = Watchdog(
             self.log,
@@ -143,6 +145,8 @@ class Projector:
                 with contextlib.suppress(psycopg.Error):
                     seat.leave(runner.connection)
         finally:
+            if runner.too_slow:
+                self._size = max(1, runner.batch // 2)
             runner.close()
             self._hold_nothing()
 
@@ -183,6 +187,8 @@ class Projector:
             self._hold(runner, seat.retake(runner.connection), anchors=True)
             return
         if applied is not None:
+            if applied.seconds < self.stall / 10:
+                self._size = self.batch  # when it joins the next time
             self.metrics.applied(applied, runner.cursor)
             self.told(applied)
 

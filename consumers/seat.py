@@ -93,7 +93,7 @@ class Heartbeat:
                 if self._seat.beat(connection):
                     self._due.set()
                 self._beaten = time.monotonic()
-            except psycopg.Error as error:
+            except Exception as error:  # whatever it is: a heart that stops is told by nobody
                 _logger.warning("seat.trouble", kind=type(error).__name__)
                 _close(connection)
                 connection = None

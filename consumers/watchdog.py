@@ -74,6 +74,8 @@ class Watchdog:
                 self.damage = damage
                 self._interrupt()
                 return
+            except Exception as error:
+                _logger.warning("watchdog.trouble", kind=type(error).__name__)  # and look again
 
     def _measure(self) -> None:
         ends, cursor, now = self._log.ends(), self._cursor(), time.monotonic()

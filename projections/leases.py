@@ -51,6 +51,7 @@ class Seat:
             "member": self.member,
             "session_key": int.from_bytes(self.member.bytes[:8], "big", signed=True),
             "lease": lease,
+            "units": " ".join(f"{log_id}/{len(set(units[log_id]))}" for log_id in sorted(units)),
             "host": socket.gethostname(),
             "process": os.getpid(),
             "log_ids": [log_id for log_id, _ in pairs],
@@ -80,9 +81,9 @@ class Seat:
 
     def settle(self, connection: psycopg.Connection) -> list[Held]:
         """Give back what is beyond our share, or claim what is free up to it; gives all that we hold now."""
+        connection.execute(_SQL["seen"], self._names)  # by itself: to hold the row would keep our heart from beating
         with connection.transaction():
             connection.execute(_SQL["lock"], self._names)
-            connection.execute(_SQL["seen"], self._names)
             share, held, _ = self._look(connection)
             if held != share:
                 change = "release" if held > share else "claim"
@@ -91,14 +92,15 @@ class Seat:
 
     def retake(self, connection: psycopg.Connection) -> list[Held]:
         """After Fenced: what is still ours, under a higher epoch. What another took is his."""
+        connection.execute(_SQL["seen"], self._names)
         with connection.transaction():
             connection.execute(_SQL["lock"], self._names)
-            connection.execute(_SQL["seen"], self._names)
             connection.execute(_SQL["raise"], self._names)
             return self._held(connection)
 
     def leave(self, connection: psycopg.Connection) -> None:
-        """Give everything back, so that nobody has to wait for the lease."""
+        """Give everything back, so that nobody has to wait for the lease. After the last `beat`, which would take the
+        seat again."""
         connection.execute(_SQL["leave"], self._names)
 
     def _lock_session(self, connection: psycopg.Connection) -> None:

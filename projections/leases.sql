@@ -6,16 +6,16 @@ SELECT pg_try_advisory_lock(%(session_key)s);
 
 -- name: seen
 -- We are here. Also brings back a seat that somebody took away while we were frozen.
-INSERT INTO storyline.seats (member, consumer, session_key, host, process)
-VALUES (%(member)s, %(consumer)s, %(session_key)s, %(host)s, %(process)s)
+INSERT INTO storyline.seats (member, consumer, session_key, host, process, units, lease)
+VALUES (%(member)s, %(consumer)s, %(session_key)s, %(host)s, %(process)s, %(units)s, %(lease)s)
 ON CONFLICT (member) DO UPDATE SET seen_at = clock_timestamp();
 
 -- name: sweep
--- Take away the seats of those who are gone: their session ended, or they were not seen for a lease.
+-- Take away the seats of those who are gone: their session ended, or they were not seen for their lease.
 DELETE FROM storyline.seats
 WHERE consumer = %(consumer)s AND member <> %(member)s
     AND (
-        seen_at < clock_timestamp() - make_interval(secs => %(lease)s)
+        seen_at < clock_timestamp() - make_interval(secs => seats.lease)
         OR pg_try_advisory_xact_lock(session_key)
     )
 RETURNING member;
@@ -37,10 +37,11 @@ FROM unnest(%(log_ids)s::text[], %(partitions)s::integer[]) AS unit (log_id, log
 ON CONFLICT DO NOTHING;
 
 -- name: look
--- How many members there are and which one in the row we are; how many partitions we hold, and how many nobody does.
+-- How many members there are that know what we know, and which one in the row we are; how many partitions we hold, and
+-- how many nobody does. As long as one is free, somebody who knows it holds less than his share.
 WITH members AS (
     SELECT member, row_number() OVER (ORDER BY joined_at, member) - 1 AS rank
-    FROM storyline.seats WHERE consumer = %(consumer)s
+    FROM storyline.seats WHERE consumer = %(consumer)s AND units = %(units)s
 ),
 units AS (
     SELECT p.holder
@@ -53,15 +54,16 @@ SELECT
     (SELECT count(*) FROM members),
     (SELECT rank FROM members WHERE member = %(member)s),
     (SELECT count(*) FROM units WHERE holder = %(member)s),
-    (SELECT count(*) FROM units LEFT JOIN members ON members.member = units.holder WHERE members.member IS NULL);
+    (SELECT count(*) FROM units LEFT JOIN storyline.seats ON seats.member = units.holder WHERE seats.member IS NULL);
 
 -- name: release
--- Give back the last few of what we hold.
+-- Give back the last few of what we hold. A row that somebody holds still (a rebuild that switches) is left for the next
+-- time, so that none waits for the other in a circle.
 UPDATE storyline.positions AS p SET holder = NULL
 FROM (
     SELECT log_id, log_partition FROM storyline.positions
     WHERE consumer = %(consumer)s AND holder = %(member)s
-    ORDER BY log_id DESC, log_partition DESC LIMIT %(number)s FOR UPDATE
+    ORDER BY log_id DESC, log_partition DESC LIMIT %(number)s FOR UPDATE SKIP LOCKED
 ) AS surplus
 WHERE p.consumer = %(consumer)s AND (p.log_id, p.log_partition) = (surplus.log_id, surplus.log_partition);
 
@@ -99,6 +101,5 @@ WHERE consumer = %(consumer)s AND holder = %(member)s
 ORDER BY log_id, log_partition;
 
 -- name: leave
--- Give everything back.
-WITH gone AS (DELETE FROM storyline.seats WHERE member = %(member)s)
-UPDATE storyline.positions SET holder = NULL WHERE consumer = %(consumer)s AND holder = %(member)s;
+-- Give everything back: what a member holds that has no seat is free.
+DELETE FROM storyline.seats WHERE member = %(member)s;

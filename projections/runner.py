@@ -67,7 +67,8 @@ class Runner:
     """Applies a log to read models. Belongs to one thread.
 
     consumer: whose positions move. suffix: of the schemas that are written (`_next` in a rebuild). batch: most
-    events in a transaction. session: what its session is called in Postgres.
+    events in a transaction. session: what its session is called in Postgres. too_slow: it ended with a batch that was
+    cancelled, so that a smaller one has to be tried.
     """
 
     dsn: str
@@ -88,6 +89,8 @@ class Runner:
         self._fetcher = Fetcher(self.log_url, self.batch)
         self._connection: psycopg.Connection | None = None
         self._until: dict[int, int] | None = None
+        self._interrupted = False
+        self.too_slow = False
 
     @property
     def connection(self) -> psycopg.Connection:
@@ -164,6 +167,10 @@ class Runner:
             try:
                 return self._transaction(batch)
             except _RETRIED as error:
+                cancelled = isinstance(error, psycopg.errors.QueryCanceled)
+                self.too_slow = cancelled and (self._interrupted or attempt > 0)
+                if self.too_slow:
+                    raise Unavailable(f"A batch of {batch.size} records took too long and was cancelled.") from None
                 if attempt == 4:
                     raise Unavailable(f"Postgres refused a batch five times ({type(error).__name__}).") from None
                 time.sleep(0.05 * 2**attempt)
@@ -198,6 +205,7 @@ class Runner:
 
     def interrupt(self) -> None:
         """From another thread, when nothing moves: end the reader and the query, so that `step` raises."""
+        self._interrupted = True
         self._fetcher.kill()
         connection = self._connection
         if connection is not None and not connection.closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 
 import psycopg
@@ -292,3 +293,53 @@ def test_whatever_members_do_each_position_moves_once_and_each_has_a_share(dsn: 
             max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+def test_a_member_on_another_log_takes_no_share_of_ours(dsn: str) -> None:
+    """After a move processes with the old LOG_URL run on for a while; half of the new log would be read by nobody."""
+    with _members(dsn, 1, 4) as [ours], psycopg.connect(dsn, autocommit=True) as other:
+        Seat("live", {"the log before": range(4)}, _LEASE).enter(other)
+        _settled([ours])
+        assert sorted(ours.cursor) == [0, 1, 2, 3]
+
+
+def test_members_that_know_more_and_less_leave_nothing_to_nobody(dsn: str) -> None:
+    """Two inboxes of which one knows a new channel already: whoever comes first, each partition has a reader."""
+    units = ({"a": range(4)}, {"a": range(4), "b": range(4)})
+    for order in ((0, 1), (1, 0)):
+        with contextlib.ExitStack() as stack:
+            members = []
+            for place in order:
+                connection = stack.enter_context(psycopg.connect(dsn, autocommit=True))
+                seat = Seat(f"inbox {order}", units[place], _LEASE)
+                seat.enter(connection)
+                members.append((seat, connection))
+            for _ in range(4):
+                held = [seat.settle(connection) for seat, connection in members]
+            found = sorted((one.log_id, one.partition) for some in held for one in some)
+            assert found == [(log_id, partition) for log_id in "ab" for partition in range(4)]
+            assert not any(seat.beat(connection) for seat, connection in members), "and nobody flaps"
+
+
+def test_a_member_with_a_short_lease_does_not_throw_out_the_others(dsn: str) -> None:
+    with _members(dsn, 1, 4) as [patient], psycopg.connect(dsn, autocommit=True) as connection:
+        hasty = Seat("live", {_LOG: range(4)}, 0.05)
+        hasty.enter(connection)
+        time.sleep(0.2)
+        hasty.beat(connection)
+        assert (patient.seat.member,) in _rows(dsn, "SELECT member FROM storyline.seats")
+
+
+def test_settling_never_waits_in_a_circle_with_a_rebuild_that_switches(dsn: str) -> None:
+    """A rebuild holds all positions from the lowest on; who gives back from the highest on would meet it half way."""
+    with _members(dsn, 1, 4) as [first]:
+        _settled([first])
+        with psycopg.connect(dsn) as switch, _members(dsn, 1, 4) as [second]:
+            switch.execute("SELECT FROM storyline.positions WHERE log_partition = 2 FOR UPDATE")
+            first.working.execute("SET lock_timeout = '2s'")
+            first.settle()
+            assert sorted(first.cursor) == [0, 2]
+            first.beat()
+            switch.rollback()
+            _settled([first, second])
+            assert sorted([*first.cursor, *second.cursor]) == [0, 1, 2, 3]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -202,3 +203,24 @@ def test_a_projector_that_cannot_be_interrupted_is_given_up(small: Story) -> Non
     cursor = dict.fromkeys(small.log.ends(), 0)
     with Watchdog(small.log, lambda: cursor, dict, lambda: None, given_up.set, stall=0.2):
         assert given_up.wait(10)
+
+
+def test_a_batch_that_takes_longer_than_the_watchdog_waits_is_tried_in_smaller_ones(small: Story) -> None:
+    """Cancelled and tried again as a whole, it would never come to an end."""
+    with psycopg.connect(small.dsn, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END'"
+        )
+        connection.execute(
+            "CREATE TRIGGER slow BEFORE INSERT ON timeline.events FOR EACH ROW EXECUTE FUNCTION slow()"
+        )
+    given_up = threading.Event()
+    projector = Projector(
+        small.dsn, small.log_url, small.log, lambda connection, parked: None, CollectorRegistry(), stall=2,
+        batch=1000, give_up=given_up.set,
+    )  # fmt: skip
+    small.publish(*[event(number) for number in range(500)])
+    with _projecting(projector):
+        _until(lambda: _visible(small) == 500)
+    assert not given_up.is_set()
