@@ -21,6 +21,7 @@ from domain.errors import BadInput
 __all__ = ["Neighbours", "XesMap", "find", "text_in"]
 
 _TICK: Final = timedelta(microseconds=1)
+_LARGEST_EXPONENT: Final = 40
 _INVALID: Final = "__INVALID__"
 """What OpenXES writes into a global that has no default."""
 
@@ -95,9 +96,12 @@ def text_in(found: Attribute) -> str:
         return "\n".join(text for _, one in found.nested if (text := text_in(one)))
     if found.kind == "float" and "e" in found.value.lower():
         try:
-            return f"{Decimal(found.value):.18f}".rstrip("0").rstrip(".")
+            number = Decimal(found.value)
         except InvalidOperation:
             return found.value
+        # 1e999999999 written out would fill the memory; no field takes so large a number either.
+        if number.is_finite() and number.adjusted() <= _LARGEST_EXPONENT:
+            return f"{number:.18f}".rstrip("0").rstrip(".")
     return found.value
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from adapters.importing import Report, run_import
 from adapters.xes import MAX_DEPTH, MAX_ITEM, MAX_TAG, XesEvent, XesReader
-from adapters.xes_map import XesMap
+from adapters.xes_inspect import survey
+from adapters.xes_map import XesMap, text_in
 from bench import xes as bench
 from domain.errors import BadInput
 from tests.support.imports import into
@@ -74,6 +75,15 @@ def test_S70_what_is_too_much_in_one_event_costs_that_event(tmp_path: Path, bad:
     events, report = imported(tmp_path, with_one_bad(bad))
     assert [one["id"] for one in events] == ["T1#1", "T1#3"]
     assert report.refused == {code: 1}
+
+
+@pytest.mark.parametrize("number", ["1e2000000000", "-1E999999999999999999", "1e-2000000000", "1e", "infe"])
+def test_a_number_that_is_endless_when_written_out_is_left_as_it_stands(tmp_path: Path, number: str) -> None:
+    content = with_one_bad(f'<float key="cost" value="{number}"/>')
+    events, report = imported(tmp_path, content)
+    assert (len(events), report.refused) == (3, {})
+    assert len(text_in(text(number, "float"))) < 100
+    assert survey([tmp_path / "in.xes"]).attributes["cost"].present == 1
 
 
 def test_elements_that_XES_does_not_know_are_passed_over(tmp_path: Path) -> None:
