@@ -37,7 +37,8 @@ _NUMBERS: Final = {"partitions": 8, "replication": 1, "min_isr": 1}
 _PLAIN: Final[tuple[str, ...]] = ("security", "mechanism", "username", "ca_file", "cert_file", "key_file")
 _SECURITY: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS: Final = ("SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "PLAIN")
-_SERVER: Final = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", re.ASCII)
+_SERVER: Final = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?", re.ASCII)
+_TOPIC: Final = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,19 @@ class KafkaAddress:
     def parse(cls, url: str) -> KafkaAddress:
         """Raises Misconfigured; the sentence names the parameter, never its value."""
         parts = urlsplit(url)
-        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        given = parse_qs(parts.query)
+        query = {name: values[-1] for name, values in given.items()}
         topic = parts.path.strip("/")
         unknown = sorted(query.keys() - _NUMBERS.keys() - {*_PLAIN, *SECRETS})
         servers = parts.netloc.split(",")
-        if not all(map(_SERVER.fullmatch, servers)) or not topic or "/" in topic or unknown:
+        if not all(map(_is_server, servers)) or not _TOPIC.fullmatch(topic) or unknown:
             raise Misconfigured(
                 "A Kafka log's URL is kafka://host:port[,host:port]/topic"
                 "[?partitions=8&replication=3&min_isr=2&security=SASL_SSL&…]"
                 + (f"; it knows no {', '.join(unknown)}." if unknown else ".")
             )
+        if twice := sorted(name for name, values in given.items() if len(values) > 1):
+            raise Misconfigured(f"A Kafka log's URL: {', '.join(twice)} is there twice; say it once.")
         partitions, replication, min_isr = (_number(query, name, default) for name, default in _NUMBERS.items())
         if min_isr > replication:
             raise Misconfigured("A Kafka log's URL: min_isr is more than replication, so nothing could be written.")
@@ -145,6 +149,11 @@ def client_settings(log_url: str) -> tuple[list[str], dict[str, Any]]:
     address = KafkaAddress.parse(log_url)
     settings = address.settings()
     return settings.pop("bootstrap_servers"), settings
+
+
+def _is_server(text: str) -> bool:
+    found = _SERVER.fullmatch(text)
+    return found is not None and (found[2] is None or 1 <= int(found[2]) <= 65535)
 
 
 def _number(query: Mapping[str, str], name: str, default: int) -> int:

@@ -53,6 +53,21 @@ def test_an_address_that_cannot_work_is_refused_and_its_secrets_are_not_shown(qu
     assert SECRET not in caught.value.detail
 
 
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("kafka://host:99999/topic", "host:port"),
+        ("kafka://host:0/topic", "host:port"),
+        ("kafka://host:9093/my topic", "topic"),
+        ("kafka://host:9093/" + "t" * 250, "topic"),
+        ("kafka://host:9093/topic?security=SSL&security=PLAINTEXT", "security is there twice"),
+    ],
+)
+def test_an_address_of_no_server_or_topic_or_with_two_words_is_refused_at_once(url: str, named: str) -> None:
+    with pytest.raises(Misconfigured, match=named):
+        KafkaAddress.parse(url)
+
+
 def test_a_file_that_cannot_be_read_is_named_by_its_setting(tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     ca_file.write_text("no certificate")
