@@ -17,7 +17,7 @@ from eventlog.port import Log, Logged
 from eventlog.sql import load
 from projections.anchors import record_hash
 
-__all__ = ["LogCheck", "OtherLog", "Standing", "check_log", "records_at", "refuse_damaged_log"]
+__all__ = ["LogCheck", "OtherLog", "Standing", "check_log", "records_at", "refuse_damage", "refuse_damaged_log"]
 
 _SQL = load("projections", "checking.sql")
 _PATIENCE = 10
@@ -51,13 +51,14 @@ class OtherLog(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class LogCheck:
     """What was found. `others` are troubles only while the live tables have nothing of this log. `cut_off`: a repair
-    was begun and has not ended."""
+    was begun and has not ended; `cut_off_onto`: the other logs onto which one was."""
 
     log_id: str
     ends: Mapping[int, int]
     standings: tuple[Standing, ...]
     others: tuple[OtherLog, ...]
     cut_off: bool
+    cut_off_onto: tuple[str, ...] = ()
 
     @property
     def of_another_log(self) -> bool:
@@ -77,6 +78,12 @@ class LogCheck:
             )
         if self.cut_off:
             found.append("A repair of this log was cut off: run `storyline log repair` again, it goes on.")
+        if self.cut_off_onto:
+            found.append(
+                f"A repair onto another log ({', '.join(self.cut_off_onto)}) was cut off. Set LOG_URL to that one "
+                f"and run the repair again; or, if {self.log_id} is the right one, `storyline log repair "
+                "--every-record`."
+            )
         return found
 
     @property
@@ -112,7 +119,8 @@ def check_log(connection: psycopg.Connection, log: Log, *, live_only: bool = Fal
         ends,
         tuple(_standing(row, ends, held) for row in mine),
         tuple(OtherLog(*pair) for pair in sorted(others.items())),
-        any(row[0] == "repair" for row in rows),
+        any(row[0] == "repair" and row[1] == log.log_id for row in rows),
+        tuple(sorted({row[1] for row in rows if row[0] == "repair" and row[1] != log.log_id})),
     )
 
 
@@ -121,9 +129,14 @@ def refuse_damaged_log(dsn: str, log: Log) -> None:
     the offsets that Postgres remembers. Unavailable where one of the two does not answer."""
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
-            found = check_log(connection, log, live_only=True)
+            refuse_damage(connection, log)
     except psycopg.OperationalError as error:
         raise Unavailable(f"The database does not answer ({type(error).__name__}).") from None
+
+
+def refuse_damage(connection: psycopg.Connection, log: Log) -> None:
+    """As `refuse_damaged_log`, on a connection that is open."""
+    found = check_log(connection, log, live_only=True)
     if found.damaged:
         first, *more = found.troubles
         others = f" And {len(more)} more: `storyline log check` lists all." if more else ""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal, NamedTuple
 
@@ -13,9 +14,10 @@ import psycopg
 from domain.errors import Misconfigured, Unavailable
 from eventlog.sql import load
 
-__all__ = ["Moving", "Standing", "move_from", "move_to", "refuse_moved", "standing"]
+__all__ = ["Moving", "Standing", "lock_switches", "move_at_work", "move_from", "move_to", "refuse_moved", "standing"]
 
 _SQL = load("projections", "moves.sql")
+_BUILDS = load("projections", "registry.sql")
 
 Standing = Literal["alone", "filling", "took over", "moved"]
 """Of a log: no move knows it, it is still being filled from another, it took another's place, or another took its."""
@@ -59,8 +61,30 @@ def standing(dsn: str, log_id: str) -> Standing:
     return "took over" if hither.switched_at is not None else "filling"
 
 
+def move_at_work(connection: psycopg.Connection) -> bool:
+    """Whether a move runs at this moment; one that was cut off does not."""
+    return connection.execute(_SQL["at_work"]).fetchone() == (True,)
+
+
+def lock_switches(connection: psycopg.Connection, models: Iterable[str]) -> None:
+    """No other move, repair or rebuild from now on, for as long as this session lives: each of them puts other tables
+    or positions in the place of the live ones. Raises Unavailable while one is at work."""
+    if connection.execute(_SQL["try_lock"]).fetchone() != (True,):
+        raise Unavailable("Another `storyline log move` or `log repair` is at work; wait for it or stop it.")
+    for name in models:
+        if connection.execute(_BUILDS["try_rebuild_lock"], {"name": name}).fetchone() != (True,):
+            raise Unavailable(f"A rebuild of {name} is at work; wait for it or stop it.")
+
+
 def refuse_moved(connection: psycopg.Connection, log_id: str) -> None:
-    """Raises Misconfigured where another log took this one's place: its positions are those of yesterday."""
+    """Raises Misconfigured for a log that does not count: another took its place, so that its positions are those of
+    yesterday, or it is still being filled from the one that counts."""
+    hither = move_to(connection, log_id)
+    if hither is not None and hither.switched_at is None:
+        raise Misconfigured(
+            f"LOG_URL names a log that `storyline log move` still fills. Until the switch "
+            f"{hither.from_log_id} counts: use the LOG_URL of that one."
+        )
     away = move_from(connection, log_id)
     if away is not None and away.switched_at is not None:
         raise Misconfigured(

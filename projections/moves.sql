@@ -1,5 +1,14 @@
 -- Which log moves, or moved, to which?
 
+-- name: at_work
+-- Whether some session holds the lock of a move.
+SELECT EXISTS (
+    SELECT FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND (classid::bigint << 32) + objid::bigint = 7053081006
+);
+
 -- name: known
 -- Whether the table is there: a process of this release may meet a database that was not upgraded yet.
 SELECT to_regclass('storyline.log_moves') IS NOT NULL;

@@ -24,7 +24,8 @@ from domain.errors import Misconfigured, NotFound, StorylineError, Unavailable
 from eventlog.copying import Copying, places
 from eventlog.port import Closable, Log, Position
 from eventlog.sql import load
-from projections.moves import Moving, move_from, move_to
+from projections.checking import refuse_damage
+from projections.moves import Moving, lock_switches, move_from, move_to
 from projections.positions import Positions
 from projections.registry import MODELS, Hashes, ReadModel, build, noted, on_schemas
 from projections.runner import Applied, Park, Runner
@@ -98,7 +99,7 @@ class Move:
         began = time.perf_counter()
         try:
             with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as connection:
-                _lock(connection, self.models)
+                lock_switches(connection, [model.name for model in self.models])
                 found = self._begin(connection)
                 if found.switched_at is None:
                     self._move(connection)
@@ -142,6 +143,7 @@ class Move:
         return Moving(self.source.log_id, self.target.log_id, None, None, None)
 
     def _move(self, connection: psycopg.Connection) -> None:
+        refuse_damage(connection, self.source)
         self._prepare(connection)
         live = Positions("live", self.source.log_id)
         live.begin(connection, range(self.source.partitions))
@@ -314,7 +316,7 @@ def abort(dsn: str, source: Log, models: Sequence[ReadModel] = MODELS) -> None:
     """Give up a move that has not switched yet: the old log takes records again, what was built goes. Raises NotFound
     where none is under way, Misconfigured after the switch. The copied records stay where they are."""
     with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
-        _lock(connection, models)
+        lock_switches(connection, [model.name for model in models])
         found = move_from(connection, source.log_id)
         closed = isinstance(source, Closable) and source.successor() is not None
         if found is None and not closed:
@@ -333,15 +335,6 @@ def abort(dsn: str, source: Log, models: Sequence[ReadModel] = MODELS) -> None:
             Positions(_CONSUMER, found.to_log_id).forget(connection)
             connection.execute(_SQL["forget_letters"], names)
             connection.execute(_SQL["forget"], names)
-
-
-def _lock(connection: psycopg.Connection, models: Sequence[ReadModel]) -> None:
-    """One move at a time, and no rebuild beside it: both switch schemas."""
-    if connection.execute(_SQL["try_lock"]).fetchone() != (True,):
-        raise Unavailable("Another `storyline log move` is at work; wait for it or stop it.")
-    for model in models:
-        if connection.execute(_BUILDS["try_rebuild_lock"], {"name": model.name}).fetchone() != (True,):
-            raise Unavailable(f"A rebuild of {model.name} is at work; wait for it or stop it.")
 
 
 def _wait_for_live(connection: psycopg.Connection, live: Positions, wanted: Mapping[int, int]) -> None:

@@ -19,6 +19,7 @@ import psycopg
 from domain.errors import Misconfigured, StorylineError, Unavailable
 from eventlog.port import Log
 from eventlog.sql import load
+from projections.checking import refuse_damage
 from projections.moves import refuse_moved
 from projections.positions import Positions
 from projections.registry import Hashes, ReadModel, build, noted, on_schemas
@@ -60,11 +61,12 @@ class Rebuild:
 
     def run(self) -> Report:
         """Rebuild and switch in. Raises RebuildDiffers, Unavailable if another rebuild is at work, Misconfigured if
-        the live read model was never installed, or the log was moved away. Stopped or killed anywhere, it leaves the
-        live tables untouched."""
+        the live read model was never installed, or the log is not the one that counts, LogDamaged if that lost
+        something. Stopped or killed anywhere, it leaves the live tables untouched."""
         began = time.perf_counter()
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             refuse_moved(connection, self.log.log_id)
+            refuse_damage(connection, self.log)  # else it would wait for ever for what the log lost
             changed = self._prepare(connection)
             runner = Runner(
                 self.dsn, self.log_url, self.log.log_id, self.log.partitions, (self.model,), self.park,
@@ -85,7 +87,10 @@ class Rebuild:
         name = {"name": self.model.name}
         row = connection.execute(_SQL["try_rebuild_lock"], name).fetchone()
         if not row or not row[0]:
-            raise Unavailable(f"Another rebuild of {self.model.name} is at work; wait for it or stop it.")
+            raise Unavailable(
+                f"Another rebuild of {self.model.name}, or a move or repair of the log, is at work; wait for it or "
+                "stop it."
+            )
         built = connection.execute(_SQL["built"], name).fetchone()
         if built is None:
             raise Misconfigured(f"{self.model.name} is not installed; run `storyline db upgrade`.")

@@ -25,6 +25,7 @@ from eventlog.port import Entry, Log, Logged, Mendable
 from eventlog.sql import load
 from projections.anchors import record_hash
 from projections.checking import LogCheck, check_log, records_at
+from projections.moves import lock_switches, move_from, refuse_moved
 from projections.registry import MODELS, on_schemas
 
 __all__ = ["Loss", "Repair", "RepairReport"]
@@ -95,15 +96,19 @@ class Repair:
     def plan(self) -> RepairReport:
         """What `run` would do; changes nothing. Raises as `run` does."""
         with self._connected() as connection:
+            self._refuse_moves(connection)
             check = check_log(connection, self.log)
             return self._found(connection, check, self._losses(connection, check))
 
     def run(self) -> RepairReport:
-        """Repair. Raises Misconfigured for another log without `onto_another`, LogDamaged where the beginning of the
-        log is gone, Unavailable if a part does not answer or another repair is at work."""
+        """Repair. Raises Misconfigured for another log without `onto_another` and while a move has not ended,
+        LogDamaged where the beginning of the log is gone, Unavailable if a part does not answer or another repair, a
+        move or a rebuild is at work."""
         with self._connected() as connection, self._connected() as holder:
             if holder.execute(_SQL["try_lock"]).fetchone() != (True,):
                 raise Unavailable("Another repair is at work; wait for it or stop it.")
+            self._refuse_moves(connection)
+            lock_switches(holder, [model.name for model in MODELS])
             holder.execute(_SQL["patience"])
             with holder.transaction():
                 holder.execute(_SQL["hold"])
@@ -112,12 +117,23 @@ class Repair:
                 losses = self._losses(connection, check)
                 found = self._found(connection, check, losses)
                 if not losses:
+                    holder.execute(_SQL["ended"])
                     return found._replace(filled=filled, emptied=emptied)
                 floors = {"partitions": [one.partition for one in losses], "floors": [one.floor for one in losses]}
                 connection.execute(_SQL["begin"], {"log_id": self.log.log_id, **floors})
                 put_back = self._put_back(connection, losses)
                 self._start_again(holder, losses)
         return found._replace(put_back=put_back, filled=filled, emptied=emptied)
+
+    def _refuse_moves(self, connection: psycopg.Connection) -> None:
+        """Rows and positions say where things stand on the log that counts; what a move fills has to be a copy."""
+        refuse_moved(connection, self.log.log_id)
+        away = move_from(connection, self.log.log_id)
+        if away is not None and away.switched_at is None:
+            raise Misconfigured(
+                f"A move of this log to {away.to_log_id} was begun and has not ended: give it up by `storyline log "
+                "move --abort`, then repair, then move."
+            )
 
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection]:
@@ -140,6 +156,9 @@ class Repair:
                 f"{check.troubles[0]} If the log was made anew, give `--onto-another-log`: then all that the "
                 "timeline holds is appended to it."
             )
+        if check.cut_off_onto and not self.every_record:
+            # Some of the rows say where they stand on that log, and any of them may.
+            raise Misconfigured(check.troubles[-1])
         self._ends = dict(check.ends)
         self._check_beginnings()
         live: dict[int, int] = dict(connection.execute(_SQL["live"], {"log_id": self.log.log_id}).fetchall())

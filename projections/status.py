@@ -10,9 +10,11 @@ import msgspec
 import psycopg
 from msgspec import Struct
 
+from domain.errors import Misconfigured
 from eventlog.port import Log
 from eventlog.sql import load
 from projections.checking import LogCheck, check_log
+from projections.moves import move_at_work, move_from, refuse_moved
 from projections.registry import MODELS
 
 __all__ = ["Status", "read_status"]
@@ -146,7 +148,11 @@ def read_status(
         rebuilds=_rebuilds(positions, log.log_id, sum(ends.values())),
         read_models=_read_models(connection.execute(_SQL["read_models"]).fetchall()),
     )
-    troubles = _troubles(found, check, lease)
+    trouble, counts = _of_moves(connection, log.log_id)
+    if not counts:
+        # Whatever the positions say of another log, the way out is not to repair this one.
+        return msgspec.structs.replace(found, troubles=[trouble] if trouble else [], well=False, damaged=False)
+    troubles = ([trouble] if trouble else []) + _troubles(found, check, lease)
     return msgspec.structs.replace(found, troubles=troubles, well=not troubles)
 
 
@@ -206,12 +212,33 @@ def _troubles(status: Status, check: LogCheck, lease: float) -> list[str]:
         if one.changed
     ]
     found += [
-        f"The {one.name} stands at {one.percent} % and has not moved for {_span(one.still)}: if it is not at work "
+        f"The rebuild of {one.name.partition(':')[2]} stands at {one.percent} % and has not moved for "
+        f"{_span(one.still)}: if it is not at work "
         "any more, run it again, it goes on; until then its tables take their space."
         for one in status.rebuilds
-        if one.still > _STILL
+        if one.still > _STILL and one.name != "move"
     ]
     return found
+
+
+def _of_moves(connection: psycopg.Connection, log_id: str) -> tuple[str | None, bool]:
+    """What is to be done about a move, and whether this log is the one that counts."""
+    try:
+        refuse_moved(connection, log_id)
+    except Misconfigured as trouble:
+        return trouble.detail, False
+    away = move_from(connection, log_id)
+    if away is None:
+        return None, True
+    closed = away.closed_at is not None
+    if move_at_work(connection):
+        return "The log is closed until the move that is at work ends; publishers wait." if closed else None, True
+    what = "The log is closed, and nothing can be published: a move" if closed else "A move"
+    return (
+        f"{what} to {away.to_log_id} was cut off. Run the same `storyline log move` again, it goes on, or give it "
+        "up by `storyline log move --abort`.",
+        True,
+    )
 
 
 def _of_members(status: Status, lease: float) -> list[str]:
@@ -224,6 +251,12 @@ def _of_members(status: Status, lease: float) -> list[str]:
     working = {one.consumer for one in status.members if one.unseen <= lease}
     if status.lag and "live" not in working:
         found.append(f"No projector is at work, and {status.lag} records wait for one: start `storyline projector`.")
+    left = ", ".join(str(one.partition) for one in status.partitions if one.lag and not one.held)
+    if left and "live" in working:
+        found.append(
+            f"Partitions {left} have records to come, and none of the projectors holds them: that is well for a "
+            "moment, while one comes or goes. If it stays so, look at their logs."
+        )
     if status.inbox and "inbox" not in working:
         found.append(
             "No inbox is at work, and topics forget after their retention: start `storyline inbox`, or, if no "

@@ -12,10 +12,11 @@ ORDER BY seats.consumer, seats.joined_at, seats.member;
 
 -- name: positions
 -- Where every consumer stands, who holds it, and for how long it has not moved.
-SELECT consumer, log_id, log_partition, next_offset, holder,
-    extract(epoch FROM clock_timestamp() - moved_at)::float8 AS still
-FROM storyline.positions
-ORDER BY consumer, log_id, log_partition;
+SELECT p.consumer, p.log_id, p.log_partition, p.next_offset, seats.member,
+    extract(epoch FROM clock_timestamp() - p.moved_at)::float8 AS still
+FROM storyline.positions AS p
+LEFT JOIN storyline.seats ON seats.consumer = p.consumer AND seats.member = p.holder
+ORDER BY p.consumer, p.log_id, p.log_partition;
 
 -- name: newest
 -- When was the newest visible event of each partition recorded?

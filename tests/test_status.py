@@ -96,7 +96,9 @@ def test_S92_a_projector_that_stands_still_with_records_to_come(small: Story) ->
     small.project()
     small.publish(event(2))
     small.rows(
-        "UPDATE storyline.positions SET holder = gen_random_uuid(), moved_at = now() - interval '2 h' RETURNING 1"
+        "WITH seat AS (INSERT INTO storyline.seats (member, consumer, session_key, host, process) "
+        "VALUES (gen_random_uuid(), 'live', 1, 'a', 1) RETURNING member) "
+        "UPDATE storyline.positions SET holder = member, moved_at = now() - interval '2 h' FROM seat RETURNING 1"
     )
     assert any("have not moved for 2 h" in trouble for trouble in look(small).troubles)
 

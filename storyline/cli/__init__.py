@@ -33,6 +33,8 @@ from storyline.logs import told
 
 __all__ = ["app", "main"]
 
+_STOPPED = "Stopped. Run the same command again to go on."
+
 app = typer.Typer(
     name="storyline",
     help="The whole story of every customer, on an event log that proves itself.",
@@ -75,11 +77,13 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _run(argv: Sequence[str] | None) -> int:
     try:
         done = app(args=argv, standalone_mode=False)
+        if done == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+            stderr.print(_STOPPED)
         return done if isinstance(done, int) else 0
     except typer.Exit as done:
         return done.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        stderr.print("Stopped. Run the same command again to go on.")
+        stderr.print(_STOPPED)
         return INTERRUPTED
     except ClickException as error:
         error.show()

@@ -9,6 +9,7 @@ import typer
 
 from domain.errors import LogDamaged, Unavailable
 from projections.checking import LogCheck, check_log
+from projections.moves import refuse_moved
 from projections.repair import Repair, RepairReport
 from storyline.cli.shared import JsonFlag, console, open_parts, print_json, progress_bar, stderr
 from storyline.exits import exit_code
@@ -21,6 +22,7 @@ def check(as_json: JsonFlag = False) -> None:
     with open_parts() as parts:
         try:
             with psycopg.connect(parts.settings.database_url, autocommit=True, connect_timeout=10) as connection:
+                refuse_moved(connection, parts.log.log_id)
                 found = check_log(connection, parts.log)
         except psycopg.OperationalError as error:
             raise Unavailable(f"The database does not answer ({type(error).__name__}).") from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -72,13 +74,31 @@ _encode = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode
 
 @contextmanager
 def open_parts(settings: Settings | None = None) -> Iterator[Parts]:
-    """The parts of a command that works on the database itself; in development its tables are made."""
+    """The parts of a command that works on the database itself; in development its tables are made. SIGTERM stops it
+    as Ctrl-C does, so that it may leave everything in order."""
     settings = Settings() if settings is None else settings
     logs.configure(settings.log_format, "warning")
-    with Parts.build(settings) as parts:
+    with _terminated_as_interrupted(), Parts.build(settings) as parts:
         if settings.mode == "development":
             parts.upgrade()
         yield parts
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, _frame: Any) -> None:
+        signal.signal(number, signal.SIG_IGN)  # whoever asks twice shall not break off what the first one began
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def api_access(settings: Settings, url: str | None, key: str | None) -> tuple[str, str]:
