@@ -336,7 +336,7 @@ def _check(partition: int, wanted: int, ends: Mapping[int, int]) -> int:
     if wanted > ends[partition]:
         raise LogDamaged(
             f"Partition {partition} ends at offset {ends[partition]}, before the remembered {wanted}. "
-            "The log was truncated or restored: restore it in full, or rebuild the read models."
+            "The log lost its end. `storyline log check` says how much, `storyline log repair` puts it back."
         )
     return ends[partition] - wanted
 
@@ -345,7 +345,7 @@ def _check_whole(partition: int, first: int, rows: Sequence[Logged]) -> None:
     """Offsets have no gaps here, so a gap means that someone deleted records."""
     if not rows or rows[0].offset != first or rows[-1].offset != first + len(rows) - 1:
         raise LogDamaged(
-            f"Records of partition {partition} from offset {first} on are gone. Restore the log from a backup."
+            f"Records of partition {partition} from offset {first} on are gone. `storyline log repair` puts them back."
         )
 
 

@@ -88,5 +88,5 @@ def _check(cursor: Mapping[int, int], ends: Mapping[int, int]) -> None:
         if wanted > ends[partition]:
             raise LogDamaged(
                 f"Partition {partition} ends at offset {ends[partition]}, before the remembered {wanted}. "
-                "The topic was truncated or made anew: restore it in full, or rebuild the read models."
+                "The topic lost its end. `storyline log check` says how much, `storyline log repair` puts it back."
             )

@@ -249,7 +249,7 @@ def _of_members(status: Status, lease: float) -> list[str]:
         if one.unseen > lease
     ]
     working = {one.consumer for one in status.members if one.unseen <= lease}
-    if status.lag and "live" not in working:
+    if status.lag and "live" not in working and not status.damaged:  # on a damaged log it would not start
         found.append(f"No projector is at work, and {status.lag} records wait for one: start `storyline projector`.")
     left = ", ".join(str(one.partition) for one in status.partitions if one.lag and not one.held)
     if left and "live" in working:

@@ -150,6 +150,9 @@ def test_S92_a_damaged_log_comes_first(small: Story) -> None:
     assert (found.damaged, found.well) == (True, False)
     assert "are lost" in found.troubles[0]
     assert any("storyline log repair" in trouble for trouble in found.troubles)
+    small.publish(*[event(number) for number in range(100, 150)])
+    assert look(small).lag
+    assert not any("start `storyline projector`" in trouble for trouble in look(small).troubles), "it would refuse"
 
 
 def run(capfd: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
