@@ -41,7 +41,7 @@ def as_ours(contact: Contact, user: str, right: str) -> Iterator[None]:
     except (OffsetOutOfRangeError, LogTruncationError) as trouble:
         raise LogDamaged(
             "The topic begins after, or ends before, a position that we remember. It was truncated, or is "
-            "another one: restore it in full, or rebuild the read models."
+            "another one. `storyline log check` says how much is missing, and what is to be done."
         ) from trouble
     except MessageSizeTooLargeError as trouble:
         raise TooLarge("The broker takes no record of this size: raise max.message.bytes.") from trouble
@@ -54,8 +54,8 @@ def as_ours(contact: Contact, user: str, right: str) -> Iterator[None]:
         raise Unavailable(
             "Fewer brokers keep up than min.insync.replicas asks for, so nothing is taken. Try again later.", 5
         ) from trouble
-    except (KafkaError, ValueError) as trouble:
-        # ValueError is what send() raises when the topic is no longer there
+    except (KafkaError, ValueError, KeyError) as trouble:
+        # when the topic is no longer there, send() raises ValueError, and end_offsets() KeyError
         reason = _lacking(user, right, trouble) if "AuthorizationFailed" in str(trouble) else contact.reason()
         if reason:
             raise _refused(contact, reason) from trouble

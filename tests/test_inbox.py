@@ -18,11 +18,15 @@ from kafka import KafkaProducer
 from kafka.admin import ConfigResource, KafkaAdminClient
 from prometheus_client import CollectorRegistry
 from psycopg_pool import ConnectionPool
+from structlog.testing import capture_logs
 
 from commands.channels import Channel, Channels
 from commands.parking import Parking
 from consumers.inbox import Inbox
-from domain.errors import Misconfigured
+from domain.errors import Misconfigured, Unavailable
+from eventlog.kafka_address import KafkaAddress
+from eventlog.kafka_contact import Contact
+from eventlog.kafka_errors import as_ours
 from eventlog.record import decode
 from tests.support.logs import read_all
 from tests.support.story import Story, event, story
@@ -294,6 +298,29 @@ def test_a_new_inbox_topic_keeps_its_messages_for_seven_days(post: Post) -> None
     settings = admin.describe_configs([asked], config_filter="all")["topic"][post.topic]
     admin.close()
     assert settings["retention.ms"]["value"] == str(7 * 24 * 3600 * 1000)
+
+
+def test_a_topic_that_is_deleted_and_made_anew_otherwise_is_read_on_by_the_same_inbox(post: Post) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=post.servers)
+    with capture_logs() as lines, post.running() as inbox:
+        post.until(lambda: inbox.ready)
+        post.send(structured(mail(1)))
+        post.until(lambda: post.moved() == 1)
+        admin.delete_topics([post.topic])
+        post.until(lambda: post.topic not in admin.list_topics())
+        admin.create_topics({post.topic: {"num_partitions": 7, "replication_factor": 1}})
+        post.until(lambda: len(inbox.held.get(post.topic, [])) == 7)
+        post.send(structured(mail(2)))
+        post.until(lambda: post.moved() == 2)
+    admin.close()
+    held = [line["partitions"] for line in lines if line["event"] == "inbox.holds"]
+    assert f"{post.topic}: 0,1,2,3,4,5,6" in held
+
+
+def test_what_kafka_python_raises_for_a_topic_that_is_gone_is_tried_again() -> None:
+    contact = Contact(KafkaAddress.parse("kafka://127.0.0.1:1/any"))
+    with pytest.raises(Unavailable), as_ours(contact, "User:x", "Read on topic any"):
+        raise KeyError("a partition")
 
 
 def test_a_parked_event_goes_through_once_its_channel_is_bound(post: Post) -> None:
