@@ -30,7 +30,7 @@ from commands.letters import (
     Unapplied,
     Waiting,
 )
-from commands.parking_shelf import SQL, Shelf, letter_id_of
+from commands.parking_shelf import SQL, Shelf, letter_id_of, reason_code
 from commands.parking_trial import Outcome, Ready, Refusal, Trial
 from commands.publishing import Publisher, Rights
 from domain.errors import BadInput, Poison, Problem, SealError
@@ -199,7 +199,8 @@ class Parking(Shelf):
         cursor: str | None,
         see_to: Callable[[psycopg.Connection, Sequence[Any]], int],
     ) -> Settled:
-        asked = {"kind": None if kind is None else letter_id_of(kind), "reason": reason, "most": self.MOST}
+        kind_id = None if kind is None else letter_id_of(kind)
+        asked = {"kind": kind_id, "reason": reason_code(reason), "most": self.MOST}
         first = _Mark(self._clock(), _EPOCH, UUID(int=0)) if cursor is None else _read_cursor(cursor)
 
         def walk(connection: psycopg.Connection) -> Settled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
@@ -30,19 +31,20 @@ from commands.letters import (
     seal_letter,
 )
 from commands.publishing import Publisher, Rights
-from domain.errors import Erased, Forbidden, NotFound, Poison, Unavailable
+from domain.errors import BadInput, Erased, Forbidden, NotFound, Poison, Problem, Unavailable
 from eventlog.keyring import Keyring
 from eventlog.record import decode
 from eventlog.sql import load
 from eventlog.tokens import Hasher
 
-__all__ = ["SQL", "Shelf", "letter_id_of"]
+__all__ = ["SQL", "Shelf", "letter_id_of", "reason_code"]
 
 SQL: Final = load("commands", "parking.sql")
 _NONCE: Final = 12
 _FIRST: Final = UUID(int=0)
 _ALL: Final = 2**62
 _SPARED_DAYS: Final = 1
+_CODE: Final = re.compile(r"[a-z-]{1,64}")
 _logger = structlog.get_logger("storyline.dead_letters")
 
 
@@ -129,7 +131,7 @@ class Shelf:
         kind: str | None = None,
     ) -> tuple[Sequence[DeadLetter], str | None]:
         """(a page, oldest first; the cursor of the next page or None). A cursor is the id of the last one seen."""
-        asked: dict[str, Any] = {"status": status, "reason": reason, "limit": limit + 1}
+        asked: dict[str, Any] = {"status": status, "reason": reason_code(reason), "limit": limit + 1}
         asked["kind"] = None if kind is None else letter_id_of(kind)
         asked["after"] = None if cursor is None else letter_id_of(cursor)
         # Planned for these very values each time: else no plan could use an index of what is parked only.
@@ -268,6 +270,13 @@ class Shelf:
                 return use(connection)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise Unavailable(f"The database of the dead letters does not answer ({type(error).__name__}).") from None
+
+
+def reason_code(text: str | None) -> str | None:
+    """A reason to look for, which may be none that a letter has. Raises BadInput for what is no code at all."""
+    if text is not None and not _CODE.fullmatch(text):
+        raise BadInput([Problem("reason", "is no reason code.", f"Known are {', '.join(sorted(REASONS))}.")])
+    return text
 
 
 def letter_id_of(text: str) -> UUID:

@@ -235,6 +235,9 @@ def test_S70_dead_letters_are_listed_read_redriven_and_discarded(api: RunningApi
         again = operator.post(f"/v1/dead-letters/{ids[2]}/redrive")
         assert again.status_code == 422
         assert operator.get("/v1/dead-letters/nothing").status_code == 404
+        assert operator.get("/v1/dead-letters", params={"reason": "too-large"}).json()["letters"] == []
+        odd = operator.get("/v1/dead-letters", params={"reason": "a\0b"})
+        assert (odd.status_code, odd.json()["errors"][0]["field"]) == (422, "reason")
         assert len(operator.get("/v1/dead-letters", params={"status": "all"}).json()["letters"]) == 2
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from commands.letters import DeadLetter, Kind, Settled
 from commands.parking import Parking
@@ -60,13 +59,11 @@ def list_letters(
         for letter in letters:
             print_json(letter._asdict())
         return
-    table = Table("id", "parked", "consumer", "reason", "where", "type", "status", box=None)
     for letter in letters:
-        where = f"{letter.origin} {letter.partition}:{letter.offset}"
-        when = f"{letter.parked_at:%Y-%m-%d %H:%M}"
-        table.add_row(letter.id, when, letter.consumer, letter.reason, where, letter.type or "", letter.status)
-    if letters:
-        console.print(table)
+        of = f" of {letter.type}" if letter.type else ""
+        where = letter.origin if letter.partition is None else f"{letter.origin} {letter.partition}:{letter.offset}"
+        line = f"{letter.id}  {letter.parked_at:%Y-%m-%d %H:%M}  {letter.status}  {letter.reason}{of} at {where}"
+        console.print(line, markup=False, soft_wrap=True)  # no table: an id is to be copied on any terminal
     if more:
         console.print("There are more: --limit.")
     for one in waiting:
