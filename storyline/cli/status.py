@@ -100,10 +100,10 @@ def _lines(found: Status) -> list[str]:
     lines = [f"Lag: {found.lag:,} records{behind}{rate}."]
     for member in found.members:
         kind = "projector" if member.consumer == "live" else member.consumer
-        partitions = ", ".join(map(str, member.partitions)) or "none"
-        lines.append(
-            f"{kind} {member.host}:{member.process}: partitions {partitions}; seen {member.unseen:.0f} s ago."
-        )
+        held = f"partitions {', '.join(map(str, member.partitions)) or 'none'}"
+        if member.consumer == "inbox":  # of several topics, whose partitions have the same numbers
+            held = f"partitions held: {len(member.partitions)}"
+        lines.append(f"{kind} {member.host}:{member.process}: {held}; seen {member.unseen:.0f} s ago.")
     if found.inbox is not None:
         waiting = "" if found.inbox.lag is None else f", {found.inbox.lag:,} messages wait"
         lines.append(f"Inbox: {found.inbox.held} of {found.inbox.partitions} partitions held{waiting}.")
