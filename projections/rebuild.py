@@ -132,7 +132,9 @@ class Rebuild:
             tables = ", ".join(sorted(table for table in expected if expected[table] != found.get(table)))
             raise RebuildDiffers(
                 f"The rebuilt rows of {self.model.name} differ from the live ones ({tables}). Nothing was switched; "
-                f"the rebuilt tables stay in schema {self.model.name}{_NEXT} for a look."
+                f"the rebuilt tables stay in schema {self.model.name}{_NEXT} for a look. Does "
+                "`storyline dead-letters kinds` show records that were poison and can be read by now? Redrive them, "
+                "then rebuild again."
             )
         return True, found
 

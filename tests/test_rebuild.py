@@ -11,6 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from consumers.projector import Projector
+from eventlog.port import Entry
 from projections.rebuild import Rebuild, RebuildDiffers
 from projections.timeline.model import TIMELINE
 from tests.support.story import START, Story, event, note, story
@@ -81,6 +82,26 @@ def test_a_rebuild_that_differs_is_not_switched_in(small: Story) -> None:
     with pytest.raises(RebuildDiffers):
         _rebuild(small).run()
     assert small.hashes() == before
+
+
+def test_what_live_parked_as_poison_and_can_be_read_by_now_is_redriven_before_a_rebuild(small: Story) -> None:
+    known, newer = small.seal([event(1), event(2)], START)
+    small.log.append([known, Entry(known.key, b'{"v":9}')])
+    small.project()
+    letter = small.parked.pop()
+    assert letter.reason == "poison"
+    # a release that reads it: to the rebuild it is a record like others
+    small.rows(
+        'UPDATE log.records SET value = %s WHERE partition = %s AND "offset" = %s RETURNING 1',
+        newer.value, letter.log_partition, letter.log_offset,
+    )  # fmt: skip
+    small.rows("UPDATE storyline.positions SET anchor_offset = NULL, anchor = NULL RETURNING 1")
+    with pytest.raises(RebuildDiffers, match="Redrive them"):
+        _rebuild(small).run()
+    small.log.append([newer])
+    small.project()
+    assert _rebuild(small).run().same
+    assert small.rows("SELECT count(*) FROM timeline.events") == [(2,)]
 
 
 def test_a_rebuild_that_was_cut_off_goes_on(small: Story) -> None:
