@@ -246,10 +246,13 @@ class Inbox:
     def _count(self, ready: _Sorted, letters: Sequence[Letter]) -> None:
         for message, _, _ in ready.places:
             self.metrics.moved.labels(message.topic).inc()
+        offsets: dict[tuple[str, int, str], list[int]] = {}
         for letter in letters:
             self.metrics.parked.labels(letter.origin, letter.reason).inc()
-            _logger.warning("inbox.parked", topic=letter.origin, partition=letter.partition, offset=letter.offset,
-                            reason=letter.reason)  # fmt: skip
+            offsets.setdefault((letter.origin, letter.partition, letter.reason), []).append(letter.offset)
+        for (topic, partition, reason), found in offsets.items():  # one line each, however much of it is wrong
+            _logger.warning("inbox.parked", topic=topic, partition=partition, offset=found[0], reason=reason,
+                            count=len(found))  # fmt: skip
 
 
 def _hold(

@@ -152,6 +152,16 @@ def test_S60_a_channel_may_compress_by_any_codec_of_kafka(post: Post) -> None:
     assert sorted(post.logged()) == ["0", "1", "2", "3"]
 
 
+def test_many_bad_events_at_once_are_one_line_in_the_log(post: Post) -> None:
+    batch = [mail(number, type="no.such_type") for number in range(50)]
+    with capture_logs() as lines, post.running() as inbox:
+        post.until(lambda: inbox.ready)
+        post.send((BATCH, json.dumps(batch).encode()))
+        post.until(lambda: post.parking.count() == 50)
+        post.until(lambda: any(line["event"] == "inbox.parked" for line in lines))
+    assert [line["count"] for line in lines if line["event"] == "inbox.parked"] == [50]
+
+
 def test_an_event_is_the_same_event_in_each_mode(post: Post) -> None:
     with post.running() as inbox:
         post.until(lambda: inbox.ready)
