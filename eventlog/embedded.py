@@ -345,7 +345,8 @@ def _check_whole(partition: int, first: int, rows: Sequence[Logged]) -> None:
     """Offsets have no gaps here, so a gap means that someone deleted records."""
     if not rows or rows[0].offset != first or rows[-1].offset != first + len(rows) - 1:
         raise LogDamaged(
-            f"Records of partition {partition} from offset {first} on are gone. `storyline log repair` puts them back."
+            f"Records of partition {partition} from offset {first} on are gone. `storyline log repair` puts back "
+            "what the timeline holds of them."
         )
 
 
