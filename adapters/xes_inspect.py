@@ -143,8 +143,9 @@ class Survey:
             for key, facts in self.attributes.items()
         }
         named = {
-            name: dict(self.attributes[key].values.most_common()) if key in self.attributes else {}
+            name: dict(facts.values.most_common()) if not facts.addresses else {}
             for name, key in (("activities", "concept:name"), ("transitions", "lifecycle:transition"))
+            for facts in [self.attributes.get(key, Facts())]
         }
         counts = ("traces", "traces_again", "traces_unnamed", "events", "outside", "copies", "ties", "earlier")
         return {

@@ -68,6 +68,9 @@ def summary(found: Survey) -> list[str]:
         lines.append("  … and further ones, which are not counted.")
     for name in (_activity(found), "lifecycle:transition"):
         if name is not None and (known := found.attributes.get(name)):
+            if known.addresses:
+                lines += ["", f"Values of {name} are not told: they hold addresses."]
+                continue
             lines += ["", f"Values of {name}:"]
             lines += [f"  {count:,} {value}" for value, count in known.values.most_common(50)]
             lines += ["  …"] if len(known.values) > 50 or known.more else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -145,6 +146,14 @@ def test_the_survey_counts_and_names_no_values_but_activities_and_steps(tmp_path
     assert "2 look" in told
     assert "secret" not in told
     assert "secret" not in proposal(survey([path]))
+
+
+def test_activities_that_hold_addresses_are_not_told(tmp_path: Path) -> None:
+    path = write_xes(tmp_path / "in.xes", log(trace({"concept:name": text("1")}, [act("mail to ada@example.org")])))
+    found = survey([path])
+    told = "\n".join(summary(found)) + proposal(found) + json.dumps(found.as_dict())
+    assert "ada@" not in told
+    assert "Values of concept:name are not told" in told
 
 
 def test_a_survey_keeps_a_bounded_number_of_values_and_attributes(tmp_path: Path) -> None:
