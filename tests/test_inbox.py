@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ from eventlog.kafka_contact import Contact
 from eventlog.kafka_errors import as_ours
 from eventlog.record import decode
 from tests.support.logs import read_all
+from tests.support.served import clean_environment, run_cli
 from tests.support.story import Story, event, story
 
 pytestmark = pytest.mark.kafka
@@ -325,6 +327,21 @@ def test_a_topic_that_is_deleted_and_made_anew_otherwise_is_read_on_by_the_same_
     admin.close()
     held = [line["partitions"] for line in lines if line["event"] == "inbox.holds"]
     assert f"{post.topic}: 0,1,2,3,4,5,6" in held
+
+
+def test_the_topic_of_the_log_is_no_inbox(kafka: str, database: str, tmp_path: Path) -> None:
+    channels = tmp_path / "channels.json"
+    channels.write_text('{"channels": [{"channel": "a", "sources": ["a/*"], "types": ["*"], "topic": "the-log"}]}')
+    environment = clean_environment(
+        tmp_path,
+        LOG_URL=f"kafka://{kafka}/the-log?partitions=1",
+        DATABASE_URL=database,
+        KEYS_URL=database,
+        STORYLINE_CHANNELS_FILE=str(channels),
+        STORYLINE_INBOX_PORT="0",
+    )
+    done = run_cli(environment, "inbox")
+    assert (done.returncode, "which is the log" in done.stderr) == (7, True), done.stderr
 
 
 def test_what_kafka_python_raises_for_a_topic_that_is_gone_is_tried_again() -> None:

@@ -127,6 +127,8 @@ def inbox() -> None:
         settings = parts.settings
         if not _has_inbox(settings, parts.channels):
             raise Misconfigured("The inbox needs a kafka:// LOG_URL and channels in STORYLINE_CHANNELS_FILE.")
+        if urlsplit(settings.log_url).path.strip("/") in parts.channels.topics:
+            raise Misconfigured("STORYLINE_CHANNELS_FILE binds a channel to the topic of LOG_URL, which is the log.")
         work = Inbox(
             settings.database_url,
             settings.log_url,
