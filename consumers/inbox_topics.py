@@ -65,7 +65,7 @@ class InboxTopics:
         found = _find_topics(contact, names, stated, needing)
         reading = f"Read on topic {', '.join(names)}"
         with needing(reading):
-            consumer = contact.made(KafkaConsumer, **CONSUMER)
+            consumer = contact.made(KafkaConsumer, **CONSUMER, isolation_level="read_committed")
         contact.welcome()
         try:
             yield cls(consumer, found, lambda: needing(reading))

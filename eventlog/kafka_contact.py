@@ -54,6 +54,19 @@ class _Trouble(NamedTuple):
     at: float
 
 
+class _Net(NetworkSelector):
+    """The library's thread for its connections, whose end nobody waits for in vain.
+
+    A thread of kafka-python 3.0.12 that dies while it tells why (its log line fails) tells nobody that it is gone.
+    """
+
+    def call_soon_threadsafe(self, callback: Any) -> Any:
+        task = super().call_soon_threadsafe(callback)
+        if self._io_thread is not None and not self._io_thread.is_alive():
+            self._fail_pending_waiters(KafkaConnectionError("the thread of its connections ended"))
+        return task
+
+
 class Contact:
     """What befell the connections of the clients of one address. Shared by them; troubles are those of now.
 
@@ -85,7 +98,7 @@ class Contact:
         made: list[Any] = []
 
         def below(**more: Any) -> Any:
-            net = NetworkSelector(**more)
+            net = _Net(**more)
             made.append(KafkaNetClient(net=net, manager=_Manager(self, net, **more), **more))
             return made[-1]
 

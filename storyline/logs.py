@@ -7,12 +7,14 @@ libraries' lines are their logger, their level and their text before any value w
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, Literal, TextIO, cast
 
 import structlog
 
@@ -37,7 +39,7 @@ Line = MutableMapping[str, Any]
 def configure(form: Literal["json", "console"], level: str, file: TextIO | None = None) -> None:
     """Set logging up, for this process: ours, and that of the libraries. Lines go to stderr."""
     least = logging.getLevelNamesMapping()[level.upper()]
-    out = sys.stderr if file is None else file
+    out = _Out(file)
     renderer: Any = structlog.processors.JSONRenderer()
     if form == "console":
         renderer = structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=28)
@@ -49,7 +51,7 @@ def configure(form: Literal["json", "console"], level: str, file: TextIO | None 
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, out)),
         cache_logger_on_first_use=False,
     )
     handler = _Foreign()
@@ -102,6 +104,31 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(one, (str, int)) for one in value):
         return ",".join(str(one) for one in value)[:_LONGEST]
     return type(value).__name__
+
+
+class _Out(io.TextIOBase):
+    """A stream that never fails: stderr as it is by then, or `file`.
+
+    To tell of trouble must not be trouble. A library's thread that dies of a log line, because whoever read our
+    stderr is gone, leaves behind those that wait for it.
+    """
+
+    def __init__(self, file: TextIO | None) -> None:
+        self._file = file
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            return (self._file or sys.stderr).write(text)
+        return 0
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            (self._file or sys.stderr).flush()
+
+    def isatty(self) -> bool:
+        with contextlib.suppress(OSError, ValueError):
+            return (self._file or sys.stderr).isatty()
+        return False
 
 
 class _Foreign(logging.Handler):

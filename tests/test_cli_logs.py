@@ -82,3 +82,10 @@ def test_lines_of_other_libraries_lose_their_values(lines: io.StringIO) -> None:
 def test_access_lines_of_the_web_server_are_off(lines: io.StringIO) -> None:
     logging.getLogger("uvicorn.access").warning("GET /v1/refs/order/1")
     assert lines.getvalue() == ""
+
+
+def test_a_stream_that_is_gone_is_no_trouble(lines: io.StringIO) -> None:
+    """A library's thread would die of it, and whoever waits for that thread would wait for ever."""
+    lines.close()
+    structlog.get_logger().warning("something.happened")
+    logging.getLogger("some.library").error("it failed")

@@ -246,6 +246,24 @@ def test_after_a_crash_between_append_and_position_nothing_is_lost_and_repeats_a
     assert post.small.rows("SELECT count(*) FROM timeline.events") == [(2,)]
 
 
+def test_what_a_channel_took_back_in_a_transaction_is_not_moved(post: Post) -> None:
+    with post.running() as inbox:
+        post.until(lambda: inbox.ready)
+        producer = KafkaProducer(
+            bootstrap_servers=post.servers, transactional_id=uuid.uuid4().hex, metrics_enabled=False
+        )
+        producer.init_transactions()
+        for number, end in ((1, producer.abort_transaction), (2, producer.commit_transaction)):
+            producer.begin_transaction()
+            headers, value = structured(mail(number))
+            producer.send(post.topic, value, key=b"k", headers=headers).get(20)
+            end()
+        producer.close()
+        post.until(lambda: post.moved() >= 1)
+        time.sleep(0.5)
+    assert post.logged() == ["2"]
+
+
 def test_a_second_start_goes_on_where_the_first_was_stopped(post: Post) -> None:
     for number in (1, 2):
         with post.running() as inbox:
