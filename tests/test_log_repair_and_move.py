@@ -168,8 +168,11 @@ def test_a_move_that_is_asked_to_end_opens_the_old_log_again(
             [*argv, str(server_directory / "term.map")], env=env, stderr=subprocess.PIPE, text=True
         )
         with psycopg.connect(small.dsn) as holding:
-            holding.execute("SELECT FROM storyline.positions WHERE consumer = 'live' FOR UPDATE")
             deadline = time.monotonic() + 60
+            hold = "SELECT FROM storyline.positions WHERE consumer = 'live' FOR UPDATE"
+            while holding.execute(hold).rowcount == 0:  # the projector has not sat down yet
+                assert time.monotonic() < deadline
+                holding.rollback()
             while not small.log.successor():  # type: ignore[attr-defined]
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
