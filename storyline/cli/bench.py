@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import typer
 
@@ -15,7 +16,10 @@ __all__ = ["bench"]
 
 def bench(context: typer.Context) -> None:
     """Run a benchmark: pipeline, publish, read, scale, chaos or xes; `bench --help` lists their options."""
-    if find_spec("bench.__main__") is None:
+    found = find_spec("bench")
+    root = Path(found.origin).parent.parent if found is not None and found.origin else None
+    if root is None or not (root / "tests").is_dir():
         raise Misconfigured("The benchmarks are not installed here; run them from a checkout of the project.")
+    sys.path.insert(0, str(root))  # they take their servers from `tests/support`, which is never installed
     sys.argv = ["storyline bench", *context.args]
     runpy.run_module("bench", run_name="__main__")
