@@ -27,7 +27,16 @@ from eventlog.sql import load
 from projections.checking import refuse_damage
 from projections.moves import Moving, lock_switches, move_from, move_to
 from projections.positions import Positions
-from projections.registry import MODELS, Hashes, ReadModel, build, noted, on_schemas
+from projections.registry import (
+    MODELS,
+    Hashes,
+    ReadModel,
+    build_beside,
+    drop_beside,
+    is_beside,
+    snapshot,
+    switch_in,
+)
 from projections.runner import Applied, Park, Runner
 
 __all__ = ["POINTS", "Move", "MoveDiffers", "Moved", "abort"]
@@ -35,7 +44,6 @@ __all__ = ["POINTS", "Move", "MoveDiffers", "Moved", "abort"]
 _SQL = load("projections", "moves.sql")
 _BUILDS = load("projections", "registry.sql")
 _MOVE: LiteralString = "_move"
-_PREVIOUS: LiteralString = "_previous"
 _CONSUMER = "move"
 _PATIENCE = 30.0
 """Seconds without any movement of the live projector after which it counts as gone."""
@@ -168,15 +176,12 @@ class Move:
                 built = connection.execute(_BUILDS["built"], {"name": model.name}).fetchone()
                 if built is None or built[1] != model.sql_hash:
                     raise Misconfigured(f"{model.name} is not in its newest form: `storyline rebuild {model.name}`.")
-                beside = connection.execute(_BUILDS["built"], {"name": model.name + _MOVE}).fetchone()
-                ours = ours and beside is not None and beside[1] == model.sql_hash
+                ours = ours and is_beside(connection, model, _MOVE)
             if ours:
                 return
             Positions(_CONSUMER, self.target.log_id).forget(connection)
             for model in self.models:
-                connection.execute(on_schemas("drop_schema", model.name + _MOVE))
-                build(connection, model, model.name + _MOVE)
-                connection.execute(_BUILDS["note"], {**noted(model), "name": model.name + _MOVE})
+                build_beside(connection, model, _MOVE)
 
     def _come_near(self, connection: psycopg.Connection, copying: Copying, runner: Runner, live: Positions) -> None:
         """Copy and build while everything runs, until less than a batch is left."""
@@ -210,12 +215,9 @@ class Move:
         """Bring the new tables exactly to a moment of the live ones, and compare the row hashes of both."""
         _wait_for_live(connection, live, copying.cursor)  # of a try before this one more may have been copied
         began = time.monotonic()
-        connection.execute(_BUILDS["begin_snapshot"])
-        try:
+        with snapshot(connection):
             until = live.read(connection)
             expected = {model.name: model.hashes(connection) for model in self.models}
-        finally:
-            connection.execute(_BUILDS["end_snapshot"])
         self._bring(copying, runner, until)
         self._hashes = {model.name: model.hashes(connection, _MOVE) for model in self.models}
         if self._hashes != expected:
@@ -279,11 +281,7 @@ class Move:
             if any(stood.get(part, 0) != end for part, end in copying.cursor.items()):
                 raise Unavailable("The live positions are not at the end of the old log. Start the move again.")
             for model in self.models:
-                connection.execute(on_schemas("drop_schema", model.name + _PREVIOUS))
-                connection.execute(on_schemas("rename_schema", model.name, model.name + _PREVIOUS))
-                connection.execute(on_schemas("rename_schema", model.name + _MOVE, model.name))
-                connection.execute(_BUILDS["note"], noted(model))
-                connection.execute(_BUILDS["unnote"], {"name": model.name + _MOVE})
+                switch_in(connection, model, _MOVE)
             connection.execute(_SQL["adopt_clear"], self._names)
             connection.execute(_SQL["adopt"], self._names)
             live.fence(connection)
@@ -330,8 +328,7 @@ def abort(dsn: str, source: Log, models: Sequence[ReadModel] = MODELS) -> None:
         names = {"from": found.from_log_id, "to": found.to_log_id}
         with connection.transaction():
             for model in models:
-                connection.execute(on_schemas("drop_schema", model.name + _MOVE))
-                connection.execute(_BUILDS["unnote"], {"name": model.name + _MOVE})
+                drop_beside(connection, model, _MOVE)
             Positions(_CONSUMER, found.to_log_id).forget(connection)
             connection.execute(_SQL["forget_letters"], names)
             connection.execute(_SQL["forget"], names)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import LiteralString
 
 import psycopg
 
@@ -22,14 +21,12 @@ from eventlog.sql import load
 from projections.checking import refuse_damage
 from projections.moves import refuse_moved
 from projections.positions import Positions
-from projections.registry import Hashes, ReadModel, build, noted, on_schemas
+from projections.registry import NEXT, Hashes, ReadModel, build_beside, is_beside, snapshot, switch_in
 from projections.runner import Applied, Park, Runner
 
 __all__ = ["Rebuild", "RebuildDiffers", "Report"]
 
 _SQL = load("projections", "registry.sql")
-_NEXT: LiteralString = "_next"
-_PREVIOUS: LiteralString = "_previous"
 
 
 class RebuildDiffers(StorylineError):
@@ -70,7 +67,7 @@ class Rebuild:
             changed = self._prepare(connection)
             runner = Runner(
                 self.dsn, self.log_url, self.log.log_id, self.log.partitions, (self.model,), self.park,
-                consumer=f"rebuild:{self.model.name}", suffix=_NEXT, batch=self.batch,
+                consumer=f"rebuild:{self.model.name}", suffix=NEXT, batch=self.batch,
             )  # fmt: skip
             live = Positions("live", self.log.log_id)
             live.begin(connection, range(self.log.partitions))
@@ -95,12 +92,9 @@ class Rebuild:
         if built is None:
             raise Misconfigured(f"{self.model.name} is not installed; run `storyline db upgrade`.")
         with connection.transaction():
-            noted_next = connection.execute(_SQL["built"], {"name": self.model.name + _NEXT}).fetchone()
-            if noted_next is None or noted_next[1] != self.model.sql_hash:
-                connection.execute(on_schemas("drop_schema", self.model.name + _NEXT))
+            if not is_beside(connection, self.model, NEXT):
                 Positions(f"rebuild:{self.model.name}", self.log.log_id).forget(connection)
-                build(connection, self.model, self.model.name + _NEXT)
-                connection.execute(_SQL["note"], {**noted(self.model), "name": self.model.name + _NEXT})
+                build_beside(connection, self.model, NEXT)
         return bool(built[1] != self.model.sql_hash)
 
     def _catch_up(self, runner: Runner, until: Mapping[int, int]) -> None:
@@ -118,21 +112,18 @@ class Rebuild:
         """Bring the new tables exactly to a moment of the live ones, and compare the row hashes of both."""
         if changed:
             return None, {}
-        connection.execute(_SQL["begin_snapshot"])
-        try:
+        with snapshot(connection):
             until = live.read(connection)
             expected = self.model.hashes(connection)
-        finally:
-            connection.execute(_SQL["end_snapshot"])
         self._catch_up(runner, until)
         if runner.cursor != until:
             raise RebuildDiffers("The rebuild stands behind the live tables; start it again.")
-        found = self.model.hashes(connection, _NEXT)
+        found = self.model.hashes(connection, NEXT)
         if found != expected:
             tables = ", ".join(sorted(table for table in expected if expected[table] != found.get(table)))
             raise RebuildDiffers(
                 f"The rebuilt rows of {self.model.name} differ from the live ones ({tables}). Nothing was switched; "
-                f"the rebuilt tables stay in schema {self.model.name}{_NEXT} for a look. Does "
+                f"the rebuilt tables stay in schema {self.model.name}{NEXT} for a look. Does "
                 "`storyline dead-letters kinds` show records that were poison and can be read by now? Redrive them, "
                 "then rebuild again."
             )
@@ -140,15 +131,10 @@ class Rebuild:
 
     def _switch(self, connection: psycopg.Connection, runner: Runner, live: Positions) -> None:
         """Hold live still, apply the last few events, rename."""
-        name = self.model.name
         with connection.transaction():
             connection.execute(_SQL["lock"])
             until = live.hold(connection)
             self._catch_up(runner, until)
-            connection.execute(on_schemas("drop_schema", name + _PREVIOUS))
-            connection.execute(on_schemas("rename_schema", name, name + _PREVIOUS))
-            connection.execute(on_schemas("rename_schema", name + _NEXT, name))
-            connection.execute(_SQL["note"], noted(self.model))
-            connection.execute(_SQL["unnote"], {"name": name + _NEXT})
+            switch_in(connection, self.model, NEXT)
             runner.positions.forget(connection)
             live.fence(connection)

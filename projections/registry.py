@@ -6,7 +6,8 @@ of its own, named after it; a rebuild fills `NAME_next` beside it and keeps `NAM
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, LiteralString, NamedTuple
@@ -18,9 +19,25 @@ from psycopg import sql
 from eventlog.sql import load
 from projections.decoding import Batch
 
-__all__ = ["MODELS", "Hashes", "Lost", "ReadModel", "build", "install", "noted", "on_schemas"]
+__all__ = [
+    "MODELS",
+    "NEXT",
+    "Hashes",
+    "Lost",
+    "ReadModel",
+    "build_beside",
+    "drop_beside",
+    "install",
+    "is_beside",
+    "on_schemas",
+    "snapshot",
+    "switch_in",
+]
 
 _SQL = load("projections", "registry.sql")
+NEXT: LiteralString = "_next"
+"""What the schema of a rebuild is called, after the read model's name."""
+_PREVIOUS: LiteralString = "_previous"
 
 
 class Lost(NamedTuple):
@@ -100,20 +117,61 @@ def install(connection: psycopg.Connection) -> None:
                 if connection.execute(_SQL["has_schema"], {"name": model.name}).fetchone() == (True,):
                     continue
                 connection.execute(_SQL["start_over"])
-            build(connection, model, model.name)
-            connection.execute(_SQL["note"], noted(model))
+            _build(connection, model, model.name)
+            connection.execute(_SQL["note"], _noted(model))
 
 
-def noted(model: ReadModel) -> dict[str, object]:
+def _noted(model: ReadModel) -> dict[str, object]:
     """What is written down about a build."""
     return {"name": model.name, "version": model.version, "sql_hash": model.sql_hash}
 
 
-def build(connection: psycopg.Connection, model: ReadModel, schema: LiteralString) -> None:
+def _build(connection: psycopg.Connection, model: ReadModel, schema: LiteralString) -> None:
     """Make a model's empty tables in a schema, within the caller's transaction."""
     connection.execute(on_schemas("create_schema", schema))
     connection.execute(on_schemas("search_path", schema))
     connection.execute(model.schema)
+
+
+@contextmanager
+def snapshot(connection: psycopg.Connection) -> Iterator[None]:
+    """One moment for several queries."""
+    connection.execute(_SQL["begin_snapshot"])
+    try:
+        yield
+    finally:
+        connection.execute(_SQL["end_snapshot"])
+
+
+def is_beside(connection: psycopg.Connection, model: ReadModel, suffix: LiteralString) -> bool:
+    """Whether tables of the model as this release defines it stand beside the live ones."""
+    found = connection.execute(_SQL["built"], {"name": model.name + suffix}).fetchone()
+    return bool(found and found[1] == model.sql_hash)
+
+
+def build_beside(connection: psycopg.Connection, model: ReadModel, suffix: LiteralString) -> None:
+    """Make empty tables beside the live ones, instead of those that are there, within the caller's transaction."""
+    connection.execute(on_schemas("drop_schema", model.name + suffix))
+    _build(connection, model, model.name + suffix)
+    connection.execute(_SQL["note"], {**_noted(model), "name": model.name + suffix})
+
+
+def drop_beside(connection: psycopg.Connection, model: ReadModel, suffix: LiteralString) -> None:
+    """Take the tables beside the live ones away, if there are any."""
+    connection.execute(on_schemas("drop_schema", model.name + suffix))
+    connection.execute(_SQL["unnote"], {"name": model.name + suffix})
+
+
+def switch_in(connection: psycopg.Connection, model: ReadModel, suffix: LiteralString) -> None:
+    """Put the tables beside the live ones into their place, within the caller's transaction, which holds `lock`.
+
+    Those before stay as NAME_previous.
+    """
+    connection.execute(on_schemas("drop_schema", model.name + _PREVIOUS))
+    connection.execute(on_schemas("rename_schema", model.name, model.name + _PREVIOUS))
+    connection.execute(on_schemas("rename_schema", model.name + suffix, model.name))
+    connection.execute(_SQL["note"], _noted(model))
+    connection.execute(_SQL["unnote"], {"name": model.name + suffix})
 
 
 MODELS: tuple[ReadModel, ...] = _models()

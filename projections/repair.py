@@ -26,12 +26,11 @@ from eventlog.sql import load
 from projections.anchors import record_hash
 from projections.checking import LogCheck, check_log, records_at
 from projections.moves import lock_switches, move_from, refuse_moved
-from projections.registry import MODELS, on_schemas
+from projections.registry import MODELS, NEXT, drop_beside
 
 __all__ = ["Loss", "Repair", "RepairReport"]
 
 _SQL = load("projections", "repair.sql")
-_REGISTRY = load("projections", "registry.sql")
 _PAGE = 1000
 """Rows that are compared at a time."""
 _BYTES = 4_000_000
@@ -292,8 +291,7 @@ class Repair:
         holder.execute(_SQL["fence"], mine)
         holder.execute(_SQL["forget_rebuilds"])
         for model in MODELS:
-            holder.execute(on_schemas("drop_schema", model.name + "_next"))
-            holder.execute(_REGISTRY["unnote"], {"name": model.name + "_next"})
+            drop_beside(holder, model, NEXT)
         holder.execute(_SQL["ended"])
 
     def _fill_holes(self, connection: psycopg.Connection) -> tuple[int, int]:
