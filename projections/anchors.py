@@ -5,17 +5,17 @@ An offset alone does not tell: a log that lost its tail and grew again has other
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
 from domain.errors import LogDamaged, Unavailable
-from eventlog.port import Log
+from eventlog.port import Log, Logged
 
-__all__ = ["Anchor", "check_anchors", "record_hash"]
+__all__ = ["Anchor", "check_anchors", "record_hash", "records_at"]
 
-_PATIENCE = 10.0
+_PATIENCE = 10
+"""Empty reads, of a second each, after which a log that has the records does not answer."""
 
 
 class Anchor(NamedTuple):
@@ -38,17 +38,52 @@ def check_anchors(log: Log, anchors: Mapping[int, Anchor]) -> None:
     for partition, anchor in anchors.items():
         if anchor.offset >= ends.get(partition, 0):
             raise _damaged(partition, anchor, f"it ends at {ends.get(partition, 0)}")
-    wanted = {partition: anchor.offset for partition, anchor in anchors.items()}
-    deadline = time.monotonic() + _PATIENCE
-    while wanted:
-        for one in log.read(wanted, len(wanted), 1.0):
-            if wanted.pop(one.partition, None) is None:
-                continue
-            anchor = anchors[one.partition]
-            if one.offset != anchor.offset or record_hash(one.value) != anchor.record:
-                raise _damaged(one.partition, anchor, "another record stands there")
-        if wanted and time.monotonic() > deadline:
-            raise Unavailable("The log does not give the records that were applied last. Is it well?")
+    held = records_at(log, ends, [(partition, anchor.offset) for partition, anchor in anchors.items()])
+    for partition, anchor in anchors.items():
+        record = held[partition, anchor.offset]
+        if record is None:
+            raise _damaged(partition, anchor, "no record stands there any more")
+        if record_hash(record.value) != anchor.record:
+            raise _damaged(partition, anchor, "another record stands there")
+
+
+def records_at(
+    log: Log, ends: Mapping[int, int], places: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], Logged | None]:
+    """The records that stand at these (partition, offset), None where the log holds none."""
+    found: dict[tuple[int, int], Logged | None] = {}
+    left = sorted(set(places))
+    while left:
+        # One place of each partition at a time, so that one read asks for all of them.
+        wanted = dict(reversed(left))
+        left = [place for place in left if wanted[place[0]] != place[1]]
+        for place in wanted.items():
+            found[place] = None
+        there = {partition: offset for partition, offset in wanted.items() if offset < ends.get(partition, 0)}
+        for one in _first_records(log, there):
+            if wanted[one.partition] == one.offset:
+                found[one.partition, one.offset] = one
+    return found
+
+
+def _first_records(log: Log, wanted: Mapping[int, int]) -> list[Logged]:
+    """The record at or behind each of these places; none of a partition that is damaged there."""
+    cursor, found = dict(wanted), list[Logged]()
+    empty = 0
+    while cursor:
+        try:
+            records = log.read(cursor, len(cursor), 1.0)
+        except LogDamaged:
+            if len(cursor) == 1:
+                return found
+            return found + [one for place in cursor.items() for one in _first_records(log, dict([place]))]
+        for one in records:
+            if cursor.pop(one.partition, None) is not None:
+                found.append(one)
+        empty = 0 if records else empty + 1
+        if empty >= _PATIENCE:
+            raise Unavailable("The log does not give the records that were applied last. Try again later.")
+    return found
 
 
 def _damaged(partition: int, anchor: Anchor, what: str) -> LogDamaged:

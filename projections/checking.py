@@ -6,7 +6,7 @@ would grow again over the offsets that Postgres remembers, and what is read from
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,13 +15,11 @@ import psycopg
 from domain.errors import LogDamaged, Unavailable
 from eventlog.port import Log, Logged
 from eventlog.sql import load
-from projections.anchors import record_hash
+from projections.anchors import record_hash, records_at
 
-__all__ = ["LogCheck", "OtherLog", "Standing", "check_log", "records_at", "refuse_damage", "refuse_damaged_log"]
+__all__ = ["LogCheck", "OtherLog", "Standing", "check_log", "refuse_damage", "refuse_damaged_log"]
 
 _SQL = load("projections", "checking.sql")
-_PATIENCE = 10
-"""Empty reads, of a second each, after which a log that has the records does not answer."""
 _WAY_OUT = (
     "Restore a log that is as new as the database. Where there is none, `storyline log repair` puts back what the "
     "read models hold; docs/repair.md says how."
@@ -141,45 +139,6 @@ def refuse_damage(connection: psycopg.Connection, log: Log) -> None:
         first, *more = found.troubles
         others = f" And {len(more)} more: `storyline log check` lists all." if more else ""
         raise LogDamaged(f"{first}{others} {found.verdict}")
-
-
-def records_at(
-    log: Log, ends: Mapping[int, int], places: Iterable[tuple[int, int]]
-) -> dict[tuple[int, int], Logged | None]:
-    """The records that stand at these (partition, offset), None where the log holds none."""
-    found: dict[tuple[int, int], Logged | None] = {}
-    left = sorted(set(places))
-    while left:
-        # One place of each partition at a time, so that one read asks for all of them.
-        wanted = dict(reversed(left))
-        left = [place for place in left if wanted[place[0]] != place[1]]
-        for place in wanted.items():
-            found[place] = None
-        there = {partition: offset for partition, offset in wanted.items() if offset < ends.get(partition, 0)}
-        for one in _first_records(log, there):
-            if wanted[one.partition] == one.offset:
-                found[one.partition, one.offset] = one
-    return found
-
-
-def _first_records(log: Log, wanted: Mapping[int, int]) -> list[Logged]:
-    """The record at or behind each of these places; none of a partition that is damaged there."""
-    cursor, found = dict(wanted), list[Logged]()
-    empty = 0
-    while cursor:
-        try:
-            records = log.read(cursor, len(cursor), 1.0)
-        except LogDamaged:
-            if len(cursor) == 1:
-                return found
-            return found + [one for place in cursor.items() for one in _first_records(log, dict([place]))]
-        for one in records:
-            if cursor.pop(one.partition, None) is not None:
-                found.append(one)
-        empty = 0 if records else empty + 1
-        if empty >= _PATIENCE:
-            raise Unavailable("The log does not give the records that were applied last. Try again later.")
-    return found
 
 
 def _standing(

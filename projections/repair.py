@@ -23,8 +23,8 @@ import psycopg
 from domain.errors import LogDamaged, Misconfigured, Unavailable
 from eventlog.port import Entry, Log, Logged, Mendable
 from eventlog.sql import load
-from projections.anchors import record_hash
-from projections.checking import LogCheck, check_log, records_at
+from projections.anchors import record_hash, records_at
+from projections.checking import LogCheck, check_log
 from projections.moves import lock_switches, move_from, refuse_moved
 from projections.registry import MODELS, NEXT, drop_beside
 
