@@ -125,9 +125,10 @@ def story(
     catalogue = Catalogue(builtin())
     sealer = Sealer(keyring, hasher)
     publisher = Publisher(catalogue, sealer, log)
+    made = Story(dsn, log_url, log, keyring, hasher, sealer, catalogue, publisher)
     try:
-        yield Story(dsn, log_url, log, keyring, hasher, sealer, catalogue, publisher)
+        yield made
     finally:
-        log.close()
+        made.log.close()  # a test may have opened it anew
         if hashing_from is None:
             keyring.close()
