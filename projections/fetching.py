@@ -166,10 +166,13 @@ class Fetcher:
                 if not isinstance(message, Batch):
                     if message[0] == _READY:
                         continue
+                    # It told its trouble and ends; a `seek` meanwhile would speak to one that no longer listens.
+                    self.close()
                     raise _error(*message)
                 if message.generation == self._generation:
                     return message
         except (EOFError, OSError):
+            self.close()
             raise Unavailable("The reader's process is gone.") from None
         return None
 

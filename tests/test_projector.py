@@ -11,9 +11,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from domain.errors import Fenced
+from domain.errors import Fenced, LogDamaged
 from eventlog.port import Entry, Logged
+from projections.anchors import Anchor
 from projections.decoding import Decoder
+from projections.fetching import Fetcher, Span
 from projections.runner import Runner
 from storyline.database import upgrade
 from tests.support.story import START, Story, event, note, story
@@ -218,3 +220,20 @@ def test_any_batching_gives_the_same_rows(small: Story) -> None:
         small.project(batch=batch)
         expected = expected or small.hashes()
         assert small.hashes() == expected
+
+
+def test_a_reader_that_told_its_trouble_is_followed_by_another_at_once(small: Story) -> None:
+    small.publish(event(1))
+    start = dict.fromkeys(range(4), 0)
+    fetcher = Fetcher(small.log_url, 100)
+    try:
+        for _ in range(3):
+            fetcher.seek(Span(start, None, dict.fromkeys(range(4), Anchor(7, b"another record"))))
+            with pytest.raises(LogDamaged):
+                fetcher.next(30)
+            fetcher.seek(Span(start, None))
+            batch = fetcher.next(30)
+            assert batch is not None
+            assert batch.size == 1
+    finally:
+        fetcher.close()
