@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import psycopg
 from fastapi import APIRouter, Depends, Request, Response
 
 from api import shapes
@@ -12,8 +11,8 @@ from api.problems import responses
 from api.security import Guard
 from api.services import services
 from commands.access import Caller
-from domain.errors import Unavailable
 from eventlog.port import Log
+from projections.connecting import connected
 from projections.status import Status, read_status
 
 __all__ = ["router"]
@@ -34,10 +33,7 @@ async def status(request: Request, _caller: Annotated[Caller, Depends(Guard("ope
     held = services(request)
 
     def look(log: Log) -> Status:
-        try:
-            with psycopg.connect(held.parts.reader_dsn, autocommit=True, connect_timeout=5) as connection:
-                return read_status(connection, log)
-        except psycopg.OperationalError as error:
-            raise Unavailable(f"The database does not answer ({type(error).__name__}).") from None
+        with connected(held.parts.reader_dsn, patience=5) as connection:
+            return read_status(connection, log)
 
     return Response(shapes.encode(await held.log.ask(look)), media_type="application/json")

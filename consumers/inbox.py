@@ -25,9 +25,10 @@ from commands.messages import STRUCTURED, event_bytes, events_of, reason_of
 from commands.parking import Letter, Parking
 from commands.publishing import Publisher, Rights
 from consumers.inbox_topics import InboxTopics, Message
-from consumers.seat import KEEPALIVE, Heartbeat
+from consumers.seat import Heartbeat
 from domain.errors import BadInput, Fenced, Forbidden, SealError, TooLarge, Unavailable, WrongMediaType
 from domain.event import Event
+from projections.connecting import KEEPALIVE
 from projections.leases import Held, Seat
 from projections.positions import Positions
 

@@ -9,23 +9,16 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from typing import Any, Final
 
 import psycopg
 import structlog
 
+from projections.connecting import KEEPALIVE
 from projections.leases import Seat
 
-__all__ = ["KEEPALIVE", "Heartbeat"]
+__all__ = ["Heartbeat"]
 
 _EVERY = 1.0
-KEEPALIVE: Final[dict[str, Any]] = {
-    "keepalives_idle": 5,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,
-}
-"""So that a session whose server has gone without a word is noticed within seconds."""
 _logger = structlog.get_logger("storyline.seat")
 
 

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from domain.errors import LogDamaged, Unavailable
+from domain.errors import LogDamaged
 from eventlog.port import Log, Logged
 from eventlog.sql import load
 from projections.anchors import record_hash, records_at
+from projections.connecting import connected
 
 __all__ = ["LogCheck", "OtherLog", "Standing", "check_log", "refuse_damage", "refuse_damaged_log"]
 
@@ -125,11 +126,8 @@ def check_log(connection: psycopg.Connection, log: Log, *, live_only: bool = Fal
 def refuse_damaged_log(dsn: str, log: Log) -> None:
     """Raises LogDamaged where Postgres is ahead of the log: who appended to it all the same would make it grow over
     the offsets that Postgres remembers. Unavailable where one of the two does not answer."""
-    try:
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
-            refuse_damage(connection, log)
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"The database does not answer ({type(error).__name__}).") from None
+    with connected(dsn) as connection:
+        refuse_damage(connection, log)
 
 
 def refuse_damage(connection: psycopg.Connection, log: Log) -> None:

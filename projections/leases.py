@@ -21,6 +21,7 @@ from projections.anchors import Anchor
 __all__ = ["Held", "Seat"]
 
 _SQL = load("projections", "leases.sql")
+_BEGIN = load("projections", "positions.sql")["begin"]
 
 
 class Held(NamedTuple):
@@ -65,7 +66,7 @@ class Seat:
 
     def enter(self, connection: psycopg.Connection) -> None:
         """Take the seat; it lasts as long as this session, if it is kept warm by `beat`."""
-        connection.execute(_SQL["begin"], self._names)
+        connection.execute(_BEGIN, self._names)
         self._lock_session(connection)
         connection.execute(_SQL["seen"], self._names)
 

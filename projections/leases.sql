@@ -29,13 +29,6 @@ WHERE application_name = ANY (%(names)s) AND usename = current_user AND pid <> p
 -- One settles at a time.
 SELECT pg_advisory_xact_lock(70530810, hashtext(%(consumer)s));
 
--- name: begin
--- A row for each partition that nobody has ever read.
-INSERT INTO storyline.positions (consumer, log_id, log_partition)
-SELECT %(consumer)s, unit.log_id, unit.log_partition
-FROM unnest(%(log_ids)s::text[], %(partitions)s::integer[]) AS unit (log_id, log_partition)
-ON CONFLICT DO NOTHING;
-
 -- name: look
 -- How many members there are that know what we know, and which one in the row we are; how many partitions we hold, and
 -- how many nobody does. As long as one is free, somebody who knows it holds less than his share.

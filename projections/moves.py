@@ -13,6 +13,7 @@ import psycopg
 
 from domain.errors import Misconfigured, Unavailable
 from eventlog.sql import load
+from projections.connecting import connected
 
 __all__ = ["Moving", "Standing", "lock_switches", "move_at_work", "move_from", "move_to", "refuse_moved", "standing"]
 
@@ -47,13 +48,10 @@ def move_to(connection: psycopg.Connection, log_id: str) -> Moving | None:
 
 def standing(dsn: str, log_id: str) -> Standing:
     """Which of these a log is. Raises Unavailable if the database does not answer."""
-    try:
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
-            if connection.execute(_SQL["known"]).fetchone() != (True,):
-                return "alone"
-            away, hither = move_from(connection, log_id), move_to(connection, log_id)
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"The database does not answer ({type(error).__name__}).") from None
+    with connected(dsn) as connection:
+        if connection.execute(_SQL["known"]).fetchone() != (True,):
+            return "alone"
+        away, hither = move_from(connection, log_id), move_to(connection, log_id)
     if away is not None and away.switched_at is not None:
         return "moved"
     if hither is None:

@@ -25,6 +25,7 @@ from eventlog.copying import Copying, places
 from eventlog.port import Closable, Log, Position
 from eventlog.sql import load
 from projections.checking import refuse_damage
+from projections.connecting import connected
 from projections.moves import Moving, lock_switches, move_from, move_to
 from projections.positions import Positions
 from projections.registry import (
@@ -105,17 +106,12 @@ class Move:
         """Move everything and switch. Raises MoveDiffers; Misconfigured where these logs cannot be moved so;
         Unavailable where something does not answer, or the live projector does not come up: then run it again."""
         began = time.perf_counter()
-        try:
-            with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as connection:
-                lock_switches(connection, [model.name for model in self.models])
-                found = self._begin(connection)
-                if found.switched_at is None:
-                    self._move(connection)
-                self._finish(connection)
-        except psycopg.OperationalError as error:
-            raise Unavailable(
-                f"The database does not answer ({type(error).__name__}). Start the move again; it goes on."
-            ) from None
+        with connected(self.dsn, way_out=" Start the move again; it goes on.") as connection:
+            lock_switches(connection, [model.name for model in self.models])
+            found = self._begin(connection)
+            if found.switched_at is None:
+                self._move(connection)
+            self._finish(connection)
         seconds, records = time.perf_counter() - began, sum(self.target.ends().values())
         return Moved(self.target.log_id, records, seconds, self._refused, self._compared, self._hashes)
 

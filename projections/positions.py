@@ -29,7 +29,9 @@ class Positions:
 
     def begin(self, connection: psycopg.Connection, partitions: Iterable[int]) -> None:
         """Stand at the start of partitions that were never read, so that there is something to read and to hold."""
-        connection.execute(_SQL["begin"], {**self._names, "partitions": sorted(partitions)})
+        wanted = sorted(partitions)
+        log_ids = [self._names["log_id"]] * len(wanted)
+        connection.execute(_SQL["begin"], {**self._names, "log_ids": log_ids, "partitions": wanted})
 
     def take(self, connection: psycopg.Connection, partitions: Iterable[int]) -> dict[int, int]:
         """Take partitions under a new epoch; gives `{partition: next offset}`. Commits on its own."""

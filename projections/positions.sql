@@ -3,7 +3,8 @@
 -- name: begin
 -- A row for each partition that this consumer has never read.
 INSERT INTO storyline.positions (consumer, log_id, log_partition)
-SELECT %(consumer)s, %(log_id)s, unnest(%(partitions)s::integer[])
+SELECT %(consumer)s, unit.log_id, unit.log_partition
+FROM unnest(%(log_ids)s::text[], %(partitions)s::integer[]) AS unit (log_id, log_partition)
 ON CONFLICT DO NOTHING;
 
 -- name: take

@@ -11,7 +11,6 @@ record that was appended twice is a repeat, and harmless.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -25,6 +24,7 @@ from eventlog.port import Entry, Log, Logged, Mendable
 from eventlog.sql import load
 from projections.anchors import record_hash, records_at
 from projections.checking import LogCheck, check_log
+from projections.connecting import connected
 from projections.moves import lock_switches, move_from, refuse_moved
 from projections.registry import MODELS, NEXT, drop_beside
 
@@ -94,7 +94,7 @@ class Repair:
 
     def plan(self) -> RepairReport:
         """What `run` would do; changes nothing. Raises as `run` does."""
-        with self._connected() as connection:
+        with connected(self.dsn) as connection:
             self._refuse_moves(connection)
             check = check_log(connection, self.log)
             return self._found(connection, check, self._losses(connection, check))
@@ -103,7 +103,7 @@ class Repair:
         """Repair. Raises Misconfigured for another log without `onto_another` and while a move has not ended,
         LogDamaged where the beginning of the log is gone, Unavailable if a part does not answer or another repair, a
         move or a rebuild is at work."""
-        with self._connected() as connection, self._connected() as holder:
+        with connected(self.dsn) as connection, connected(self.dsn) as holder:
             if holder.execute(_SQL["try_lock"]).fetchone() != (True,):
                 raise Unavailable("Another repair is at work; wait for it or stop it.")
             self._refuse_moves(connection)
@@ -133,14 +133,6 @@ class Repair:
                 f"A move of this log to {away.to_log_id} was begun and has not ended: give it up by `storyline log "
                 "move --abort`, then repair, then move."
             )
-
-    @contextmanager
-    def _connected(self) -> Iterator[psycopg.Connection]:
-        try:
-            with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as connection:
-                yield connection
-        except psycopg.OperationalError as error:
-            raise Unavailable(f"Postgres does not answer ({type(error).__name__}).") from None
 
     def _found(self, connection: psycopg.Connection, check: LogCheck, losses: Sequence[Loss]) -> RepairReport:
         places = {"partitions": [one.partition for one in losses], "floors": [one.floor for one in losses]}

@@ -18,6 +18,7 @@ import psycopg
 from domain.errors import Unavailable
 from eventlog.sql import load
 from projections.anchors import Anchor
+from projections.connecting import KEEPALIVE
 from projections.decoding import Batch
 from projections.fetching import Fetcher, Span
 from projections.leases import Held
@@ -101,12 +102,9 @@ class Runner:
                 autocommit=True,
                 connect_timeout=5,
                 application_name=self.session,
-                keepalives_idle=5,
-                keepalives_interval=5,
-                keepalives_count=3,
-                tcp_user_timeout=20_000,
                 options="-c statement_timeout=120s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s "
                 "-c work_mem=64MB -c temp_buffers=64MB -c jit=off -c client_min_messages=warning",
+                **KEEPALIVE,
             )
             self._connection.execute(_STAGING["create"])
         return self._connection

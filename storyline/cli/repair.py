@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import psycopg
 import typer
 
-from domain.errors import LogDamaged, Unavailable
+from domain.errors import LogDamaged
 from projections.checking import LogCheck, check_log
+from projections.connecting import connected
 from projections.moves import refuse_moved
 from projections.repair import Repair, RepairReport
 from storyline.cli.shared import JsonFlag, console, open_parts, print_json, progress_bar, stderr
@@ -19,13 +19,9 @@ __all__ = ["check", "repair"]
 
 def check(as_json: JsonFlag = False) -> None:
     """Check that Postgres is not ahead of the log, and is of this log. Exit code 8 when it is damaged."""
-    with open_parts() as parts:
-        try:
-            with psycopg.connect(parts.settings.database_url, autocommit=True, connect_timeout=10) as connection:
-                refuse_moved(connection, parts.log.log_id)
-                found = check_log(connection, parts.log)
-        except psycopg.OperationalError as error:
-            raise Unavailable(f"The database does not answer ({type(error).__name__}).") from None
+    with open_parts() as parts, connected(parts.settings.database_url) as connection:
+        refuse_moved(connection, parts.log.log_id)
+        found = check_log(connection, parts.log)
     if as_json:
         print_json(_plain_check(found))
     else:

@@ -14,6 +14,7 @@ from rich.table import Table
 from consumers.inbox_topics import InboxTopics
 from domain.errors import LogDamaged, StorylineError, Unavailable
 from eventlog.sql import load
+from projections.connecting import connected
 from projections.positions import Positions
 from projections.status import Status, read_status
 from storyline.cli.shared import JsonFlag, console, open_parts, print_json
@@ -50,12 +51,9 @@ def status(
 
 
 def _look(parts: Parts) -> Status:
-    try:
-        with psycopg.connect(parts.settings.database_url, autocommit=True, connect_timeout=10) as connection:
-            waiting = _inbox_lag(parts, connection)
-            return read_status(connection, parts.log, parts.settings.lease_seconds, waiting)
-    except psycopg.OperationalError as error:
-        raise Unavailable(f"The database does not answer ({type(error).__name__}).") from None
+    with connected(parts.settings.database_url) as connection:
+        waiting = _inbox_lag(parts, connection)
+        return read_status(connection, parts.log, parts.settings.lease_seconds, waiting)
 
 
 def _inbox_lag(parts: Parts, connection: psycopg.Connection) -> int | None:

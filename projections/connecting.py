@@ -1,0 +1,32 @@
+"""How is a connection to the read models' database opened, and what is said when it does not answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+
+from domain.errors import Unavailable
+
+__all__ = ["KEEPALIVE", "connected"]
+
+KEEPALIVE: Final[dict[str, Any]] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""So that a session whose server has gone without a word is noticed within seconds."""
+
+
+@contextmanager
+def connected(dsn: str, *, patience: int = 10, way_out: str = "") -> Iterator[psycopg.Connection]:
+    """An autocommit connection for a short piece of work. Raises Unavailable, which ends with `way_out`, where the
+    database does not answer within `patience` seconds or falls silent within the block."""
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=patience) as connection:
+            yield connection
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"The database does not answer ({type(error).__name__}).{way_out}") from None
