@@ -6,8 +6,7 @@ import contextlib
 import json
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,6 +17,7 @@ import pytest
 from storyline.embedded import EmbeddedPostgres
 from tests.support.served import Served, clean_environment, run_cli, served
 from tests.support.story import event
+from tests.support.waiting import eventually
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +26,6 @@ def system(server_directory: Path) -> Iterator[Served]:
     directory.mkdir(mode=0o755)
     with served(directory, STORYLINE_PROJECTORS="2") as running:
         yield running
-
-
-def eventually(true: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
-        time.sleep(0.1)
 
 
 def words_of(process: psutil.Process) -> list[str]:

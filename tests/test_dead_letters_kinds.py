@@ -11,7 +11,6 @@ from uuid import UUID
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
-from psycopg_pool import ConnectionPool
 from structlog.testing import capture_logs
 
 from commands.letters import REASONS, REMEDIES
@@ -21,6 +20,7 @@ from commands.parking_shelf import SQL
 from commands.publishing import Rights
 from domain.errors import Erased, NotFound
 from storyline.metrics import LetterWatch, ParkedCollector, watching
+from tests.support.letters import parking_of
 from tests.support.story import Story, event, story
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -51,16 +51,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def parking(small: Story, clock: Clock) -> Iterator[Parking]:
-    with ConnectionPool(small.dsn, min_size=1, max_size=4, kwargs={"autocommit": True}) as pool:
-        yield Parking(
-            pool,
-            small.keyring,
-            lambda: small.hasher,
-            publisher=lambda: small.publisher,
-            log=lambda: small.log,
-            rights=lambda topic: MAIL,
-            clock=clock,
-        )
+    with parking_of(small, rights=lambda topic: MAIL, clock=clock) as made:
+        yield made
 
 
 def message(offset: int, raw: Any, reason: str = "bad-input", topic: str = "inbox.mail") -> Letter:

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from kafka import KafkaProducer
 from tests.support.kafka import KafkaBroker
 from tests.support.served import Served, served
 from tests.support.story import event
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -47,13 +46,6 @@ def send(servers: str, *events: dict[str, Any]) -> None:
         producer.send(TOPIC, json.dumps(one).encode(), headers=[("content-type", b"application/cloudevents+json")])
     producer.flush(20)
     producer.close()
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline, "it did not come about in a minute"
-        time.sleep(0.1)
 
 
 def kinds(client: httpx.Client) -> list[tuple[str, str | None, int]]:

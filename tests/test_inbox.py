@@ -18,7 +18,6 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import ConfigResource, KafkaAdminClient
 from prometheus_client import CollectorRegistry
-from psycopg_pool import ConnectionPool
 from structlog.testing import capture_logs
 
 from commands.channels import Channel, Channels
@@ -29,9 +28,11 @@ from eventlog.kafka_address import KafkaAddress
 from eventlog.kafka_contact import Contact
 from eventlog.kafka_errors import as_ours
 from eventlog.record import decode
+from tests.support.letters import parking_of
 from tests.support.logs import read_all
 from tests.support.served import clean_environment, run_cli
 from tests.support.story import Story, event, story
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -90,10 +91,7 @@ class Post:
         return [decode(record.value).head.public.get("mailbox", "") for record in read_all(self.small.log)]
 
     def until(self, true: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
-        while not true():
-            assert time.monotonic() < deadline, "the inbox did not get there in a minute"
-            time.sleep(0.05)
+        eventually(true)
 
     def moved(self) -> int:
         return sum(self.small.log.ends().values())
@@ -103,18 +101,7 @@ class Post:
 def post(database: str, kafka: str) -> Iterator[Post]:
     topic = f"inbox.t-{uuid.uuid4().hex[:10]}"
     channels = Channels([Channel("mail", ("test/*",), ("email.*",), topic)])
-    with (
-        story(database, database) as small,
-        ConnectionPool(database, min_size=1, kwargs={"autocommit": True}) as pool,
-    ):
-        parking = Parking(
-            pool,
-            small.keyring,
-            lambda: small.hasher,
-            publisher=lambda: small.publisher,
-            log=lambda: small.log,
-            rights=channels.rights_of,
-        )
+    with story(database, database) as small, parking_of(small, rights=channels.rights_of) as parking:
         yield Post(small, kafka, channels, topic, parking)
 
 

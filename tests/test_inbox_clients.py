@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import pytest
-from psycopg_pool import ConnectionPool
 
 from commands.channels import Channel, Channels
-from commands.parking import DeadLetter, Parking
+from commands.parking import DeadLetter
 from eventlog.record import Head, decode
 from eventlog.sealing import Opened, keys_of, open_record
 from tests.interop.clients import CLIENTS, Letter, NoClientError, send_batch
+from tests.support.letters import parking_of
 from tests.support.logs import read_all
 from tests.support.story import story
 from tests.test_inbox import Post
@@ -89,18 +89,7 @@ def office(database: str, kafka: str) -> Iterator[Office]:
     channels = Channels(
         [Channel("mail", ("test/*",), ("email.*",), mail), Channel("notes", ("desk/*",), ("note.*",), notes)]
     )
-    with (
-        story(database, database) as small,
-        ConnectionPool(database, min_size=1, kwargs={"autocommit": True}) as pool,
-    ):
-        parking = Parking(
-            pool,
-            small.keyring,
-            lambda: small.hasher,
-            publisher=lambda: small.publisher,
-            log=lambda: small.log,
-            rights=channels.rights_of,
-        )
+    with story(database, database) as small, parking_of(small, rights=channels.rights_of) as parking:
         yield Office(Post(small, kafka, channels, mail, parking), kafka, mail, notes)
 
 

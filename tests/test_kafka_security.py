@@ -17,11 +17,9 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer
 from prometheus_client import CollectorRegistry
-from psycopg_pool import ConnectionPool
 from structlog.testing import capture_logs
 
 from commands.channels import Channel, Channels
-from commands.parking import Parking
 from commands.publishing import Publisher
 from consumers.inbox import Inbox
 from consumers.inbox_topics import InboxTopics
@@ -31,6 +29,7 @@ from eventlog.opening import open_log
 from eventlog.port import Entry, Log
 from tests.conftest import start_or_skip
 from tests.support.kafka_secure import Authority, SecureKafka, Tokens
+from tests.support.letters import parking_of
 from tests.support.logs import MakeLog, read_all
 from tests.support.served import clean_environment, run_cli
 from tests.support.story import Story, event, story
@@ -110,15 +109,7 @@ def _inbox_moves_one(broker: SecureKafka, told: Story) -> None:
     producer.send("inbox.shop", json.dumps(event(3)).encode(), headers=headers)
     producer.flush(20)
     producer.close()
-    with ConnectionPool(told.dsn, min_size=1, kwargs={"autocommit": True}) as pool:
-        parking = Parking(
-            pool,
-            told.keyring,
-            lambda: told.hasher,
-            publisher=lambda: told.publisher,
-            log=lambda: log,
-            rights=channels.rights_of,
-        )
+    with parking_of(told, log=lambda: log, rights=channels.rights_of) as parking:
         publisher = Publisher(told.catalogue, told.sealer, log)
         work = Inbox(told.dsn, told.log_url, channels, publisher, parking, CollectorRegistry())
         stop = threading.Event()

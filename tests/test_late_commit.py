@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from eventlog.opening import open_log
 from eventlog.port import Entry, Log, Position, partition_of
 from tests.support.logs import key_of, move, start
 from tests.support.story import START, Story, event, story
+from tests.support.waiting import eventually
 
 _GATE = 4964
 _DAWDLE = """
@@ -53,13 +53,6 @@ def small(database: str) -> Iterator[Story]:
             connection.execute(_DAWDLE)
             connection.execute(_ON_THE_LOG)
         yield made
-
-
-def eventually(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline, "it did not come about in a minute"
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -14,10 +14,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg_pool import ConnectionPool
 
 from api.vectors import read_place, write_place, write_vector
-from commands.parking import Parking
 from domain.errors import BadInput, LogDamaged, Misconfigured, NotFound, Unavailable
 from eventlog.embedded import EmbeddedLog
 from eventlog.opening import open_log
@@ -29,10 +27,12 @@ from projections.rebuild import Rebuild
 from projections.runner import Parked
 from projections.timeline.model import TIMELINE
 from storyline.turn import wait_for_turn
+from tests.support.letters import parking_of
 from tests.support.logs import MakeLog, in_threads, read_all
 from tests.support.moving import killed_at, move, projecting
 from tests.support.postgres import PostgresServer
 from tests.support.story import ALL, Story, event, story
+from tests.support.waiting import eventually
 
 MakeEmbedded = Callable[[int], str]
 KILLED_AT = ("copied", "compared", "closed", "tail applied", "switching", "switched")
@@ -153,13 +153,6 @@ def test_a_move_switches_to_equal_rows_and_to_the_new_log(
     assert rebuilt(small, target, url) is True
     assert small.rows("SELECT to_regnamespace('timeline_move')") == [(None,)]
     assert small.rows("SELECT count(*) FROM storyline.positions WHERE consumer = 'move'") == [(0,)]
-
-
-def eventually(true: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
-        time.sleep(0.05)
 
 
 def test_a_move_that_is_killed_at_every_point_goes_on_and_loses_nothing(
@@ -362,9 +355,7 @@ def test_a_dead_letter_of_the_old_log_waits_once_and_is_redriven_onto_the_new_on
     target = make_log(url)
     good = small.seal([person(1)], datetime.now(UTC))
     small.log.append([Entry(b"k", b"poison"), *good, Entry(b"k", b"more poison")])
-    with ConnectionPool(small.dsn, min_size=1, max_size=4, kwargs={"autocommit": True}) as pool:
-        parking = Parking(pool, small.keyring, lambda: small.hasher, publisher=lambda: small.publisher,
-                          log=lambda: target, rights=lambda topic: ALL)  # fmt: skip
+    with parking_of(small, log=lambda: target, rights=lambda topic: ALL) as parking:
         with projecting(small, park=parking.for_log("projector", small.log.log_id)):
             eventually(lambda: parking.count() == 2)
             before, _ = parking.list()
@@ -378,7 +369,7 @@ def test_a_dead_letter_of_the_old_log_waits_once_and_is_redriven_onto_the_new_on
         assert [one.id for one in parking.list()[0]] == [waiting.id]
         assert parking.redrive(waiting.id, "cli").status == "parked", "it is as unreadable as it was"
         [readable] = [one for one in read_all(small.log) if one.value == good[0].value]
-        with pool.connection() as connection:
+        with psycopg.connect(small.dsn, autocommit=True) as connection:
             old_release = parking.for_log("projector", small.log.log_id)
             old_release(connection, [Parked("poison", "An older release could not read it.", *readable)])
         [letter] = [one for one in parking.list()[0] if one.id != waiting.id]

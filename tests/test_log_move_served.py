@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from tests.support.logs import read_all
 from tests.support.postgres import PostgresServer
 from tests.support.served import Served, run_cli, served
 from tests.support.story import event
+from tests.support.waiting import eventually
 
 EVENTS = int(os.environ.get("STORYLINE_MOVE_EVENTS", "2000"))
 
@@ -79,17 +80,10 @@ class Channel:
                 self.trouble.append(error)
 
 
-def eventually(true: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
-        time.sleep(0.05)
-
-
 def kill_a_move_under_way(system: Served, to_url: str, map_path: Path) -> None:
     argv = [sys.executable, "-m", "storyline.cli", "log", "move", "--to", to_url, "--map", str(map_path)]
     started = subprocess.Popen(argv, env=system.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    eventually(lambda: started.poll() is not None or (map_path.exists() and map_path.stat().st_size > 200))
+    eventually(lambda: started.poll() is not None or (map_path.exists() and map_path.stat().st_size > 200), 120)
     started.kill()
     started.wait()
 
@@ -120,7 +114,7 @@ def test_S91_a_history_moves_to_kafka_while_channels_publish(
             positions = ",".join(f"{part}:{offset}" for part, offset in client.positions.items())
         channel = Channel(old.url, old.key)
         kill_a_move_under_way(old, kafka_log_url, tmp_path / "map")
-        eventually(lambda: old.run("timeline", "customer_no:1").returncode == 0)
+        eventually(lambda: old.run("timeline", "customer_no:1").returncode == 0, 120)
         customer = customer_of(old, "1")
         place = place_of_a_stream(old, customer)
         moved = old.run("log", "move", "--to", kafka_log_url, "--map", str(tmp_path / "map"), "--json", timeout=900)
@@ -132,7 +126,7 @@ def test_S91_a_history_moves_to_kafka_while_channels_publish(
         env = {name: value for name, value in old.env.items() if name.startswith("STORYLINE_")}
     still = len(channel.accepted)
     with served(directory, **{**env, **addresses, "LOG_URL": kafka_log_url}) as new:
-        eventually(lambda: len(channel.accepted) > still + 200)
+        eventually(lambda: len(channel.accepted) > still + 200, 120)
         channel.stop()
         assert channel.trouble == []
         check_what_is_read(new, customer, place, positions)

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from projections.rebuild import Rebuild
 from projections.registry import MODELS
 from tests.support.projectors import ProjectorProcess
 from tests.support.story import Story, event, story
+from tests.support.waiting import eventually
 
 _MASTER = bytes(range(32))
 
@@ -37,13 +38,6 @@ def shared(any_log_url: str, database: str) -> Iterator[Story]:
 def small(database: str) -> Iterator[Story]:
     with story(database, f"{database}&partitions=4", master=_MASTER) as made:
         yield made
-
-
-def _until(true: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not get there in time"
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -85,17 +79,17 @@ def test_S91_projectors_come_go_and_die_and_each_event_stands_once(shared: Story
     projectors = [ProjectorProcess(shared, _MASTER, directory)]
     try:
         with _publishing(shared) as count:
-            _until(lambda: _visible(shared) > 0)
+            eventually(lambda: _visible(shared) > 0)
             projectors += [ProjectorProcess(shared, _MASTER, directory) for _ in range(3)]
             projectors = [one.wait() for one in projectors]
-            _until(lambda: [len(one.partitions()) for one in projectors] == [1, 1, 1, 1])
+            eventually(lambda: [len(one.partitions()) for one in projectors] == [1, 1, 1, 1])
             projectors.pop(0).kill()
             projectors.pop(0).kill()
             seen = _visible(shared)
-            _until(lambda: _visible(shared) > seen)
+            eventually(lambda: _visible(shared) > seen)
             projectors.pop(0).stop()
-            _until(lambda: projectors[0].partitions() == [0, 1, 2, 3])
-        _until(lambda: _visible(shared) == count[0])
+            eventually(lambda: projectors[0].partitions() == [0, 1, 2, 3])
+        eventually(lambda: _visible(shared) == count[0])
     finally:
         for one in projectors:
             one.kill()
@@ -110,17 +104,17 @@ def test_a_frozen_projector_is_refused_when_it_wakes_up_and_rejoins_by_itself(
     first = ProjectorProcess(small, _MASTER, server_directory, **lease)
     second = ProjectorProcess(small, _MASTER, server_directory, **lease)
     try:
-        _until(lambda: [len(one.wait().partitions()) for one in (first, second)] == [2, 2])
+        eventually(lambda: [len(one.wait().partitions()) for one in (first, second)] == [2, 2])
         with _publishing(small) as count:
-            _until(lambda: _visible(small) > 0)
+            eventually(lambda: _visible(small) > 0)
             first.freeze()
-            _until(lambda: second.partitions() == [0, 1, 2, 3])
+            eventually(lambda: second.partitions() == [0, 1, 2, 3])
             seen = _visible(small)
-            _until(lambda: _visible(small) > seen)
+            eventually(lambda: _visible(small) > seen)
             first.wake()
-            _until(lambda: sorted([*first.partitions(), *second.partitions()]) == [0, 1, 2, 3])
-            _until(lambda: len(first.partitions()) == 2)
-        _until(lambda: _visible(small) == count[0])
+            eventually(lambda: sorted([*first.partitions(), *second.partitions()]) == [0, 1, 2, 3])
+            eventually(lambda: len(first.partitions()) == 2)
+        eventually(lambda: _visible(small) == count[0])
         assert first.metric("storyline_projector_troubles_total") > 0
     finally:
         first.kill()
@@ -151,11 +145,11 @@ def test_a_projector_with_lag_that_does_not_move_is_interrupted_and_rejoins(smal
     )
     small.publish(event(1))
     with _projecting(projector):
-        _until(lambda: _visible(small) == 1)
+        eventually(lambda: _visible(small) == 1)
         [reader] = _readers()
         os.kill(reader, signal.SIGSTOP)
         small.publish(event(2))
-        _until(lambda: _visible(small) == 2)
+        eventually(lambda: _visible(small) == 2)
         assert _readers() != [reader]
 
 
@@ -222,5 +216,5 @@ def test_a_batch_that_takes_longer_than_the_watchdog_waits_is_tried_in_smaller_o
     )  # fmt: skip
     small.publish(*[event(number) for number in range(500)])
     with _projecting(projector):
-        _until(lambda: _visible(small) == 500)
+        eventually(lambda: _visible(small) == 500)
     assert not given_up.is_set()

@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import base64
 import os
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
@@ -29,6 +28,7 @@ from tests.support.logs import delete_topic, read_all, topic_of, until_it_fails
 from tests.support.served import Served, served
 from tests.support.story import Story, event, story
 from tests.support.truncation import cut_segments
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 
@@ -179,13 +179,6 @@ def test_a_beginning_that_was_deleted_is_noticed_and_a_new_topic_gets_all(small:
         refuse_damaged_log(small.dsn, small.log)
     Repair(small.dsn, small.log, onto_another=True).run()
     is_whole(small, values, hashes)
-
-
-def eventually(true: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"it did not come about in {seconds} s"
-        time.sleep(0.2)
 
 
 def test_a_topic_made_anew_under_running_processes_stops_them_and_is_filled_again(
