@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from domain import errors
 from storyline import exits
+from storyline.cli.shared import _terminated_as_interrupted
 from storyline.exits import CODES, exit_code
 from tests.support.served import clean_environment, run_cli
 
@@ -101,3 +103,16 @@ def test_with_debug_a_traceback_stands_before_the_sentence(tmp_path: Path) -> No
     done = run_cli(clean_environment(tmp_path, STORYLINE_MODE="production"), "--debug", "db", "upgrade")
     assert done.returncode == 7
     assert "Traceback" in done.stderr
+
+
+def test_what_a_driver_makes_of_sigterm_is_still_an_interruption() -> None:
+    def interrupted_in_a_driver() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise OSError("the connection is lost") from None
+
+    with pytest.raises(KeyboardInterrupt), _terminated_as_interrupted():
+        interrupted_in_a_driver()
+    with pytest.raises(OSError, match="without being asked"), _terminated_as_interrupted():
+        raise OSError("without being asked")

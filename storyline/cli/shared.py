@@ -90,13 +90,21 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
         return
 
+    asked = False
+
     def interrupt(number: int, _frame: Any) -> None:
+        nonlocal asked
+        asked = True
         signal.signal(number, signal.SIG_IGN)  # whoever asks twice shall not break off what the first one began
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except Exception as error:
+        if asked:  # a driver that is interrupted in its work may make an error of its own of it
+            raise KeyboardInterrupt from error
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)
 
