@@ -1,0 +1,54 @@
+-- Tables of the read model `customers`: what is known of each evidence, to be folded per customer when it is read.
+-- Only public fields are in it, so that an erased history still adds up. Rows of events that were retracted are
+-- gone, those of amended ones tell the right content.
+
+-- name: tables
+-- Touchpoints by channel and direction ('' where an event says none). Sums per evidence.
+CREATE TABLE contacts (
+    evidence uuid NOT NULL,
+    channel text NOT NULL,
+    direction text NOT NULL,
+    touchpoints bigint NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    PRIMARY KEY (evidence, channel, direction)
+) WITH (fillfactor = 60);
+
+-- What was bought and given back. `order_key`: what makes two reports one order, a hash of its order ref, else of its
+-- invoice ref, else the event's name; `ref`: that ref in clear. `amount`: positive when bought, negative when given back.
+CREATE TABLE trades (
+    name uuid PRIMARY KEY,
+    evidence uuid NOT NULL,
+    happened_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    order_key uuid NOT NULL,
+    ref text,
+    refund boolean NOT NULL,
+    amount numeric NOT NULL,
+    currency text NOT NULL,
+    source text NOT NULL
+);
+CREATE INDEX trades_evidence ON trades (evidence, happened_at);
+
+-- What a person allowed and took back. `channel` '' is every channel.
+CREATE TABLE consents (
+    name uuid PRIMARY KEY,
+    evidence uuid NOT NULL,
+    happened_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    purpose text NOT NULL,
+    channel text NOT NULL,
+    granted boolean NOT NULL,
+    type text NOT NULL
+);
+CREATE INDEX consents_evidence ON consents (evidence, happened_at);
+
+-- Which campaigns a person answered.
+CREATE TABLE answers (
+    name uuid PRIMARY KEY,
+    evidence uuid NOT NULL,
+    happened_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    campaign text NOT NULL
+);
+CREATE INDEX answers_evidence ON answers (evidence, happened_at);
