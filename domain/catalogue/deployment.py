@@ -133,6 +133,11 @@ class DeploymentType:
         line = _PLACEHOLDER.sub(lambda found: _as_text(_value_at(content, found.group(1))), self._line)
         return line, self._money_of(content)
 
+    @property
+    def declares_money(self) -> bool:
+        """May an event of this type bring or give back money?"""
+        return self._money is not None
+
     def schema(self) -> dict[str, Any]:
         """The deployment's schema, with its references put in place."""
         return {"$schema": DIALECT, **_as_json(self._schema)}
