@@ -87,7 +87,9 @@ _MOST_DIGITS: Final = 18
 def is_interesting(type: str, refs: Sequence[str], direction: str | None) -> bool:
     """May `facts_of` find anything? Cheap, and true of few events. Types of the deployment with money are asked for
     beside it: `types_with_money`."""
-    return type in INTERESTING or (bool(refs) and direction == "in" and _lowest(refs, _CAMPAIGN) is not None)
+    if type in INTERESTING:
+        return True
+    return bool(refs) and direction == "in" and type not in _NO_ANSWERS and _lowest(refs, _CAMPAIGN) is not None
 
 
 def types_with_money(catalogue: Catalogue) -> frozenset[str]:
@@ -127,7 +129,11 @@ def facts_of(
 
 
 def _lowest(refs: Sequence[str], kind: tuple[str, str]) -> str | None:
-    return min((ref for ref in refs if ref.startswith(kind)), default=None)
+    lowest = None
+    for ref in refs:
+        if ref.startswith(kind) and (lowest is None or ref < lowest):
+            lowest = ref
+    return lowest
 
 
 def _trade(type: str, public: Mapping[str, Any], refs: Sequence[str], money: Money | None) -> Traded | None:
@@ -157,6 +163,8 @@ def _amount(value: Any) -> Decimal | None:
         return None
     if not amount:
         return Decimal(0)
+    if isinstance(value, str) and len(value) <= _MOST_DIGITS and value.isascii() and "e" not in value.lower():
+        return amount  # as nearly all are, told quickly
     exponent = amount.as_tuple().exponent
     return amount if amount.adjusted() < _MOST_DIGITS and int(exponent) >= -_MOST_DIGITS else None
 
