@@ -47,6 +47,10 @@ class Hasher:
         hashed = self._hash(b"storyline.token", (kind, namespace, value, generation))
         return f"{kind}/{namespace}.{generation}.{hashed}" if namespace else f"{kind}.{generation}.{hashed}"
 
+    def normalised(self, identifier: Identifier) -> str | None:
+        """The spelling that is hashed, or None for a blocked value."""
+        return normalise(identifier.kind, identifier.value, self._region)
+
     def tokens(self, who: Iterable[Identifier]) -> tuple[str, ...]:
         """Tokens of generation 0, without repeats, in order of (priority of the kind, token)."""
         if not who:
