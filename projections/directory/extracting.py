@@ -28,6 +28,7 @@ from projections.directory.rows import Claim, Code, DirectoryRows, Identified, T
 __all__ = [
     "CLAIMING",
     "CODE_KINDS",
+    "OWN",
     "claim_rows",
     "claim_terms",
     "codes_of",
@@ -43,6 +44,8 @@ __all__ = [
 
 CODE_KINDS: Final = frozenset({"order", "invoice", "ticket", "deal"})
 """Kinds of refs whose numbers are searched for."""
+OWN: Final = object()
+"""Stands for an event's own content."""
 _LONGEST: Final = 1000
 _TYPES: Final = {model.TYPE: BuiltIn(model) for model in (ProfileUpdated, OrganisationDescribed)}
 CLAIMING: Final = frozenset(_TYPES)
@@ -69,14 +72,14 @@ def open_parts(record: Record, keys: Mapping[str, AESGCM | None]) -> Opened:
 
 
 def directory_rows(
-    record: Record, opened: Opened, happened_at: datetime, hasher: Hasher, content: Any = None
+    record: Record, opened: Opened, happened_at: datetime, hasher: Hasher, content: Any = OWN
 ) -> DirectoryRows:
-    """All rows of an event. `content`: the effective one (see `right_content`) where it is not the event's own;
-    `opened`: of `open_parts`. For a retracted event take `identifier_rows` and `codes_of` alone."""
+    """All rows of an event. `opened`: of `open_parts`. `content`: the effective one where it is not the event's own,
+    None where there is none: it was retracted, or amended by what cannot be opened any more (`right_content`)."""
     identifiers = identifier_rows(record, opened, hasher)
     claims: list[Claim] = []
     if record.head.type in CLAIMING:
-        claims = claim_rows(record, happened_at, content_of(record, opened) if content is None else content)
+        claims = claim_rows(record, happened_at, content_of(record, opened) if content is OWN else content)
     terms = identifier_terms(identifiers)
     if claims:
         terms = list({*terms, *claim_terms(claims)})

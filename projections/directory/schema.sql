@@ -27,15 +27,17 @@ CREATE TABLE claims (
 );
 CREATE INDEX claims_evidence ON claims (evidence, happened_at);
 
--- What a search looks through: names and identifiers of a person, folded (no case, no accents, single blanks).
+-- What a search looks through: names and identifiers of a person, folded (no case, no accents, single blanks). `kind`:
+-- that of the identifier; `name`, and `turned` for a name with another of its words in front. A phone is its digits.
 CREATE TABLE terms (
     evidence uuid NOT NULL,
     kind text NOT NULL,
     term text NOT NULL,
     PRIMARY KEY (evidence, kind, term)
 );
-CREATE INDEX terms_prefix ON terms (term text_pattern_ops);
-CREATE INDEX terms_alike ON terms USING gin (term gin_trgm_ops);
+CREATE INDEX terms_prefix ON terms (term text_pattern_ops, kind, evidence);
+-- Typing errors are made in names and addresses; among numbers everything is alike.
+CREATE INDEX terms_alike ON terms USING gin (term gin_trgm_ops) WHERE kind IN ('name', 'email');
 
 -- Numbers of orders, invoices, tickets and deals, which are codes and personal to nobody.
 CREATE TABLE codes (
@@ -45,4 +47,4 @@ CREATE TABLE codes (
     value text NOT NULL,
     term text NOT NULL
 );
-CREATE INDEX codes_prefix ON codes (term text_pattern_ops);
+CREATE INDEX codes_prefix ON codes (term text_pattern_ops, ref);
