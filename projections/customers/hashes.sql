@@ -1,0 +1,46 @@
+-- Are two builds of the facts the same? One hash per table over its declared columns, in any order of rows, of the
+-- schema that stands first in the search path.
+
+-- name: contacts
+-- Every column.
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s', evidence, channel, direction,
+    touchpoints, extract(epoch FROM first_at), extract(epoch FROM last_at)), 0)::numeric), 0)
+FROM contacts;
+
+-- name: trades
+-- Every column.
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s %%s %%s %%s', name, evidence,
+    extract(epoch FROM happened_at), extract(epoch FROM recorded_at), order_key, ref, refund, amount, currency,
+    source), 0)::numeric), 0)
+FROM trades;
+
+-- name: trades_republished
+-- The same between two publications of one history, each of which is recorded anew.
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s %%s %%s', name, evidence,
+    extract(epoch FROM happened_at), order_key, ref, refund, amount, currency, source), 0)::numeric), 0)
+FROM trades;
+
+-- name: consents
+-- Every column.
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s %%s', name, evidence,
+    extract(epoch FROM happened_at), extract(epoch FROM recorded_at), purpose, channel, granted, type), 0)::numeric),
+    0)
+FROM consents;
+
+-- name: consents_republished
+-- The same between two publications of one history.
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s', name, evidence,
+    extract(epoch FROM happened_at), purpose, channel, granted, type), 0)::numeric), 0)
+FROM consents;
+
+-- name: answers
+-- Every column.
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s', name, evidence,
+    extract(epoch FROM happened_at), extract(epoch FROM recorded_at), campaign), 0)::numeric), 0)
+FROM answers;
+
+-- name: answers_republished
+-- The same between two publications of one history.
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s', name, evidence,
+    extract(epoch FROM happened_at), campaign), 0)::numeric), 0)
+FROM answers;
