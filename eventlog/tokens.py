@@ -25,7 +25,7 @@ class Hasher:
 
     def __init__(self, key: bytes, region: str = "GB") -> None:
         self._key = key
-        self._region = region
+        self.region = region
 
     def _hash(self, person: bytes, parts: Sequence[object]) -> str:
         return blake2b(_encode(parts), digest_size=16, key=self._key, person=person).hexdigest()
@@ -40,16 +40,12 @@ class Hasher:
 
     def token(self, identifier: Identifier, generation: int = 0) -> str | None:
         """`kind[/namespace].generation.hash`, or None for a blocked value."""
-        value = normalise(identifier.kind, identifier.value, self._region)
+        value = normalise(identifier.kind, identifier.value, self.region)
         if value is None:
             return None
         kind, _, namespace = identifier
         hashed = self._hash(b"storyline.token", (kind, namespace, value, generation))
         return f"{kind}/{namespace}.{generation}.{hashed}" if namespace else f"{kind}.{generation}.{hashed}"
-
-    def normalised(self, identifier: Identifier) -> str | None:
-        """The spelling that is hashed, or None for a blocked value."""
-        return normalise(identifier.kind, identifier.value, self._region)
 
     def tokens(self, who: Iterable[Identifier]) -> tuple[str, ...]:
         """Tokens of generation 0, without repeats, in order of (priority of the kind, token)."""

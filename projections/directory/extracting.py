@@ -18,7 +18,7 @@ from domain.catalogue.base import join
 from domain.catalogue.profile import ProfileUpdated
 from domain.catalogue.registry import BuiltIn
 from domain.catalogue.things import OrganisationDescribed
-from domain.identifiers import Identifier
+from domain.identifiers import Identifier, normalise
 from eventlog.record import Record, ref_hash
 from eventlog.sealing import Opened, open_blob, open_record
 from eventlog.tokens import Hasher
@@ -185,7 +185,7 @@ def _identified(
         for generation in generations:
             token = hasher.token(identifier, generation)
             if token in known:
-                value = _bounded(hasher.normalised(identifier) or "")
+                value = _bounded(normalise(identifier.kind, identifier.value, hasher.region) or "")
                 node = bytes.fromhex(token[-32:])
                 found[node] = Identified(home, node, identifier.kind, identifier.namespace, value)
     return list(found.values())
