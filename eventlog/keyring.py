@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -189,6 +189,40 @@ class Keyring:
         gone = self._run(lambda connection: connection.execute(_SQL["destroy_keys"], {"ids": wanted}).rowcount)
         self._cache.drop(wanted)
         return int(gone)
+
+    def apply(self, mark: str, ids: Iterable[str], generations: Mapping[str, int]) -> None:
+        """Apply an entry of the ledger of erasures, whole or not at all; harmless when repeated.
+
+        mark: the entry's hash, kept as applied. ids: keys to destroy; one that the store never had gets a tombstone,
+        so that it is never made. generations: `{hash of a token of generation 0: generation}`, the least that its
+        identifier has from now on.
+        """
+        wanted = sorted(set(ids))
+        raised = sorted(generations.items())
+        parameters = {
+            "mark": mark,
+            "ids": wanted,
+            "master": self._master.current,
+            "tokens": [token for token, _ in raised],
+            "generations": [generation for _, generation in raised],
+        }
+
+        def destroy(connection: psycopg.Connection) -> None:
+            with connection.transaction():
+                # First, so that whoever is refused the destroyed key finds the generation to go on with.
+                connection.execute(_SQL["raise_generations"], parameters)
+                connection.execute(_SQL["bury_keys"], parameters)
+                connection.execute(_SQL["destroy_keys"], parameters)
+                connection.execute(_SQL["note_applied"], parameters)
+
+        self._run(destroy)
+        self._cache.drop(wanted)
+
+    def lacking(self, marks: Iterable[str]) -> set[str]:
+        """Which of these entries of the ledger the store has not applied, or forgot by being restored."""
+        wanted = list(marks)
+        rows = self._run(lambda connection: connection.execute(_SQL["applied"], {"marks": wanted}).fetchall())
+        return set(wanted) - {mark for (mark,) in rows}
 
     def _read(self, ids: Iterable[str]) -> dict[str, AESGCM | None]:
         wanted = set(ids)

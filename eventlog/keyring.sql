@@ -18,6 +18,11 @@ CREATE TABLE IF NOT EXISTS keyring.generations (
     token uuid PRIMARY KEY,
     generation integer NOT NULL CHECK (generation > 0)
 );
+-- Entries of the ledger of erasures that were applied here, by their hash.
+CREATE TABLE IF NOT EXISTS keyring.ledger (
+    mark text PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
 
 -- name: lock
 -- One process at a time installs.
@@ -71,3 +76,24 @@ SELECT count(*) FROM keyring.keys WHERE master <> %(master)s AND wrapped IS NOT 
 -- name: destroy_keys
 -- Make keys unreadable for good; a tombstone stays of each.
 UPDATE keyring.keys SET wrapped = NULL, erased_at = now() WHERE key_id = ANY (%(ids)s::uuid[]) AND wrapped IS NOT NULL;
+
+-- name: raise_generations
+-- Whoever comes back with one of these identifiers is someone new. Never lowered: an older erasure may be applied again.
+INSERT INTO keyring.generations (token, generation)
+SELECT token, generation FROM unnest(%(tokens)s::uuid[], %(generations)s::integer[]) AS raised (token, generation)
+ORDER BY token
+ON CONFLICT (token) DO UPDATE SET generation = greatest(keyring.generations.generation, excluded.generation);
+
+-- name: bury_keys
+-- A tombstone for each key that is not there: it is never to be made.
+INSERT INTO keyring.keys (key_id, wrapped, master, erased_at)
+SELECT key_id, NULL, %(master)s, now() FROM unnest(%(ids)s::uuid[]) AS buried (key_id) ORDER BY key_id
+ON CONFLICT DO NOTHING;
+
+-- name: note_applied
+-- An entry of the ledger that this store has applied.
+INSERT INTO keyring.ledger (mark) VALUES (%(mark)s) ON CONFLICT DO NOTHING;
+
+-- name: applied
+-- Which of these entries were applied.
+SELECT mark FROM keyring.ledger WHERE mark = ANY (%(marks)s::text[]);

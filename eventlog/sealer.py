@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from domain.errors import BadInput, Problem
+from domain.errors import BadInput, Erased, Problem
 from domain.event import Event
 from domain.identifiers import Identifier, Ref
 from eventlog.keyring import Keyring
@@ -55,9 +55,19 @@ class Sealer:
 
     def seal(self, events: Sequence[Event], recorded_at: datetime) -> list[Entry]:
         """One entry per event, in order. Keys are committed on return. Raises BadInput for one that is too large."""
-        hasher = self.hasher
         people = {event.who for event in events}
         people.update(party.who for event in events for party in event.parties)
+        try:
+            return self._seal(events, recorded_at, people)
+        except Erased:
+            # Somebody came back after an erasure, sooner than the cache forgot who that was: now it is someone new.
+            self._forget(people)
+            return self._seal(events, recorded_at, people)
+
+    def _seal(
+        self, events: Sequence[Event], recorded_at: datetime, people: Iterable[tuple[Identifier, ...]]
+    ) -> list[Entry]:
+        hasher = self.hasher
         subjects = self._subjects_of(people)
         names = [hasher.name(event.source, event.id) for event in events]
         owners = [self._owner(event, name, subjects[event.who]) for event, name in zip(events, names, strict=True)]
@@ -111,6 +121,11 @@ class Sealer:
                     self._subjects.move_to_end(who)
             while len(self._subjects) > self._cache_size:
                 self._subjects.popitem(last=False)
+
+    def _forget(self, people: Iterable[tuple[Identifier, ...]]) -> None:
+        with self._lock:
+            for who in people:
+                self._subjects.pop(who, None)
 
     def _owner(self, event: Event, name: str, subject: _Subject) -> str:
         """The token of highest priority, else the lowest ref, else the name; it gives the log's key."""
