@@ -1,0 +1,189 @@
+"""Which customers does a search find? At once what is typed exactly or begins so, and only behind it what is alike.
+
+What matched is pooled per customer, so that merged ones come once, and ranked: an identifier, a name, a number, a
+beginning, a likeness; then who was met last. Every step reads a bounded number of rows. All methods are coroutines
+over one pool.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from domain.errors import Unavailable
+from domain.identifiers import KINDS
+from eventlog.sql import load
+from projections.directory.asking import Asked
+
+__all__ = ["Customer", "DirectoryReader", "Found", "Match", "settled_name"]
+
+_SQL = load("projections.directory", "queries.sql")
+_BOUNDS: Final = {"terms": 60, "spread": 20, "each": 200}
+"""Most terms with one beginning, most evidences of one of them, most evidences of what is typed in full."""
+_SHOWING: Final = {"evidences": 200, "claims": 20, "identifiers": 5}
+"""Most evidences of a customer that are looked at to show her, most claims, most identifiers that are shown."""
+_CANDIDATES: Final = 150
+_SHOWN: Final = 5
+_THRESHOLD: Final = "0.5"
+_PATIENCE: Final = "1000ms"
+_EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+
+_Cursor = psycopg.AsyncCursor[Any]
+_Row = tuple[Any, ...]
+
+
+class Match(NamedTuple):
+    """Why a customer was found. rank: 1 identifier, 2 name, 3 number, 4 beginning, 5 likeness. kind: of the
+    identifier or number, or `name`. found: what it matches (None where only its hash is kept). likeness: 0 to 1."""
+
+    rank: int
+    kind: str
+    found: str | None
+    likeness: float
+
+
+class Customer(NamedTuple):
+    """A customer that was found. identifiers: (kind, value, namespace). last_at: of the last touchpoint."""
+
+    id: UUID
+    matches: tuple[Match, ...]
+    name: str | None
+    identifiers: tuple[tuple[str, str, str], ...]
+    touchpoints: int
+    last_at: datetime | None
+
+
+class Found(NamedTuple):
+    """Customers, best first. more: further ones match. cut: looking for what is alike took too long and was ended."""
+
+    customers: list[Customer]
+    more: bool
+    cut: bool
+
+
+_Candidates = dict[UUID, set[Match]]
+"""What matched, per customer."""
+
+
+class DirectoryReader:
+    """Reads the directory through `pool` (opened by its owner)."""
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def search(self, asked: Asked, limit: int) -> Found:
+        """At most `limit` customers. Raises Unavailable."""
+        try:
+            async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
+                candidates = _pooled(await _at_once(cursor, asked))
+                cut = False
+                if len(candidates) < limit and asked.alike:
+                    alike = await _alike(connection, cursor, asked.alike)
+                    cut = alike is None
+                    candidates = _pooled(alike or (), candidates)
+                return await _dressed(cursor, candidates, limit, cut)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise _silent(error) from None
+
+    async def of_nodes(self, nodes: Sequence[UUID], limit: int) -> Found:
+        """The customers of identifiers by their hashes, for kinds that no term holds. Raises Unavailable."""
+        try:
+            async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
+                await cursor.execute(_SQL["by_node"], {"nodes": list(nodes)})
+                return await _dressed(cursor, _pooled(await cursor.fetchall()), limit, False)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise _silent(error) from None
+
+
+def settled_name(claims: Iterable[Sequence[str | None]]) -> str | None:
+    """The name to show, of (name, given name, family name) as JSON texts, newest claim first, None where a claim does
+    not speak of it: the whole name, else its parts; the latest word on each counts, and may have cleared it."""
+    latest: list[str | None] = [None, None, None]
+    for claim in claims:
+        latest = [known if known is not None else said for known, said in zip(latest, claim, strict=True)]
+    name, *parts = [msgspec.json.decode(said) if said is not None else None for said in latest]
+    return name or " ".join([part for part in parts if part]) or None
+
+
+async def _at_once(cursor: _Cursor, asked: Asked) -> list[_Row]:
+    parameters = {
+        **_BOUNDS,
+        "kinds": [kind for kind, _ in asked.exact],
+        "exact": [term for _, term in asked.exact],
+        "prefixes": asked.prefixes,
+        "code": asked.code,
+    }
+    await cursor.execute(_SQL["at_once"], parameters)
+    return await cursor.fetchall()
+
+
+async def _alike(connection: psycopg.AsyncConnection, cursor: _Cursor, alike: str) -> list[_Row] | None:
+    """What is alike; None when it takes too long, as letters that half of all names hold may."""
+    try:
+        async with connection.transaction():
+            await cursor.execute(_SQL["be_tolerant"], {"threshold": _THRESHOLD, "timeout": _PATIENCE})
+            await cursor.execute(_SQL["alike"], {**_BOUNDS, "alike": alike})
+            return await cursor.fetchall()
+    except psycopg.errors.QueryCanceled:
+        return None
+
+
+def _pooled(rows: Iterable[_Row], candidates: _Candidates | None = None) -> _Candidates:
+    """What matched, per customer, beside what is known already."""
+    found: _Candidates = {} if candidates is None else candidates
+    for customer, rank, kind, text, likeness in rows:
+        match = Match(rank, "name" if kind == "turned" else kind, text, round(likeness, 2))
+        found.setdefault(customer, set()).add(match)
+    return found
+
+
+async def _dressed(cursor: _Cursor, candidates: _Candidates, limit: int, cut: bool) -> Found:
+    """The best customers with what a list shows of each."""
+    chosen = sorted(candidates, key=lambda one: (_best(candidates[one]), one))[:_CANDIDATES]
+    if not chosen:
+        return Found([], False, cut)
+    met = {customer: (last, count) for customer, last, count in await _read(cursor, "contacts", chosen)}
+    nobody = (_EVER, 0)
+    chosen.sort(key=lambda one: met.get(one, nobody), reverse=True)
+    chosen = sorted(chosen, key=lambda one: _best(candidates[one]))[:limit]
+    names: dict[UUID, list[Sequence[str | None]]] = {}
+    for customer, *claim in await _read(cursor, "names", chosen):
+        names.setdefault(customer, []).append(claim)
+    identifiers: dict[UUID, list[tuple[str, str, str]]] = {}
+    for customer, *identifier in await _read(cursor, "identifiers", chosen):
+        identifiers.setdefault(customer, []).append(tuple(identifier))
+    customers = [
+        Customer(
+            one,
+            tuple(sorted(candidates[one], key=_order)[:_SHOWN]),
+            settled_name(names.get(one, ())),
+            tuple(identifiers.get(one, ())),
+            met.get(one, nobody)[1],
+            met[one][0] if one in met else None,
+        )
+        for one in chosen
+    ]
+    return Found(customers, len(candidates) > limit, cut)
+
+
+async def _read(cursor: _Cursor, query: str, customers: Sequence[UUID]) -> list[_Row]:
+    await cursor.execute(_SQL[query], {**_SHOWING, "customers": customers, "order": list(KINDS)})
+    return await cursor.fetchall()
+
+
+def _best(matches: Iterable[Match]) -> tuple[int, float]:
+    return min((match.rank, -match.likeness) for match in matches)
+
+
+def _order(match: Match) -> tuple[int, float, str, str]:
+    return match.rank, -match.likeness, match.kind, match.found or ""
+
+
+def _silent(error: Exception) -> Unavailable:
+    return Unavailable(f"The read models do not answer ({type(error).__name__}).")
