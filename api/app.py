@@ -9,7 +9,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import dead_letters, events, health, keys, live, problems, rawlog, shapes, status, timelines, types
+from api import dead_letters, events, health, keys, live, problems, rawlog, search, shapes, status, timelines, types
 from api.middleware import Around
 from api.parts import ApiParts
 from api.services import Services
@@ -21,6 +21,7 @@ _ROUTERS: Final = (
     events.router,
     live.router,
     timelines.router,
+    search.router,
     types.router,
     rawlog.router,
     dead_letters.router,

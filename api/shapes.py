@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from api import letter_shapes, problems
+from api import letter_shapes, problems, search_shapes
 from commands.access import SCOPES
 from domain.event import CloudEvent
 from domain.identifiers import KINDS, REF_KINDS
@@ -253,6 +253,7 @@ _STRUCTS: Final = (
     Page,
     Accepted,
     Found,
+    search_shapes.Hits,
     LogEnds,
     RawRecord,
     RawPage,
@@ -309,7 +310,7 @@ class AmendRequest(BaseModel):
     why: Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
-_MODELS: Final = (CloudEvent, LookupRequest, KeyRequest, DiscardRequest, AmendRequest)
+_MODELS: Final = (CloudEvent, LookupRequest, search_shapes.SearchRequest, KeyRequest, DiscardRequest, AmendRequest)
 _REF: Final = "#/components/schemas/"
 
 
