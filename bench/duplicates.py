@@ -13,13 +13,11 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from adapters.sample.chance import Chance
+from commands.proposing_run import LARGEST
 from domain.blocking import keys_of
 from domain.similarity import Likeness, likeness, summary
 
-__all__ = ["LARGEST", "Record", "evaluate", "records"]
-
-LARGEST = 50
-"""Most customers of a block that are compared, as in commands/proposing.py."""
+__all__ = ["Record", "evaluate", "records"]
 
 _BEGINNINGS = "al an be ca da el fa ga ha is ja ka le ma na ol pa ro sa ta vi wa ye za bri cla fre gre".split()
 _MIDDLES = "ba ce di fo gu la mi no ra si to va lly nne rri tte sh ck lm nd".split()
@@ -65,8 +63,8 @@ def records(people: int, seed: int = 1) -> list[Record]:
 
 def _person(chance: Chance, number: int, beside: _Person | None) -> _Person:
     # Some names are frequent: the rarer of two draws is taken less often.
-    given = _word(chance, min(chance.upto(400), chance.upto(400)))
-    family = beside.family if beside else _word(chance, 1000 + min(chance.upto(4000), chance.upto(4000)))
+    given = _word(min(chance.upto(400), chance.upto(400)))
+    family = beside.family if beside else _word(1000 + min(chance.upto(4000), chance.upto(4000)))
     plain = f"{given}.{family}" if chance.once_in(2) else f"{given[0]}{family}{chance.upto(90) or ''}"
     address = (beside.street, beside.postcode) if beside else (_street(chance), _postcode(chance))
     phone = beside.phone if beside and chance.once_in(2) else f"+447{chance.between(100000000, 999999999)}"
@@ -74,14 +72,14 @@ def _person(chance: Chance, number: int, beside: _Person | None) -> _Person:
     return _Person(number, given, family, f"{plain}@{chance.of(_HOSTS)}", phone, birthday, *address)
 
 
-def _word(chance: Chance, number: int) -> str:
+def _word(number: int) -> str:
     """The same word for the same number."""
     own = Chance(f"word {number}")
     return own.of(_BEGINNINGS) + own.of(_MIDDLES) + (own.of(_MIDDLES) if number % 3 == 0 else "") + own.of(_ENDINGS)
 
 
 def _street(chance: Chance) -> str:
-    return f"{chance.between(1, 180)} {_word(chance, 9000 + chance.upto(800)).title()} Street"
+    return f"{chance.between(1, 180)} {_word(9000 + chance.upto(800)).title()} Street"
 
 
 def _postcode(chance: Chance) -> str:

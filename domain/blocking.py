@@ -21,6 +21,7 @@ _OFFICES: Final = frozenset(
 _ENOUGH: Final = 4
 _PHONE_END: Final = 7
 _ALIKE: Final = str.maketrans("ckqgjsxzvfbpdtmnlr", "222222222111133445")
+_FIRST: Final = str.maketrans("kqzv", "ccsf")
 _SILENT: Final = frozenset("aeiouyhw")
 
 
@@ -71,6 +72,6 @@ def _sound(word: str) -> str:
     A word of another script stays as it is."""
     if not word.isascii():
         return word
-    groups = [group for group, _ in groupby(word.replace("ph", "f").translate(_ALIKE))]
-    first = "f" if word.startswith("ph") else word[:1]
-    return first + "".join(group for group in groups[1:] if group not in _SILENT)
+    word = word.replace("ph", "f")
+    groups = [group for group, _ in groupby(word.translate(_ALIKE))]
+    return word[:1].translate(_FIRST) + "".join(group for group in groups[1:] if group not in _SILENT)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -97,7 +97,7 @@ class _Meaning(NamedTuple):
 
 _MEANINGS: Final = {
     "name-same": _Meaning(6.0, "same name"),
-    "name-alike": _Meaning(5.0, "names differ by a letter or two"),
+    "name-alike": _Meaning(5.0, "names differ by a letter or so"),
     "name-initial": _Meaning(
         3.5, "same family name, and the given name is an initial or a short form of the other's"
     ),
@@ -235,8 +235,8 @@ def _address(value: Mapping[str, Any]) -> Address:
 
 
 def _best(codes: Iterable[str]) -> str:
-    """The weightiest of these codes, ties by code; "" where there is none."""
-    return max(codes, key=lambda code: (_MEANINGS[code].weight if code else -99.0, code), default="")
+    """The weightiest of these codes, ties by code; "" where there is none, or nothing speaks for or against."""
+    return max(codes, key=lambda code: (_MEANINGS[code].weight if code else 0.0, code), default="")
 
 
 def _names(one: Summary, other: Summary) -> str:
@@ -253,24 +253,27 @@ def _name_pair(a: Name, b: Name) -> str:
         return "" if {*a.tokens} & {*b.tokens} else "name-differs"
     if a.tokens == b.tokens:
         return "name-same"
-    if _letters_apart(" ".join(a.tokens), " ".join(b.tokens)) <= 2 or (
-        _letters_apart(a.given, b.given) <= 1 and _letters_apart(a.family, b.family) <= 1 and a.given and b.given
-    ):
-        return "name-alike"
     few, many = sorted((a.tokens, b.tokens), key=len)
-    if len(few) > 1 and set(few) < set(many):
+    if set(few) < set(many):
         return "name-within"
-    if a.family != b.family:
-        return "name-differs"
     short, long = sorted((a.given, b.given), key=len)
-    return "name-initial" if not short or long.startswith(short) else "family-same"
+    if a.family == b.family and long.startswith(short):
+        return "name-initial"
+    if _slips((a.given, a.family), (b.given, b.family)) or _slips(few, many):
+        return "name-alike"
+    return "family-same" if a.family == b.family else "name-differs"
 
 
-def _letters_apart(a: str, b: str) -> int:
-    """Letters to change, add, drop or swap; of short words one change makes another word, so those are far apart."""
-    most = 2 if min(len(a), len(b)) >= 8 else 1 if min(len(a), len(b)) >= 4 else 0
-    distance = OSA.distance(a, b, score_cutoff=most)
-    return distance if distance <= most else 99
+def _slips(a: Sequence[str], b: Sequence[str]) -> bool:
+    """Word by word the same, but for slips."""
+    return len(a) == len(b) and all(map(_nearly, a, b))
+
+
+def _nearly(a: str, b: str) -> bool:
+    """The same word but for a letter, of long words two; of a short one a letter makes another (Tim, Tom)."""
+    shorter = min(len(a), len(b))
+    most = 2 if shorter >= 8 else 1 if shorter >= 4 else 0
+    return int(OSA.distance(a, b, score_cutoff=most)) <= most
 
 
 def _emails(one: Summary, other: Summary) -> str:
