@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import combinations
 from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
@@ -160,7 +161,7 @@ class _Resolving:
         self.trace = trace
         count = len(graph.tokens)
         newest = sorted({ruling.name: ruling for ruling in rulings}.values(), key=_by_age, reverse=True)
-        self.rulings = [(ruling, self._known(ruling)) for ruling in newest]
+        self.rulings = [(ruling, [graph.known(side) for side in ruling.sides]) for ruling in newest]
         self.parents = list(range(count))
         self._connect()
         self.roots = [find(self.parents, node) for node in range(count)]
@@ -169,26 +170,22 @@ class _Resolving:
         self.clusters = Clusters(count, graph.groups, graph.group_limits)
         self.disputes: list[Dispute] = []
 
-    def _known(self, ruling: Ruling) -> list[list[int]]:
-        """The sides of a ruling, each without what is unknown or shared."""
-        index, shared = self.graph.index, self.graph.shared
-        sides = [[index[node] for node in side if node in index] for side in ruling.sides]
-        return [[node for node in side if not shared[node]] for side in sides]
-
     def _connect(self) -> None:
         """Components: what active evidences and merges connect. The root of each is its least node."""
         graph, parents = self.graph, self.parents
         self.open = graph.members
         if any(graph.shared):
             self.open = [graph.open_members(evidence) for evidence in range(len(graph.members))]
-        connected = self.open[: graph.active]
-        connected += [[node for side in sides for node in side] for ruling, sides in self.rulings if ruling.merges]
-        for members in connected:
+        merges = [tuple([node for side in sides for node in side]) for ruling, sides in self.rulings if ruling.merges]
+        for members in self.open[: graph.active] + merges:
             if len(members) < 2:
                 continue
             root = find(parents, members[0])
-            for node in members:
-                other = find(parents, node)
+            for node in members[1:]:
+                other = parents[node]
+                while parents[other] != other:
+                    parents[other] = other = parents[parents[other]]
+                parents[node] = other
                 if other < root:
                     parents[root] = root = other
                 else:
@@ -260,51 +257,61 @@ class _Resolving:
     def _follow_links(self) -> None:
         """Unite what stood together, strongest kinds first, then the earliest; what is refused is disputed."""
         graph, roots, slow, stars, order = self.graph, self.roots, self.slow, self.stars, self.graph.order
-        earliest: dict[int, int] = {}
-        parents = self.clusters.parents
         keys: list[int] = []
-        for evidence in range(graph.active):
-            members = self.open[evidence]
+        for members, moment in zip(self.open, graph.moments_of, strict=False):
             if len(members) < 2 or (slow is not None and roots[members[0]] not in slow) or roots[members[0]] in stars:
                 continue
-            moment = graph.moments_of[evidence]
             places = sorted([order[node] for node in members])
             for at, place in enumerate(places):
-                stronger, priority = place & MASK, (place >> 2 * BITS) << 16
+                head = (place >> 2 * BITS << 16 << BITS) | moment
+                stronger = (place & MASK) << BITS
                 for other in places[at + 1 :]:
-                    pair = (stronger << BITS) | (other & MASK)
-                    # Evidences come by time, so the first that holds both is the earliest.
-                    if pair not in earliest:
-                        earliest[pair] = evidence
-                        keys.append((((priority | (other >> 2 * BITS)) << BITS | moment) << 2 * BITS) | pair)
+                    key = head | (other >> 2 * BITS << BITS)
+                    keys.append((key << 2 * BITS) | stronger | (other & MASK))
         keys.sort()
+        followed = self._first_evidences() if self.trace is not None else None
+        parents, refusals = self.clusters.parents, set[int]()
         for key in keys:
             pair = key & PAIR
             a, b = pair >> BITS, pair & MASK
-            if find(parents, a) == find(parents, b):
+            if find(parents, a) == find(parents, b) or pair in refusals:
                 continue
             refused = self.clusters.unite(a, b)
             if refused:
+                refusals.add(pair)
                 self._dispute(a, b, refused, (key >> 2 * BITS) & MASK)
-            self._note(a, b, earliest[pair], refused)
+            if followed is not None:
+                self._note(a, b, followed, refused)
+
+    def _first_evidences(self) -> dict[int, int]:
+        """The first evidence that holds a pair of nodes (lower number first), by pair; of equals the lowest id."""
+        graph = self.graph
+        found: dict[int, int] = {}
+        for evidence in sorted(range(graph.active), key=lambda one: (graph.moments_of[one], graph.ids[one].int)):
+            for a, b in combinations(sorted(self.open[evidence]), 2):
+                found.setdefault((a << BITS) | b, evidence)
+        return found
 
     def _dispute(self, a: int, b: int, reason: Reason, moment: int) -> None:
         tokens = self.graph.tokens
         self.disputes.append(Dispute(tokens[min(a, b)], tokens[max(a, b)], reason, self.graph.moments[moment]))
 
-    def _note(self, a: int, b: int, evidence: int, refused: Reason | None) -> None:
+    def _note(self, a: int, b: int, first: Mapping[int, int], refused: Reason | None) -> None:
         """Tell the trace of a link that was followed or refused."""
         graph = self.graph
         if self.trace is not None:
+            a, b = min(a, b), max(a, b)
+            evidence = first[(a << BITS) | b]
             at = graph.moments[graph.moments_of[evidence]]
-            link = Link(graph.tokens[min(a, b)], graph.tokens[max(a, b)], graph.ids[evidence], at, refused)
+            link = Link(graph.tokens[a], graph.tokens[b], graph.ids[evidence], at, refused)
             (self.trace.refused if refused else self.trace.followed).append(link)
 
     def _follow_stars(self) -> None:
         """In a component that is too large each node joins the number that stood beside it first, or stays alone."""
         graph, roots = self.graph, self.roots
-        inside = [place for place in graph.order if roots[place & MASK] in self.stars]
-        for place in sorted(inside):
+        followed = self._first_evidences() if self.trace is not None else None
+        stars = self.stars
+        for place in sorted([place for place, root in zip(graph.order, roots, strict=True) if root in stars]):
             node = place & MASK
             number = graph.direct[node]
             if number < 0 or graph.shared[number] or graph.shared[node]:
@@ -312,12 +319,8 @@ class _Resolving:
             refused = self.clusters.unite(node, number, limited=False)
             if refused:
                 self._dispute(node, number, refused, graph.direct_at[node])
-            if self.trace is not None:
-                self._note(node, number, self._first_with(node, number), refused)
-
-    def _first_with(self, a: int, b: int) -> int:
-        """The first evidence that holds both (only a trace asks)."""
-        return next(number for number, members in enumerate(self.open) if a in members and b in members)
+            if followed is not None:
+                self._note(node, number, followed, refused)
 
     def _told(self, outside: Mapping[UUID, Outside]) -> Resolution:
         graph = self.graph
@@ -325,13 +328,11 @@ class _Resolving:
         told = Resolution(disputes=sorted(self.disputes), stars={graph.tokens[root] for root in self.stars})
         self._tell_nodes(told, customers, outside)
         tokens, order, roots = graph.tokens, graph.order, self.roots
-        for evidence, members in enumerate(graph.members):
-            if not members:
-                continue
-            one, open_ = graph.ids[evidence], self.open[evidence]
-            first = min([order[node] for node in open_ or members]) & MASK
-            told.homes[one] = tokens[customers[first]]
-            told.components[one] = tokens[roots[first]] if open_ else None
+        for one, members, open_ in zip(graph.ids, graph.members, self.open, strict=True):
+            if members:
+                first = min([order[node] for node in open_ or members]) & MASK
+                told.homes[one] = tokens[customers[first]]
+                told.components[one] = tokens[roots[first]] if open_ else None
         return told
 
     def _customers(self) -> list[int]:
@@ -350,23 +351,28 @@ class _Resolving:
         return [first[cluster] & MASK for cluster in clusters]
 
     def _tell_nodes(self, told: Resolution, customers: Sequence[int], outside: Mapping[UUID, Outside]) -> None:
-        graph, tokens, moments = self.graph, self.graph.tokens, [*self.graph.moments]
-        cut = sum(self.rules.shared.values()) + 1
-        for node, token in enumerate(tokens):
-            if token in outside:
-                continue
-            shared, direct, moment = bool(graph.shared[node]), graph.direct[node], graph.first[node]
-            told.nodes[token] = NodeState(
-                moments[moment] if moment != MASK else None,
-                shared,
-                graph.strong_texts(node, cut),
+        graph, tokens, moments, strong, nodes = (
+            self.graph,
+            self.graph.tokens,
+            self.graph.moments,
+            self.graph.strong,
+            told.nodes,
+        )
+        columns = zip(graph.first, graph.shared, graph.direct, graph.direct_at, self.roots, customers, strict=True)
+        for node, (first, shared, direct, direct_at, root, customer) in enumerate(columns):
+            nodes[tokens[node]] = NodeState(
+                moments[first] if first != MASK else None,
+                shared > 0,
+                strong.get(node, ()),
                 tokens[direct] if direct >= 0 else None,
-                moments[graph.direct_at[node]] if direct >= 0 else None,
-                None if shared else tokens[self.roots[node]],
-                tokens[customers[node]],
+                moments[direct_at] if direct >= 0 else None,
+                None if shared else tokens[root],
+                tokens[customer],
             )
             if shared and self.trace is not None:
-                self.trace.shared[token] = graph.strong_counts(node)
+                self.trace.shared[tokens[node]] = graph.strong_counts.get(node, {})
+        for token in outside:
+            nodes.pop(token, None)
 
 
 def _by_age(ruling: Ruling) -> tuple[datetime, int]:
