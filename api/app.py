@@ -9,7 +9,21 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import dead_letters, events, health, keys, live, problems, rawlog, search, shapes, status, timelines, types
+from api import (
+    customers,
+    dead_letters,
+    events,
+    health,
+    keys,
+    live,
+    problems,
+    rawlog,
+    search,
+    shapes,
+    status,
+    timelines,
+    types,
+)
 from api.middleware import Around
 from api.parts import ApiParts
 from api.services import Services
@@ -18,6 +32,7 @@ __all__ = ["create_app"]
 
 _ROUTERS: Final = (
     timelines.customers,
+    customers.router,
     events.router,
     live.router,
     timelines.router,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from prometheus_client.registry import Collector
 
@@ -12,6 +13,7 @@ from commands.access import Access
 from commands.parking import Parking
 from commands.publishing import Publisher
 from domain.catalogue.registry import Catalogue
+from domain.profile import ProfileRules
 from eventlog.keyring import Keyring
 from eventlog.port import Log
 from eventlog.tokens import Hasher
@@ -53,8 +55,9 @@ class Limits:
 class ApiParts:
     """The parts that the API is made of. Their owner opens and closes them; the API closes only its own pool.
 
-    log: for the raw log and its ends. reader_dsn: of the read models. collectors: what `/metrics` shows beside the
-    API's own; asked off the event loop.
+    log: for the raw log and its ends. reader_dsn: of the read models. time_zone: of hours, where a person's
+    own is not known. profile_rules: which claim a profile shows. collectors: what `/metrics` shows beside the API's
+    own; asked off the event loop.
     """
 
     publisher: Publisher
@@ -68,4 +71,6 @@ class ApiParts:
     collectors: Sequence[Collector] = ()
     version: str = "0.1.0"
     limits: Limits = field(default_factory=Limits)
+    time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
+    profile_rules: ProfileRules = field(default_factory=ProfileRules)
     clock: Callable[[], datetime] = _now

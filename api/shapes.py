@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from api import letter_shapes, problems, search_shapes
+from api import customer_shapes, letter_shapes, problems, search_shapes
 from commands.access import SCOPES
 from domain.event import CloudEvent
 from domain.identifiers import KINDS, REF_KINDS
@@ -266,6 +266,8 @@ _STRUCTS: Final = (
     letter_shapes.Settled,
     Health,
     Status,
+    customer_shapes.Customer,
+    customer_shapes.Consents,
 )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
@@ -33,6 +34,7 @@ from projections.decoding import Decoder
 from storyline.database import upgrade
 from storyline.embedded import EmbeddedPostgres
 from storyline.metrics import ParkedCollector
+from storyline.profile import read_profile
 from storyline.settings import Settings
 from storyline.types import read_types
 
@@ -125,6 +127,8 @@ class Parts:
             reader_dsn=settings.database_url,
             collectors=[ParkedCollector(self.parking)],
             limits=limits,
+            time_zone=ZoneInfo(settings.time_zone),
+            profile_rules=read_profile(settings.profile_file),
             clock=self.clock,
         )
 

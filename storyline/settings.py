@@ -12,6 +12,7 @@ from base64 import b64encode
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import parse_qs, urlencode, urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
 import psycopg
@@ -95,6 +96,10 @@ class Settings(BaseSettings):
     channels_file: Path | None = Field(
         default=None, description="JSON file that binds each inbox channel to its sources and types"
     )
+    time_zone: str = Field(
+        default="Europe/London", description="IANA time zone of hours, where a person's own is not known"
+    )
+    profile_file: Path | None = Field(default=None, description="TOML file that says which claim a profile shows")
     max_body: int = Field(default=16 * 2**20, ge=1024, description="Largest request body in bytes")
     max_batch: int = Field(default=1000, ge=1, description="Most events in one request")
     max_waiting: int = Field(default=64, ge=1, description="Most publishing requests under way at once; more get 429")
@@ -124,6 +129,14 @@ class Settings(BaseSettings):
         if region not in phonenumbers.SUPPORTED_REGIONS:
             raise ValueError("it is no country of ISO 3166 in capitals, such as GB")
         return region
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_zone(cls, zone: str) -> str:
+        try:
+            return ZoneInfo(zone).key
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("it is no time zone such as Europe/London") from None
 
     @model_validator(mode="after")
     def _with_kafka_secrets(self) -> Self:

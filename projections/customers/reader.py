@@ -16,7 +16,7 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from domain.consents import Joined, Link, Settled, Word, joined_by, settle
+from domain.consents import Joined, Link, Standing, Word, joined_by, settle
 from domain.errors import BadInput, Problem, Unavailable
 from domain.facts import Contact, Facts, Sum, average
 from domain.profile import Claim, Touch
@@ -31,7 +31,7 @@ _LAST: Final = UUID(int=2**128 - 1)
 TOUCHES: Final = 200
 """From how many of the latest inbound touchpoints the preferred channel and hour are found."""
 _MOST_KINDS: Final = 1000
-_MOST_WORDS: Final = 1000
+_MOST_WORDS: Final = 500
 _MOST_LINKS: Final = 5000
 _MOST_MERGES: Final = 200
 _MOST_CLAIMS: Final = 5000
@@ -69,15 +69,15 @@ class Dispute(NamedTuple):
 
 
 class View(NamedTuple):
-    """All of one customer. `touches`: the latest inbound ones. `claims` and the values of identifiers are personal,
-    and empty where they were not asked for."""
+    """All of one customer. `touches`: the latest inbound ones; `standing`: the consents that hold. `claims` and the
+    values of identifiers are personal: not for every caller's eyes."""
 
     customer: UUID
     evidences: tuple[UUID, ...]
     facts: Facts
     touches: tuple[Touch, ...]
     answer: Answer | None
-    consents: Settled
+    standing: tuple[Standing, ...]
     claims: tuple[Claim, ...]
     identifiers: tuple[Identified, ...]
     disputes: tuple[Dispute, ...]
@@ -88,7 +88,7 @@ class History(NamedTuple):
     """What holds now, and a page of what was said, newest first. `older`: the cursor to go on with, or None."""
 
     customer: UUID
-    consents: Settled
+    standing: tuple[Standing, ...]
     words: tuple[Word, ...]
     older: str | None
 
@@ -99,11 +99,11 @@ class CustomerReader:
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
 
-    async def view(self, node: UUID, personal: bool) -> View | None:
+    async def view(self, node: UUID) -> View | None:
         """The customer of any of her nodes, None for what is no node. Raises Unavailable."""
         try:
             async with self._pool.connection() as connection, connection.transaction():
-                return await _View(connection).read(node, personal)
+                return await _View(connection).read(node)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise Unavailable(f"The read models do not answer ({type(error).__name__}).") from None
 
@@ -135,7 +135,7 @@ class _View:
         self._asked = {"customer": found[0], "evidences": found[1]}
         return True
 
-    async def read(self, node: UUID, personal: bool) -> View | None:
+    async def read(self, node: UUID) -> View | None:
         if not await self._known(node):
             return None
         async with self._connection.pipeline():  # one round trip for all
@@ -144,7 +144,7 @@ class _View:
             touches = await self._send("touches", most=TOUCHES)
             answer = await self._send("answer")
             words = await self._send("last_words", most=_MOST_WORDS)
-            claims = await self._send("claims", most=_MOST_CLAIMS if personal else 0)
+            claims = await self._send("claims", most=_MOST_CLAIMS)
             identifiers = await self._send("identifiers", most=_MOST_IDENTIFIERS)
             disputes = await self._send("disputes", most=_MOST_DISPUTES)
             erased = await self._send("erased")
@@ -155,10 +155,10 @@ class _View:
             facts_of_rows(await contacts.fetchall(), await sums.fetchall()),
             tuple([Touch(channel or "", at) for channel, at in await touches.fetchall()]),
             Answer(*answered) if answered else None,
-            await self._settled([Word(*row) for row in await words.fetchall()]),
+            await self._standing([Word(*row) for row in await words.fetchall()]),
             tuple([Claim(*row) for row in await claims.fetchall()]),
-            tuple([_readable(Identified(*row), personal) for row in await identifiers.fetchall()]),
-            tuple([_dispute(row, personal) for row in await disputes.fetchall()]),
+            tuple([Identified(*row) for row in await identifiers.fetchall()]),
+            tuple([_dispute(row) for row in await disputes.fetchall()]),
             bool((await erased.fetchone() or (False,))[0]),
         )
 
@@ -169,16 +169,16 @@ class _View:
             last = await self._send("last_words", most=_MOST_WORDS)
             page = await self._send("words", at=at, name=name, most=limit + 1)
         words = [Word(*row) for row in await page.fetchall()]
-        settled = await self._settled([Word(*row) for row in await last.fetchall()])
+        standing = await self._standing([Word(*row) for row in await last.fetchall()])
         older = _cursor_of(words[limit - 1]) if len(words) > limit else None
-        return History(self._asked["customer"], settled, tuple(words[:limit]), older)
+        return History(self._asked["customer"], standing, tuple(words[:limit]), older)
 
-    async def _settled(self, words: Sequence[Word]) -> Settled:
+    async def _standing(self, words: Sequence[Word]) -> tuple[Standing, ...]:
         """What holds. When evidences were joined is asked only where it matters: where one granted what another
         took back."""
         if len({word.evidence for word in words}) < 2 or len({word.granted for word in words}) < 2:
-            return settle(words)
-        return settle(words, await self._joined())
+            return settle(words).standing
+        return settle(words, await self._joined()).standing
 
     async def _joined(self) -> Joined:
         links = await (await self._send("links", most=_MOST_LINKS)).fetchall()
@@ -202,14 +202,9 @@ def facts_of_rows(contacts: Sequence[Any], sums: Sequence[Any]) -> Facts:
     return Facts(tuple([Contact(*row[:5]) for row in contacts]), total, first_at, last_at, orders, tuple(by_currency))
 
 
-def _readable(one: Identified, personal: bool) -> Identified:
-    return one if personal else one._replace(value=None)
-
-
-def _dispute(row: Sequence[Any], personal: bool) -> Dispute:
+def _dispute(row: Sequence[Any]) -> Dispute:
     mine, other = [
-        _readable(Identified(node, kind, namespace, value, False, None), personal)
-        for node, kind, namespace, value in (row[:4], row[4:8])
+        Identified(node, kind, namespace, value, False, None) for node, kind, namespace, value in (row[:4], row[4:8])
     ]
     return Dispute(mine, other, *row[8:])
 
