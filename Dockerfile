@@ -20,7 +20,8 @@ COPY bench bench
 RUN pip install --no-index --no-deps --no-build-isolation . && python -m compileall -q /opt/storyline
 
 FROM python:3.13-slim-trixie
-RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin storyline
+RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin storyline \
+    && install --directory --owner=10001 --group=10001 /var/lib/storyline
 COPY --from=build /opt/storyline /opt/storyline
 ENV PATH=/opt/storyline/bin:$PATH PYTHONUNBUFFERED=1 STORYLINE_MODE=production STORYLINE_LOG_FORMAT=json
 WORKDIR /opt/storyline

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from api import (
     customers,
     dead_letters,
+    erasures,
     events,
     health,
     keys,
@@ -33,6 +34,7 @@ __all__ = ["create_app"]
 _ROUTERS: Final = (
     timelines.customers,
     customers.router,
+    erasures.router,
     events.router,
     live.router,
     timelines.router,

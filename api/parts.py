@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from prometheus_client.registry import Collector
 
 from commands.access import Access
+from commands.erasing import Erasing
 from commands.parking import Parking
 from commands.publishing import Publisher
 from domain.catalogue.registry import Catalogue
@@ -67,6 +68,7 @@ class ApiParts:
     catalogue: Catalogue
     log: Log
     dead_letters: Parking
+    erasing: Erasing
     reader_dsn: str
     collectors: Sequence[Collector] = ()
     version: str = "0.1.0"

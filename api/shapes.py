@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from api import customer_shapes, letter_shapes, problems, search_shapes
+from api import customer_shapes, erasure_shapes, letter_shapes, problems, search_shapes
 from commands.access import SCOPES
 from domain.event import CloudEvent
 from domain.identifiers import KINDS, REF_KINDS
@@ -268,6 +268,9 @@ _STRUCTS: Final = (
     Status,
     customer_shapes.Customer,
     customer_shapes.Consents,
+    erasure_shapes.Erasure,
+    erasure_shapes.Erasures,
+    erasure_shapes.Foreseen,
 )
 
 

@@ -65,6 +65,7 @@ class Deployment:
             "STORYLINE_PORT": str(self._ports[0]),
             "STORYLINE_PROJECTOR_PORT": str(self._ports[1]),
             "STORYLINE_LOG_FORMAT": "json",
+            "STORYLINE_LEDGER": str(self.directory / f"erasures-{self.port}.ledger"),
         }
         settings = Settings(
             mode="production",

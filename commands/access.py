@@ -28,7 +28,7 @@ from eventlog.sql import load
 
 __all__ = ["SCOPES", "Access", "ApiKey", "Caller", "NewKey"]
 
-SCOPES: Final = ("publish", "read", "read-sealed", "log", "operate", "admin", "system")
+SCOPES: Final = ("publish", "read", "read-sealed", "log", "steward", "erase", "operate", "admin", "system")
 """What a key may be allowed; none implies another. `system` adds to `publish` what Storyline alone may say."""
 
 CACHE_SECONDS: Final = 3.0

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -19,11 +20,15 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from api.parts import ApiParts, Limits
 from commands.access import Access
 from commands.channels import Channels, read_channels
+from commands.erasing import Around as AroundErasing
+from commands.erasing import Erasing
+from commands.ledger import Ledger
 from commands.parking import Parking
 from commands.publishing import Publisher, Rights
 from domain.catalogue import load_catalogue
 from domain.catalogue.registry import Catalogue
 from domain.errors import StorylineError
+from eventlog.key_access import KeyAccess
 from eventlog.keyring import Keyring
 from eventlog.masterkey import MasterKeys
 from eventlog.opening import open_log
@@ -31,12 +36,14 @@ from eventlog.port import Log, Logged
 from eventlog.sealer import Sealer
 from eventlog.tokens import Hasher
 from projections.decoding import Decoder
+from projections.deriving import Deriver, Reading
+from projections.directory import emptying
 from storyline.database import upgrade
 from storyline.embedded import EmbeddedPostgres
 from storyline.metrics import ParkedCollector
 from storyline.profile import read_profile
 from storyline.settings import Settings
-from storyline.types import read_types
+from storyline.types import catalogue_of
 
 __all__ = ["Clock", "Parts"]
 
@@ -92,7 +99,14 @@ class Parts:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        return load_catalogue(read_types(self.settings.types_dir))
+        return catalogue_of(self.settings.types_dir)
+
+    @cached_property
+    def reading(self) -> Reading:
+        """What it takes to read records."""
+        settings = self.settings
+        keys = KeyAccess(settings.keys_url, self.master, settings.region, settings.key_cache_seconds)
+        return Reading(keys, partial(catalogue_of, settings.types_dir))
 
     @cached_property
     def log(self) -> Log:
@@ -124,6 +138,7 @@ class Parts:
             catalogue=self.catalogue,
             log=self.log,
             dead_letters=self.parking,
+            erasing=self.erasing,
             reader_dsn=settings.database_url,
             collectors=[ParkedCollector(self.parking)],
             limits=limits,
@@ -175,6 +190,37 @@ class Parts:
             alarm=timedelta(hours=self.settings.dead_letter_alarm_hours),
             clock=self.clock,
         )
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of erasures. Raises Misconfigured where production names none."""
+        return Ledger(self.settings.ledger_file)
+
+    @cached_property
+    def erasing(self) -> Erasing:
+        settings = self.settings
+        on_kafka = urlsplit(settings.log_url).scheme == "kafka"
+        around = AroundErasing(
+            keyring=self.keyring,
+            hasher=lambda: self.hasher,
+            ledger=lambda: self.ledger,
+            parking=lambda: self.parking,
+            directory=emptying,
+            ends=self._ends,
+            log_id=lambda: self.log.log_id,
+            retention_days=settings.retention_days if on_kafka else None,
+            cache_seconds=settings.key_cache_seconds,
+            clock=self.clock,
+        )
+        return Erasing(self.pool, around)
+
+    def _ends(self) -> dict[int, int]:
+        """Where the log ends, asked of a log of one's own: the other one may be reading."""
+        log = open_log(self.settings.log_url)
+        try:
+            return log.ends()
+        finally:
+            log.close()
 
     @cached_property
     def channels(self) -> Channels:
@@ -236,9 +282,12 @@ def _provide(settings: Settings) -> tuple[Settings, EmbeddedPostgres | None]:
     return settings.model_copy(update=filled), embedded
 
 
+_DERIVER = Deriver(load_catalogue())
+
+
 def _trouble_of(value: bytes) -> str | None:
     """Why this release's projector cannot read these bytes as a record, or None."""
-    poison = Decoder().batch(0, {0: 0}, [Logged(0, 0, b"", value)]).poison
+    poison = Decoder(_DERIVER).batch(0, {0: 0}, [Logged(0, 0, b"", value)]).poison
     return poison[0].trouble if poison else None
 
 

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     kafka_client_secret: SecretStr = Field(default=SecretStr(""), description="The client's secret")
     kafka_client_secret_file: Path | None = Field(default=None, description="A file that holds that secret instead")
     kafka_scope: str = Field(default="", description="Scope that the token server is asked for")
+    ledger: Path | None = Field(
+        default=None, description="The ledger of erasures: a file apart from all databases and their backups"
+    )
     master_key: SecretStr = Field(default=SecretStr(""), description="Base64 of 32 bytes; wraps all keys")
     master_key_file: Path | None = Field(default=None, description="A file that holds the master key instead")
     old_master_keys: SecretStr = Field(
@@ -184,6 +187,16 @@ class Settings(BaseSettings):
     def development_key(self) -> Path:
         """The file that keeps the API key which `serve` makes in development."""
         return self.data_dir / "api.key"
+
+    @property
+    def ledger_file(self) -> Path:
+        """The ledger of erasures, in development in the data folder. Raises Misconfigured where none is named."""
+        if self.ledger is None and self.mode == "production":
+            raise Misconfigured(
+                "STORYLINE_LEDGER is not set: name a file for the ledger of erasures, kept apart from the databases; "
+                "see docs/erasure.md."
+            )
+        return self.ledger or self.data_dir / "erasures.ledger"
 
     def master_keys(self) -> MasterKeys:
         """The master keys from the environment or file; in development made in the data folder at first use."""

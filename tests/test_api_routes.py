@@ -21,6 +21,7 @@ from commands.parking import Letter, Parking
 from commands.publishing import Rights
 from eventlog.record import decode
 from tests.support.api import BATCH, ONE, RunningApi, running_api
+from tests.support.erasing import erasing_with
 from tests.support.postgres import PostgresServer
 from tests.support.story import event
 
@@ -58,6 +59,7 @@ def routes(api: RunningApi, parking: Parking) -> list[Any]:
         catalogue=story.catalogue,
         log=story.log,
         dead_letters=parking,
+        erasing=erasing_with(story, api.access._pool, parking, api.output.with_suffix(".ledger")),
         reader_dsn=story.dsn,
     )
     return list(iter_route_contexts(create_app(parts).routes))

@@ -240,6 +240,7 @@ def stage(servers: Servers, casting: Casting, seed: int, without: Sequence[str] 
         "STORYLINE_LEASE_SECONDS": str(LEASE),
         "STORYLINE_STALL_SECONDS": "20",
         "STORYLINE_DATA_DIR": str(directory / "data"),
+        "STORYLINE_LEDGER": str(directory / "erasures.ledger"),
         "PYTHONPATH": str(Path(__file__).parent.parent.parent),
         "CHAOS_WITHOUT": ",".join(without),
     }

@@ -18,6 +18,7 @@ from storyline.cli import (
     database,
     dead_letters,
     demo,
+    erasures,
     imports,
     keys,
     log,
@@ -49,6 +50,9 @@ log.app.command()(repair.check)
 log.app.command()(repair.repair)
 app.add_typer(keys.app, name="keys")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(erasures.app, name="erasures")
+app.add_typer(erasures.ledger, name="ledger")
+app.command()(erasures.erase)
 for _command in (processes.serve, processes.api, processes.projector, processes.inbox, timeline.timeline):
     app.command()(_command)
 app.command()(status.status)

@@ -108,6 +108,7 @@ def projector() -> None:
             parts.log,
             park,
             registry,
+            parts.reading,
             batch=settings.batch,
             lease=settings.lease_seconds,
             stall=settings.stall_seconds,
@@ -163,6 +164,7 @@ def _process() -> Iterator[Parts]:
             raise Misconfigured("The tables are not in their newest form; run `storyline db upgrade` first.")
         wait_for_turn(parts.settings.database_url, parts.log.log_id)
         refuse_damaged_log(parts.settings.database_url, parts.log)
+        parts.erasing.apply()  # what a restore brought back goes before anybody sees it
         with watching(parts.parking):
             yield parts
 

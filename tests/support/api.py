@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -37,6 +38,7 @@ from eventlog.opening import open_log
 from eventlog.sealer import Sealer
 from eventlog.tokens import Hasher
 from storyline.metrics import ParkedCollector
+from tests.support.erasing import erasing_with
 from tests.support.postgres import PostgresServer
 from tests.support.process import Server, free_ports, wait_until
 from tests.support.story import Story, story
@@ -110,6 +112,7 @@ def running_api(postgres: PostgresServer, directory: Path, **limits: Any) -> Ite
     argv = [sys.executable, "-m", "tests.support.api", dsn, str(port)]
     argv += [f"{limit}={value}" for limit, value in limits.items()]
     env = {**os.environ, "TEST_MASTER": base64.b64encode(master).decode(), "PYTHONPATH": str(_ROOT)}
+    env["TEST_LEDGER"] = str(directory / f"erasures-{port}.ledger")
     with (
         story(dsn, f"{dsn}&partitions=4", master=master) as made,
         ConnectionPool(dsn, min_size=1, max_size=4, kwargs={"autocommit": True}) as pool,
@@ -154,6 +157,9 @@ def _serve(dsn: str, port: int, limits: Limits) -> None:
         catalogue=catalogue,
         log=log,
         dead_letters=parking,
+        erasing=erasing_with(
+            SimpleNamespace(keyring=keyring, hasher=hasher, log=log), pool, parking, Path(os.environ["TEST_LEDGER"])
+        ),
         reader_dsn=dsn,
         collectors=[ParkedCollector(parking)],
         limits=limits,
