@@ -15,6 +15,7 @@ from api import (
     erasures,
     events,
     health,
+    identity,
     keys,
     live,
     problems,
@@ -34,6 +35,7 @@ __all__ = ["create_app"]
 _ROUTERS: Final = (
     timelines.customers,
     customers.router,
+    identity.router,
     erasures.router,
     events.router,
     live.router,

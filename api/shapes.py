@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta, Struct
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from api import customer_shapes, erasure_shapes, letter_shapes, problems, search_shapes
+from api import customer_shapes, erasure_shapes, identity_shapes, letter_shapes, problems, search_shapes
 from commands.access import SCOPES
 from domain.event import CloudEvent
 from domain.identifiers import KINDS, REF_KINDS
@@ -268,6 +268,7 @@ _STRUCTS: Final = (
     Status,
     customer_shapes.Customer,
     customer_shapes.Consents,
+    *identity_shapes.STRUCTS,
     erasure_shapes.Erasure,
     erasure_shapes.Erasures,
     erasure_shapes.Foreseen,
@@ -315,7 +316,15 @@ class AmendRequest(BaseModel):
     why: Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
-_MODELS: Final = (CloudEvent, LookupRequest, search_shapes.SearchRequest, KeyRequest, DiscardRequest, AmendRequest)
+_MODELS: Final = (
+    CloudEvent,
+    LookupRequest,
+    search_shapes.SearchRequest,
+    KeyRequest,
+    DiscardRequest,
+    AmendRequest,
+    *identity_shapes.MODELS,
+)
 _REF: Final = "#/components/schemas/"
 
 
