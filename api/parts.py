@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from commands.access import Access
 from commands.erasing import Erasing
 from commands.parking import Parking
+from commands.proposing import Proposing
 from commands.publishing import Publisher
 from domain.catalogue.registry import Catalogue
 from domain.profile import ProfileRules
@@ -69,6 +70,7 @@ class ApiParts:
     log: Log
     dead_letters: Parking
     erasing: Erasing
+    proposing: Proposing
     reader_dsn: str
     collectors: Sequence[Collector] = ()
     version: str = "0.1.0"

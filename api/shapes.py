@@ -9,7 +9,15 @@ import msgspec
 from msgspec import Meta, Struct
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from api import customer_shapes, erasure_shapes, identity_shapes, letter_shapes, problems, search_shapes
+from api import (
+    customer_shapes,
+    erasure_shapes,
+    identity_shapes,
+    letter_shapes,
+    problems,
+    proposal_shapes,
+    search_shapes,
+)
 from commands.access import SCOPES
 from domain.event import CloudEvent
 from domain.identifiers import KINDS, REF_KINDS
@@ -269,6 +277,7 @@ _STRUCTS: Final = (
     customer_shapes.Customer,
     customer_shapes.Consents,
     *identity_shapes.STRUCTS,
+    *proposal_shapes.STRUCTS,
     erasure_shapes.Erasure,
     erasure_shapes.Erasures,
     erasure_shapes.Foreseen,
@@ -324,6 +333,7 @@ _MODELS: Final = (
     DiscardRequest,
     AmendRequest,
     *identity_shapes.MODELS,
+    proposal_shapes.DecisionRequest,
 )
 _REF: Final = "#/components/schemas/"
 

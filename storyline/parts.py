@@ -24,7 +24,9 @@ from commands.erasing import Around as AroundErasing
 from commands.erasing import Erasing
 from commands.ledger import Ledger
 from commands.parking import Parking
+from commands.proposing import Proposing
 from commands.publishing import Publisher, Rights
+from commands.rulings import Rulings
 from domain.catalogue import load_catalogue
 from domain.catalogue.registry import Catalogue
 from domain.errors import StorylineError
@@ -139,6 +141,7 @@ class Parts:
             log=self.log,
             dead_letters=self.parking,
             erasing=self.erasing,
+            proposing=self.proposing,
             reader_dsn=settings.database_url,
             collectors=[ParkedCollector(self.parking)],
             limits=limits,
@@ -189,6 +192,17 @@ class Parts:
             trouble=_trouble_of,
             alarm=timedelta(hours=self.settings.dead_letter_alarm_hours),
             clock=self.clock,
+        )
+
+    @cached_property
+    def proposing(self) -> Proposing:
+        """Its days are those of the deployment's time zone."""
+        zone = ZoneInfo(self.settings.time_zone)
+        return Proposing(
+            self.pool,
+            lambda: Rulings(self.publisher, self.keyring, self.hasher, self.clock),
+            profile=read_profile(self.settings.profile_file),
+            clock=lambda: self.clock().astimezone(zone),
         )
 
     @cached_property

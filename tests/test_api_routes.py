@@ -18,7 +18,9 @@ from api.app import create_app
 from api.parts import ApiParts
 from api.security import Guard, LocalGuard
 from commands.parking import Letter, Parking
+from commands.proposing import Proposing
 from commands.publishing import Rights
+from commands.rulings import Rulings
 from eventlog.record import decode
 from tests.support.api import BATCH, ONE, RunningApi, running_api
 from tests.support.erasing import erasing_with
@@ -60,6 +62,7 @@ def routes(api: RunningApi, parking: Parking) -> list[Any]:
         log=story.log,
         dead_letters=parking,
         erasing=erasing_with(story, api.access._pool, parking, api.output.with_suffix(".ledger")),
+        proposing=Proposing(api.access._pool, lambda: Rulings(story.publisher, story.keyring, story.hasher)),
         reader_dsn=story.dsn,
     )
     return list(iter_route_contexts(create_app(parts).routes))

@@ -23,6 +23,7 @@ from storyline.cli import (
     keys,
     log,
     processes,
+    proposals,
     rebuild,
     repair,
     status,
@@ -50,6 +51,8 @@ log.app.command()(repair.check)
 log.app.command()(repair.repair)
 app.add_typer(keys.app, name="keys")
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(proposals.app, name="proposals")
+app.command()(proposals.quality)
 app.add_typer(erasures.app, name="erasures")
 app.add_typer(erasures.ledger, name="ledger")
 app.command()(erasures.erase)

@@ -29,7 +29,9 @@ from api.parts import ApiParts, Limits
 from api.server import server_of
 from commands.access import Access
 from commands.parking import Parking
+from commands.proposing import Proposing
 from commands.publishing import Publisher, Rights
+from commands.rulings import Rulings
 from domain.catalogue import builtin
 from domain.catalogue.registry import Catalogue
 from eventlog.keyring import Keyring
@@ -160,6 +162,7 @@ def _serve(dsn: str, port: int, limits: Limits) -> None:
         erasing=erasing_with(
             SimpleNamespace(keyring=keyring, hasher=hasher, log=log), pool, parking, Path(os.environ["TEST_LEDGER"])
         ),
+        proposing=Proposing(pool, lambda: Rulings(publisher, keyring, hasher)),
         reader_dsn=dsn,
         collectors=[ParkedCollector(parking)],
         limits=limits,
