@@ -86,7 +86,7 @@ class Renderer:
         return record, opened, opened is None, None
 
     def _item(self, row: Row, read: _Read) -> Item:
-        name, happened_at, recorded_at, future, partition, offset, _, _ = row
+        name, happened_at, recorded_at, future, partition, offset, _, customer, _ = row
         record, opened, erased, unreadable = read
         position = f"{partition}:{offset}"
         if record is None:
@@ -117,7 +117,7 @@ class Renderer:
             line=line,
             money=Price(str(money.amount), money.currency) if money else None,
             content=content or None,
-            customer=head.tokens[0][-32:] if head.tokens else None,
+            customer=customer.hex if customer else None,
             who=opened.who if opened else [],
             refs=_refs(head, opened) if head.refs else [],
             parties=_parties(head, opened) if head.parties else [],

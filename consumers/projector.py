@@ -22,8 +22,8 @@ from consumers.seat import Heartbeat
 from consumers.watchdog import Watchdog
 from domain.errors import Fenced, LogDamaged, Unavailable
 from eventlog.port import Log
+from projections.deriving import Reading
 from projections.leases import Held, Seat
-from projections.registry import MODELS, ReadModel
 from projections.runner import Applied, Park, Runner
 
 __all__ = ["Projector", "ProjectorMetrics"]
@@ -84,7 +84,7 @@ class Projector:
     log: Log
     park: Park
     registry: CollectorRegistry
-    models: Sequence[ReadModel] = MODELS
+    reading: Reading
     batch: int = 10_000
     lease: float = 10.0
     stall: float = 60.0
@@ -125,7 +125,7 @@ class Projector:
         """Join the others, work on a fair share of the partitions, leave."""
         seat = Seat("live", {self.log.log_id: range(self.log.partitions)}, self.lease)
         runner = Runner(
-            self.dsn, self.log_url, self.log.log_id, self.log.partitions, self.models, self.park,
+            self.dsn, self.log_url, self.log.log_id, self.log.partitions, self.park, self.reading,
             batch=self._size, session=seat.application_name,
         )  # fmt: skip
         watchdog = Watchdog(

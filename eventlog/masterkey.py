@@ -36,9 +36,14 @@ class MasterKeys:
     def __init__(
         self, current: bytes, older: Sequence[bytes] = (), random: Callable[[int], bytes] = os.urandom
     ) -> None:
+        self._raw = (current, tuple(older))
         self._keys = {self._label(key): AESGCM(key) for key in (*older, current)}
         self.current = self._label(current)
         self._random = random
+
+    def __reduce__(self) -> tuple[type[MasterKeys], tuple[bytes, tuple[bytes, ...]]]:
+        """To another process of ours, through a pipe."""
+        return MasterKeys, self._raw
 
     @staticmethod
     def _label(key: bytes) -> str:

@@ -1,123 +1,49 @@
 """How do records of the log become rows that Postgres can copy? Decoded and packed in the reader's process.
 
 The packed form is Postgres' binary COPY format. Rows come sorted by name, so that two projectors insert in the same
-order, and an index is walked once.
+order, and an index is walked once. What follows from an event beside its row in the timeline is packed here too, as
+if it counted as it stands; the few that do not are taken out by their marks, and settled one by one.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
-from domain.event import happened_at
+from domain.event import CORRECTIONS, happened_at
 from eventlog.port import Logged
 from eventlog.record import ref_hash
 from projections.anchors import Anchor, record_hash
+from projections.columns import LENGTH, hash16, micros_of, text
+from projections.contacts import contact_kind, summed
+from projections.deriving import RULINGS, Deriver
+from projections.directory.extracting import CLAIMING, CODE_KINDS
+from projections.lines import Line, More, check_tokens, ref_kind
 from projections.packing import NAME_SIZE, Packed, mark, pack
+from projections.rows import Batch, PoisonRecord, Rows
 
-__all__ = ["NOTHING", "Batch", "Decoder", "PoisonRecord", "Rows"]
+__all__ = ["Decoder"]
 
-_NULL: Final = struct.pack("!i", -1)
-_POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _NONE: Final[list[bytes]] = []
-_LONGEST_CODE: Final = 500
+_CORRECTING: Final = frozenset(CORRECTIONS)
+_TELLING: Final = CLAIMING | RULINGS.keys() | _CORRECTING
+"""Types of which more follows than rows of the timeline."""
 
-_LENGTH = struct.Struct("!i")
-_EVENT = struct.Struct("!hi16si16siqiqi?i16siiiq")  # name, owner, happened_at, recorded_at, future, digest, position
-_NOBODY = struct.Struct("!hi16siiqiqi?i16siiiq")  # the same with a null owner
+_EVENT = struct.Struct("!hi16si16siqiqi?i?i16siiiq")
+"""name, evidence, happened_at, recorded_at, future, touch, digest, position; then codes and record."""
+_NOBODY = struct.Struct("!hi16siiqiqi?i?i16siiiq")  # the same with a null evidence
 _REF = struct.Struct("!hi16siqi16s")  # ref, happened_at, name
-_PAIR = struct.Struct("!hi16si16s")  # token, owner
 _TARGET = struct.Struct("!hi16s")  # target, then relation and name
 
 
-class _About(msgspec.Struct, gc=False):
-    relation: str
-    name: str
-
-
-class _Line(msgspec.Struct, gc=False):
-    """The fields of a record that a read model's row needs; the rest is skipped undecoded."""
-
-    v: int
-    name: str
-    type: str
-    time: datetime
-    digest: str
-    owner: str
-    recorded_at: datetime
-    sealed: msgspec.Raw
-    senttime: datetime | None = None
-    tokens: tuple[str, ...] = ()
-    evidence: str = ""
-    refs: tuple[str, ...] = ()
-    about: tuple[_About, ...] = ()
-    channel: str | None = None
-    direction: str | None = None
-
-
-class PoisonRecord(NamedTuple):
-    """A record that could not be decoded, and why; to be parked."""
-
-    log_partition: int
-    log_offset: int
-    key: bytes
-    value: bytes
-    trouble: str
-
-
-class Rows(NamedTuple):
-    """Rows of some events for the three tables that an event has rows in."""
-
-    events: Packed
-    refs: Packed
-    about: Packed
-
-    def split(self, chosen: Collection[bytes], width: int) -> tuple[Rows, Rows]:
-        """(the rest, rows of events whose mark begins with one of `chosen`, each `width` bytes long)."""
-        pairs = [packed.split(chosen, width) for packed in self]
-        return Rows(*[pair[0] for pair in pairs]), Rows(*[pair[1] for pair in pairs])
-
-    def with_(self, other: Rows) -> Rows:
-        """These rows, then the other's."""
-        return Rows(*[mine.with_(its) for mine, its in zip(self, other, strict=True)])
-
-
-class Batch(NamedTuple):
-    """A batch of the log. `cursor`: the next offset of each partition that it moves, `start`: from where.
-
-    `first`: rows of each name's first event in it, sorted by name; `names`: theirs, as Postgres writes an array.
-    `again`: rows of further events with such a name. `lookup`: identifiers that the reader has not met since it
-    started. `newest`: the latest recorded_at in it, epoch seconds (0 if none), for measuring how far behind we are.
-    `anchors`: the last record of each partition in it.
-    """
-
-    generation: int
-    start: dict[int, int]
-    cursor: dict[int, int]
-    names: str
-    first: Rows
-    again: Rows
-    lookup: Packed
-    poison: tuple[PoisonRecord, ...]
-    newest: float
-    anchors: dict[int, Anchor]
-
-    @property
-    def size(self) -> int:
-        """How many events are in it."""
-        return len(self.first.events) + len(self.again.events)
-
-
-NOTHING: Final = Rows(pack(()), pack(()), pack(()))
-
-_Event = tuple[bytes, datetime, bytes, list[bytes], list[bytes]]
-"""(mark, recorded_at, row of `events`, rows of `refs`, rows of `about`)"""
+_Event = tuple[bytes, datetime, bytes, list[bytes], list[bytes], bytes, int]
+"""(mark, recorded_at, row of `events`, rows of `refs`, rows of `about`, key of its contact or b"", happened_at)"""
 
 
 def _told_apart(events: list[_Event]) -> tuple[list[_Event], list[_Event]]:
@@ -145,66 +71,55 @@ def _rows(events: Sequence[_Event]) -> Rows:
     )
 
 
-def _micros(time: datetime) -> int:
-    delta = time - _POSTGRES_EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+def _contacts(events: Sequence[_Event]) -> Packed:
+    return summed([(event[5], event[6]) for event in events if len(event[5]) > NAME_SIZE])
 
 
-def _text(value: str | None) -> bytes:
-    if value is None:
-        return _NULL
-    raw = value.encode()
-    if len(raw) > _LONGEST_CODE or 0 in raw:
-        # Postgres would refuse the whole batch, again and again
-        raise ValueError(f"a code that is longer than {_LONGEST_CODE} bytes or holds a NUL")
-    return _LENGTH.pack(len(raw)) + raw
+def _evidences(events: Sequence[_Event], more: Sequence[More]) -> set[bytes]:
+    found = {event[5][:NAME_SIZE] for event in events if event[5]}
+    found.update([hash16(party.evidence) for one in more for party in one.line.parties if party.tokens])
+    return found
 
 
 def _about(about: tuple[str, str], name: bytes) -> bytes:
-    return b"".join((_TARGET.pack(3, 16, _uuid(about[0])), _text(about[1]), _LENGTH.pack(16), name))
-
-
-def _uuid(name: str) -> bytes:
-    raw = bytes.fromhex(name[-32:])
-    if len(raw) != 16:
-        raise ValueError("a hash without 32 hex digits")
-    return raw
+    return b"".join((_TARGET.pack(3, 16, hash16(about[0])), text(about[1]), LENGTH.pack(16), name))
 
 
 class Decoder:
-    """Decodes and packs batches. Remembers which evidences it has passed on (at most `memory` of them), so that
-    known ones cost nothing; a new `Decoder` is made whenever a batch of this one was not committed."""
+    """Decodes and packs batches. Remembers which evidences it has passed on, and since when each is known (at most
+    `memory` of them), so that known ones cost nothing; a new `Decoder` is made whenever a batch of this one was not
+    committed. `deriver` makes what follows from an event beside its own rows."""
 
-    def __init__(self, memory: int = 500_000) -> None:
-        self._line = msgspec.json.Decoder(_Line)
-        self._known: OrderedDict[str, None] = OrderedDict()
+    def __init__(self, deriver: Deriver, memory: int = 500_000) -> None:
+        self._line = msgspec.json.Decoder(Line)
+        self._deriver = deriver
+        self._known: OrderedDict[str, int] = OrderedDict()
+        self._codes: OrderedDict[bytes, None] = OrderedDict()
         self._memory = memory
-        self._kinds: dict[tuple[str | None, ...], bytes] = {}
+        self._kinds: dict[tuple[str | None, ...], tuple[bytes, bool, bytes, bool]] = {}
 
     def batch(self, generation: int, start: dict[int, int], logged: Sequence[Logged]) -> Batch:
-        """Pack what was read. Never raises for what stands on the log: what cannot be decoded is poison."""
+        """Pack what was read. Never raises for what stands on the log: what cannot be decoded is poison. Raises
+        Unavailable where the key store is needed and does not answer."""
         last: dict[int, tuple[int, bytes]] = {}
         events: list[_Event] = []
-        lookup: list[tuple[bytes, bytes]] = []
-        met: list[str] = []
+        more: list[More] = []
         poison: list[PoisonRecord] = []
         for partition, offset, key, value in logged:
             last[partition] = (offset, value)
             try:
-                line = self._read(value)
-                event = self._event(line, partition, offset, value)
-                if line.tokens and line.evidence not in self._known:
-                    lookup.extend(self._lookup(line, event[0]))
-                    met.append(line.evidence)
+                events.append(self._event(self._read(value), partition, offset, value, more))
             except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError) as error:
                 told = str(error) if isinstance(error, (msgspec.ValidationError, ValueError)) else "not a record"
                 poison.append(PoisonRecord(partition, offset, key, value, told[:200]))
-                continue
-            events.append(event)
-        # Only now, not as they are met: should the first event with an evidence be refused, the next one brings it.
-        for evidence in met:
-            self._remember(evidence)
+        correcting = any(one.line.type in _CORRECTING for one in more)
         first, again = _told_apart(events)
+        if again and more:
+            others = {event[0] for event in again}
+            more = [one for one in more if one.mark not in others]
+        follows = self._deriver.follow(more)
+        for one in more:
+            self._remember(one)
         return Batch(
             generation=generation,
             start={partition: start[partition] for partition in last},
@@ -212,13 +127,17 @@ class Decoder:
             names=f"{{{','.join([event[0][:NAME_SIZE].hex() for event in first])}}}",
             first=_rows(first),
             again=_rows(again),
-            lookup=pack(lookup),
+            derived=follows.derived._replace(contacts=_contacts(first)),
+            sightings=follows.sightings,
+            rulings=follows.rulings,
+            evidences=b"".join(_evidences(first, more)),
+            correcting=correcting,
             poison=tuple(poison),
             newest=max([event[1] for event in events]).timestamp() if events else 0.0,
             anchors={partition: Anchor(offset, record_hash(value)) for partition, (offset, value) in last.items()},
         )
 
-    def _read(self, value: bytes) -> _Line:
+    def _read(self, value: bytes) -> Line:
         line = self._line.decode(value)
         if line.v != 1:
             raise ValueError(f"version {line.v}; this release reads version 1")
@@ -226,40 +145,81 @@ class Decoder:
             raise ValueError("a time without offset")
         return line
 
-    def _event(self, line: _Line, partition: int, offset: int, value: bytes) -> _Event:
-        name, digest = _uuid(line.name), _uuid(line.digest)
+    def _event(self, line: Line, partition: int, offset: int, value: bytes, more: list[More]) -> _Event:
+        name, digest = hash16(line.name), hash16(line.digest)
         happened, future = happened_at(line.time, line.senttime, line.recorded_at)
-        micros = _micros(happened)
-        rest = (8, micros, 8, _micros(line.recorded_at), 1, future, 16, digest, 4, partition, 8, offset)
-        start = (
-            _EVENT.pack(12, 16, name, 16, _uuid(line.owner), *rest)
-            if line.tokens
-            else _NOBODY.pack(12, 16, name, -1, *rest)
-        )
-        kind = (line.type, line.channel, line.direction)
-        row = b"".join((start, self._kinds.get(kind) or self._kind(kind), _LENGTH.pack(len(value)), value))
-        refs = (
-            [_REF.pack(3, 16, ref, 8, micros, 16, name) for ref in {ref_hash(ref) for ref in line.refs}]
-            if line.refs
-            else _NONE
-        )
+        micros, recorded = micros_of(happened), micros_of(line.recorded_at)
+        packed, touch, contact, telling = self._kind(line)
+        rest = (8, micros, 8, recorded, 1, future, 1, touch, 16, digest, 4, partition, 8, offset)
+        if line.tokens:
+            evidence = hash16(line.evidence)
+            start = _EVENT.pack(13, 16, name, 16, evidence, *rest)
+            contact = evidence + contact
+            seen = self._known.get(line.evidence)
+            new = seen is None or micros < seen
+        else:
+            start, contact, new = _NOBODY.pack(13, 16, name, -1, *rest), b"", False
+        row = b"".join((start, packed, LENGTH.pack(len(value)), value))
+        refs = _NONE
+        if line.refs:
+            hashes = {ref_hash(ref): ref for ref in line.refs}
+            refs = [_REF.pack(3, 16, ref, 8, micros, 16, name) for ref in hashes]
+            new = new or self._has_new_code(hashes)
         about = (
             [_about(one, name) for one in {(one.name, one.relation) for one in line.about}] if line.about else _NONE
         )
-        return mark(name, partition, offset), line.recorded_at, row, refs, about
+        its_mark = mark(name, partition, offset)
+        if new or telling or line.parties or (refs and contact and self._deriver.answers(line)):
+            more.append(self._more(line, its_mark, happened, (micros, recorded), value))
+        return its_mark, line.recorded_at, row, refs, about, contact, micros
 
-    def _kind(self, kind: tuple[str | None, ...]) -> bytes:
-        packed = b"".join([_text(part) for part in kind])
-        if len(self._kinds) < 4096:
-            self._kinds[kind] = packed
-        return packed
+    def _more(self, line: Line, its_mark: bytes, happened: datetime, times: tuple[int, int], value: bytes) -> More:
+        """What is to be derived of an event. Raises ValueError for what could not be, and would stop the batch."""
+        met = self._known
+        unmet = bool(line.tokens) and line.evidence not in met
+        check_tokens(line.tokens)
+        for party in line.parties:
+            check_tokens(party.tokens)
+            if party.tokens:
+                hash16(party.evidence)
+                unmet = unmet or party.evidence not in met
+            text(party.role)
+        return More(its_mark, line, happened, times, value, unmet)
 
-    def _lookup(self, line: _Line, its_mark: bytes) -> list[tuple[bytes, bytes]]:
-        owner = _uuid(line.owner)
-        hashes = {_uuid(token) for token in line.tokens}
-        return [(its_mark, _PAIR.pack(2, 16, token, 16, owner)) for token in hashes]
+    def _has_new_code(self, refs: dict[bytes, str]) -> bool:
+        """Is there a number among these refs that a search may not know yet?"""
+        known = self._codes
+        return any(ref not in known and ref_kind(clear) in CODE_KINDS for ref, clear in refs.items())
 
-    def _remember(self, evidence: str) -> None:
-        self._known[evidence] = None
-        if len(self._known) > self._memory:
-            self._known.popitem(last=False)
+    def _kind(self, line: Line) -> tuple[bytes, bool, bytes, bool]:
+        """(type, channel and direction packed; is it a touchpoint; its kind of contact; does more follow)."""
+        kind = (line.type, line.channel, line.direction)
+        found = self._kinds.get(kind)
+        if found is None:
+            touch = self._deriver.touches(line.type)
+            packed = b"".join([text(part) for part in kind])
+            contact = contact_kind(line.channel, line.direction) if touch else b""
+            found = (packed, touch, contact, line.type in _TELLING or self._deriver.tells(line.type))
+            if len(self._kinds) < 4096:
+                self._kinds[kind] = found
+        return found
+
+    def _remember(self, one: More) -> None:
+        """Only now, not as they are met: should the first event with an evidence be refused, the next brings it."""
+        line = one.line
+        if line.tokens:
+            self._since(line.evidence, one.times[0])
+        for party in line.parties:
+            if party.tokens:
+                self._since(party.evidence, one.times[0])
+        for ref in line.refs:
+            self._codes[ref_hash(ref)] = None
+        while len(self._codes) > self._memory:
+            self._codes.popitem(last=False)
+
+    def _since(self, evidence: str, micros: int) -> None:
+        seen = self._known.get(evidence)
+        if seen is None or micros < seen:
+            self._known[evidence] = micros
+            if len(self._known) > self._memory:
+                self._known.popitem(last=False)

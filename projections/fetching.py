@@ -19,14 +19,17 @@ from domain.errors import LogDamaged, StorylineError, Unavailable
 from eventlog.opening import open_log
 from eventlog.port import Logged
 from projections.anchors import Anchor, check_anchors
-from projections.decoding import NOTHING, Batch, Decoder
-from projections.packing import pack
+from projections.decoding import Decoder
+from projections.deriving import Deriver, Reading
+from projections.opening import Opener
+from projections.rows import NOTHING, NOTHING_MORE, Batch
 
 __all__ = ["Fetcher", "Span"]
 
 _WAIT = 0.2
 _MAX_BYTES = 32 * 2**20
 _READY = "ready"
+_ENDED = Batch(0, {}, {}, "{}", NOTHING, NOTHING, NOTHING_MORE, (), (), b"", False, (), 0.0, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def _cut(logged: list[Logged]) -> list[Logged]:
     return logged
 
 
-def _serve(pipe: Connection, log_url: str, limit: int) -> None:
+def _serve(pipe: Connection, log_url: str, limit: int, reading: Reading) -> None:
     """The reader's process: read, decode, send; a new span on the pipe starts afresh."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A batch is tens of thousands of objects without a cycle among them; to look for one cost a fifth of the time.
@@ -69,16 +72,19 @@ def _serve(pipe: Connection, log_url: str, limit: int) -> None:
     span: Span | None = None
     generation = 0
     cursor: dict[int, int] = {}
-    decoder = Decoder()
+    opener = None
     try:
         log = open_log(log_url)
+        opener = Opener(reading.keys)
+        deriver = Deriver(reading.catalogue(), opener)
+        decoder = Decoder(deriver)
         _tell(pipe, _READY, "")
         while os.getppid() == parent:
             while pipe.poll(None if span is None else 0):
                 generation, span = pipe.recv()
                 if span is not None:
                     check_anchors(log, span.anchors)
-                    cursor, decoder = dict(span.cursor), Decoder()
+                    cursor, decoder = dict(span.cursor), Decoder(deriver)
             if span is None:
                 continue
             logged = _cut(_read_within(log, cursor, span.until, limit))
@@ -87,7 +93,7 @@ def _serve(pipe: Connection, log_url: str, limit: int) -> None:
                 cursor |= batch.cursor
                 pipe.send(batch)
             elif span.until is not None and all(cursor.get(p, 0) >= end for p, end in span.until.items()):
-                pipe.send(Batch(generation, {}, {}, "{}", NOTHING, NOTHING, pack(()), (), 0.0, {}))
+                pipe.send(_ENDED._replace(generation=generation))
                 span = None
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the runner is gone
@@ -99,6 +105,8 @@ def _serve(pipe: Connection, log_url: str, limit: int) -> None:
     finally:
         if log is not None:
             log.close()
+        if opener is not None:
+            opener.close()
 
 
 def _tell(pipe: Connection, name: str, detail: str) -> None:
@@ -109,8 +117,8 @@ def _tell(pipe: Connection, name: str, detail: str) -> None:
 class Fetcher:
     """The runner's end of the reader's process. `seek` before `next`; `seek` starts a reader that died again."""
 
-    def __init__(self, log_url: str, limit: int) -> None:
-        self._log_url, self._limit = log_url, limit
+    def __init__(self, log_url: str, limit: int, reading: Reading) -> None:
+        self._log_url, self._limit, self._reading = log_url, limit, reading
         self._generation = 0
         self._process: Any = None
         self._pipe: Connection | None = None
@@ -150,7 +158,10 @@ class Fetcher:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(theirs, self._log_url, self._limit), name="storyline-reader", daemon=True
+            target=_serve,
+            args=(theirs, self._log_url, self._limit, self._reading),
+            name="storyline-reader",
+            daemon=True,
         )
         self._process.start()
         theirs.close()

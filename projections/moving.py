@@ -26,6 +26,7 @@ from eventlog.port import Closable, Log, Position
 from eventlog.sql import load
 from projections.checking import refuse_damage
 from projections.connecting import connected
+from projections.deriving import Reading
 from projections.moves import Moving, lock_switches, move_from, move_to
 from projections.positions import Positions
 from projections.registry import (
@@ -92,6 +93,7 @@ class Move:
     target_url: str
     map_path: Path
     park: Park
+    reading: Reading
     quiet: bool = False
     models: Sequence[ReadModel] = MODELS
     batch: int = 10_000
@@ -152,7 +154,7 @@ class Move:
         live = Positions("live", self.source.log_id)
         live.begin(connection, range(self.source.partitions))
         runner = Runner(
-            self.dsn, self.target_url, self.target.log_id, self.target.partitions, self.models, self.park,
+            self.dsn, self.target_url, self.target.log_id, self.target.partitions, self.park, self.reading,
             consumer=_CONSUMER, suffix=_MOVE, batch=self.batch,
         )  # fmt: skip
         with Copying(self.source, self.target, self.map_path) as copying, contextlib.closing(runner):

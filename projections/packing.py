@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -31,6 +31,13 @@ class Packed:
 
     def __len__(self) -> int:
         return len(self.ends)
+
+    def rows(self) -> Iterator[bytes]:
+        """Each row."""
+        start = 0
+        for end in self.ends:
+            yield self.body[start:end]
+            start = end
 
     def stream(self) -> bytes:
         """What COPY reads."""

@@ -1,9 +1,9 @@
-"""How is a read model made anew without anyone noticing? Beside the live one, by the same runner, switched in by one
-transaction.
+"""How are the read models made anew without anyone noticing? Beside the live ones, by the same runner, switched in by
+one transaction.
 
-1. Empty tables in schema NAME_next. 2. The whole log is applied to them, under a consumer of its own; killed at any
-point, the next start goes on from its positions. 3. At a moment of the live tables the two are compared by their row
-hashes. 4. Live is held still for as long as the last few events take, the schemas are renamed, and the one before is
+1. Empty tables in the schemas NAME_next. 2. The whole log is applied to them, under a consumer of its own; killed at
+any point, the next start goes on from its positions. 3. At a moment of the live tables the two are compared by their
+row hashes. 4. Live is held still for as long as the last few events take, the schemas are renamed, and the one before is
 kept as NAME_previous. A reader sees the old rows or the new ones, never a mix.
 """
 
@@ -19,14 +19,17 @@ from domain.errors import Misconfigured, StorylineError, Unavailable
 from eventlog.port import Log
 from eventlog.sql import load
 from projections.checking import refuse_damage
+from projections.deriving import Reading
 from projections.moves import refuse_moved
 from projections.positions import Positions
-from projections.registry import NEXT, Hashes, ReadModel, build_beside, is_beside, snapshot, switch_in
+from projections.registry import MODELS, NEXT, Hashes, all_hashes, build_beside, is_beside, snapshot, switch_in
 from projections.runner import Applied, Park, Runner
 
 __all__ = ["Rebuild", "RebuildDiffers", "Report"]
 
 _SQL = load("projections", "registry.sql")
+_CONSUMER = "rebuild:timeline"
+"""Whose positions say how far it came."""
 
 
 class RebuildDiffers(StorylineError):
@@ -37,7 +40,6 @@ class RebuildDiffers(StorylineError):
 class Report:
     """What a rebuild did. `same`: the hashes were equal; None if the definition changed, so none were compared."""
 
-    model: str
     events: int
     seconds: float
     same: bool | None
@@ -46,13 +48,13 @@ class Report:
 
 @dataclass
 class Rebuild:
-    """The rebuild of one read model. `told` is called with (applied, total) as it goes."""
+    """The rebuild of all read models: they are one family. `told` is called with (applied, total) as it goes."""
 
     dsn: str
     log_url: str
     log: Log
-    model: ReadModel
     park: Park
+    reading: Reading
     batch: int = 10_000
     told: Callable[[int, int], None] = lambda applied, total: None
 
@@ -66,8 +68,8 @@ class Rebuild:
             refuse_damage(connection, self.log)  # else it would wait for ever for what the log lost
             changed = self._prepare(connection)
             runner = Runner(
-                self.dsn, self.log_url, self.log.log_id, self.log.partitions, (self.model,), self.park,
-                consumer=f"rebuild:{self.model.name}", suffix=NEXT, batch=self.batch,
+                self.dsn, self.log_url, self.log.log_id, self.log.partitions, self.park, self.reading,
+                consumer=_CONSUMER, suffix=NEXT, batch=self.batch,
             )  # fmt: skip
             live = Positions("live", self.log.log_id)
             live.begin(connection, range(self.log.partitions))
@@ -77,25 +79,28 @@ class Rebuild:
                 self._switch(connection, runner, live)
             finally:
                 runner.close()
-        return Report(self.model.name, sum(runner.cursor.values()), time.perf_counter() - began, same, hashes)
+        return Report(sum(runner.cursor.values()), time.perf_counter() - began, same, hashes)
 
     def _prepare(self, connection: psycopg.Connection) -> bool:
         """Empty tables, or those of a rebuild that was cut off; gives whether the definition differs from live's."""
-        name = {"name": self.model.name}
-        row = connection.execute(_SQL["try_rebuild_lock"], name).fetchone()
-        if not row or not row[0]:
-            raise Unavailable(
-                f"Another rebuild of {self.model.name}, or a move or repair of the log, is at work; wait for it or "
-                "stop it."
-            )
-        built = connection.execute(_SQL["built"], name).fetchone()
-        if built is None:
-            raise Misconfigured(f"{self.model.name} is not installed; run `storyline db upgrade`.")
+        changed = False
+        for model in MODELS:
+            name = {"name": model.name}
+            row = connection.execute(_SQL["try_rebuild_lock"], name).fetchone()
+            if not row or not row[0]:
+                raise Unavailable(
+                    "Another rebuild, or a move or repair of the log, is at work; wait for it or stop it."
+                )
+            built = connection.execute(_SQL["built"], name).fetchone()
+            if built is None:
+                raise Misconfigured(f"{model.name} is not installed; run `storyline db upgrade`.")
+            changed = changed or built[1] != model.sql_hash
         with connection.transaction():
-            if not is_beside(connection, self.model, NEXT):
-                Positions(f"rebuild:{self.model.name}", self.log.log_id).forget(connection)
-                build_beside(connection, self.model, NEXT)
-        return bool(built[1] != self.model.sql_hash)
+            if not all(is_beside(connection, model, NEXT) for model in MODELS):
+                Positions(_CONSUMER, self.log.log_id).forget(connection)
+                for model in MODELS:
+                    build_beside(connection, model, NEXT)
+        return changed
 
     def _catch_up(self, runner: Runner, until: Mapping[int, int]) -> None:
         total = sum(until.values())
@@ -114,16 +119,16 @@ class Rebuild:
             return None, {}
         with snapshot(connection):
             until = live.read(connection)
-            expected = self.model.hashes(connection)
+            expected = all_hashes(connection)
         self._catch_up(runner, until)
         if runner.cursor != until:
             raise RebuildDiffers("The rebuild stands behind the live tables; start it again.")
-        found = self.model.hashes(connection, NEXT)
+        found = all_hashes(connection, NEXT)
         if found != expected:
             tables = ", ".join(sorted(table for table in expected if expected[table] != found.get(table)))
             raise RebuildDiffers(
-                f"The rebuilt rows of {self.model.name} differ from the live ones ({tables}). Nothing was switched; "
-                f"the rebuilt tables stay in schema {self.model.name}{NEXT} for a look. Does "
+                f"The rebuilt rows differ from the live ones ({tables}). Nothing was switched; the rebuilt tables "
+                f"stay in the schemas NAME{NEXT} for a look. Does "
                 "`storyline dead-letters kinds` show records that were poison and can be read by now? Redrive them, "
                 "then rebuild again."
             )
@@ -135,6 +140,7 @@ class Rebuild:
             connection.execute(_SQL["lock"])
             until = live.hold(connection)
             self._catch_up(runner, until)
-            switch_in(connection, self.model, NEXT)
+            for model in MODELS:
+                switch_in(connection, model, NEXT)
             runner.positions.forget(connection)
             live.fence(connection)

@@ -1,30 +1,29 @@
 """Which read models are there, and what does each declare?
 
 A read model declares its name, its version, what kind of fold it is, and the SQL that makes it. It lives in a schema
-of its own, named after it; a rebuild fills `NAME_next` beside it and keeps `NAME_previous` for rollback.
+of its own, named after it; a rebuild fills `NAME_next` beside it and keeps `NAME_previous` for rollback. All of them
+are one family (`family.py`): applied, rebuilt and switched together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal, LiteralString, NamedTuple
-from uuid import UUID
+from typing import Any, Final, Literal, LiteralString
 
 import psycopg
 from psycopg import sql
 
 from eventlog.sql import load
-from projections.decoding import Batch
 
 __all__ = [
     "MODELS",
     "NEXT",
     "Hashes",
-    "Lost",
     "ReadModel",
+    "all_hashes",
     "build_beside",
     "drop_beside",
     "install",
@@ -32,6 +31,7 @@ __all__ = [
     "on_schemas",
     "snapshot",
     "switch_in",
+    "use",
 ]
 
 _SQL = load("projections", "registry.sql")
@@ -40,26 +40,16 @@ NEXT: LiteralString = "_next"
 _PREVIOUS: LiteralString = "_previous"
 
 
-class Lost(NamedTuple):
-    """A staged record that a read model refused: a name clash. To be parked."""
-
-    name: UUID
-    log_partition: int
-    log_offset: int
-    type: str
-    value: bytes
-
-
 @dataclass(frozen=True, slots=True)
 class ReadModel:
-    """A read model. `apply` takes a staged batch within the runner's transaction, with the model's schema first in
-    the search path, and gives the name clashes it found. `columns`: the hashes over its declared columns."""
+    """A read model: `package` holds the SQL of its tables, of how batches get into them, and of the hashes over its
+    declared columns. `carried`: tables that no event fills; a new build takes them over."""
 
     name: LiteralString
     version: int
     kind: Literal["every event", "additive", "mergeable", "recomputed"]
     package: str
-    apply: Callable[[psycopg.Cursor[Any], Batch], list[Lost]]
+    carried: tuple[LiteralString, ...] = ()
 
     @property
     def schema(self) -> LiteralString:
@@ -80,7 +70,7 @@ class ReadModel:
         queries = load(self.package, "hashes.sql")
         found: dict[str, tuple[int, int]] = {}
         with connection.transaction():
-            connection.execute(on_schemas("search_path", self.name + suffix))
+            use(connection, suffix)
             for table, query in queries.items():
                 base = table.removesuffix("_republished")
                 anew = f"{base}_republished" in queries
@@ -93,32 +83,55 @@ class ReadModel:
 Hashes = Mapping[str, tuple[int, int]]
 
 
+def all_hashes(
+    connection: psycopg.Connection, suffix: LiteralString = "", republished: bool = False
+) -> dict[str, tuple[int, int]]:
+    """`{table: (rows, hash)}` of all read models of one build; no two of them have a table of the same name."""
+    return {
+        table: found for model in MODELS for table, found in model.hashes(connection, suffix, republished).items()
+    }
+
+
 def on_schemas(query: str, *schemas: LiteralString) -> sql.Composed:
     """A statement of `registry.sql` about schemas, with their names filled in."""
     return sql.SQL(_SQL[query]).format(*[sql.Identifier(schema) for schema in schemas])
 
 
-def _models() -> tuple[ReadModel, ...]:
-    from projections.timeline import model  # noqa: PLC0415 - the models need the classes above
+MODELS: Final[tuple[ReadModel, ...]] = (
+    ReadModel(name="timeline", version=2, kind="every event", package="projections.timeline"),
+    ReadModel(name="identity", version=1, kind="recomputed", package="projections.identity", carried=("rules",)),
+    ReadModel(name="customers", version=1, kind="mergeable", package="projections.customers"),
+    ReadModel(name="directory", version=1, kind="every event", package="projections.directory"),
+)
 
-    return (model.TIMELINE,)
+
+def use(connection: psycopg.Connection | psycopg.Cursor[Any], suffix: LiteralString = "") -> None:
+    """For the rest of the transaction the tables of one build are found by their bare names."""
+    connection.execute(on_schemas("search_path", *[model.name + suffix for model in MODELS]))
 
 
 def install(connection: psycopg.Connection) -> None:
     """Make the schemas of the read models that are not there yet; safe to run again.
 
-    Where a build was noted but its tables are gone (of a backup only the durable tables were kept), live starts over.
+    Where the tables of one are gone (of a backup only the durable tables were kept), or are of an older version, all
+    are made anew, and live starts over: one of them without the others would be wrong.
     """
     with connection.transaction():
         connection.execute(_SQL["lock"])
+        if all(_stands(connection, model) for model in MODELS):
+            return
         for model in MODELS:
-            known = connection.execute(_SQL["built"], {"name": model.name}).fetchone()
-            if known is not None:
-                if connection.execute(_SQL["has_schema"], {"name": model.name}).fetchone() == (True,):
-                    continue
-                connection.execute(_SQL["start_over"])
+            connection.execute(on_schemas("drop_schema", model.name))
             _build(connection, model, model.name)
             connection.execute(_SQL["note"], _noted(model))
+        connection.execute(_SQL["start_over"])
+
+
+def _stands(connection: psycopg.Connection, model: ReadModel) -> bool:
+    """Is there a live build of this version?"""
+    known = connection.execute(_SQL["built"], {"name": model.name}).fetchone()
+    has_schema = connection.execute(_SQL["has_schema"], {"name": model.name}).fetchone()
+    return known is not None and known[0] == model.version and has_schema == (True,)
 
 
 def _noted(model: ReadModel) -> dict[str, object]:
@@ -129,7 +142,7 @@ def _noted(model: ReadModel) -> dict[str, object]:
 def _build(connection: psycopg.Connection, model: ReadModel, schema: LiteralString) -> None:
     """Make a model's empty tables in a schema, within the caller's transaction."""
     connection.execute(on_schemas("create_schema", schema))
-    connection.execute(on_schemas("search_path", schema))
+    connection.execute(on_schemas("search_path_of", schema))
     connection.execute(model.schema)
 
 
@@ -153,6 +166,9 @@ def build_beside(connection: psycopg.Connection, model: ReadModel, suffix: Liter
     """Make empty tables beside the live ones, instead of those that are there, within the caller's transaction."""
     connection.execute(on_schemas("drop_schema", model.name + suffix))
     _build(connection, model, model.name + suffix)
+    for table in model.carried:
+        names = [sql.Identifier(model.name + suffix, table), sql.Identifier(model.name, table)]
+        connection.execute(sql.SQL(_SQL["carry"]).format(*names))
     connection.execute(_SQL["note"], {**_noted(model), "name": model.name + suffix})
 
 
@@ -172,6 +188,3 @@ def switch_in(connection: psycopg.Connection, model: ReadModel, suffix: LiteralS
     connection.execute(on_schemas("rename_schema", model.name + suffix, model.name))
     connection.execute(_SQL["note"], _noted(model))
     connection.execute(_SQL["unnote"], {"name": model.name + suffix})
-
-
-MODELS: tuple[ReadModel, ...] = _models()

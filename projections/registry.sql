@@ -39,8 +39,13 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 ROLLBACK;
 
 -- name: search_path
--- Put a read model's schema first for the rest of the transaction. The braces are filled with a quoted name, never a value.
-SET LOCAL search_path TO {}, pg_temp;
+-- Put the schemas of one build first for the rest of the transaction. Extensions live in public. The braces are filled
+-- with quoted names, never a value.
+SET LOCAL search_path TO {}, {}, {}, {}, public, pg_temp;
+
+-- name: search_path_of
+-- The same for one schema whose tables are made.
+SET LOCAL search_path TO {}, public, pg_temp;
 
 -- name: create_schema
 -- The schema of a build.
@@ -53,3 +58,7 @@ DROP SCHEMA IF EXISTS {} CASCADE;
 -- name: rename_schema
 -- Switch a build in, or out.
 ALTER SCHEMA {} RENAME TO {};
+
+-- name: carry
+-- What no event fills is taken over by a new build. The braces are filled with quoted names.
+INSERT INTO {} SELECT * FROM {};

@@ -1,5 +1,5 @@
-"""How does a batch become rows? One transaction: move the positions by compare-and-set, apply each read model, park
-what cannot be applied. The live projector and a rebuild run the same code.
+"""How does a batch become rows? One transaction: move the positions by compare-and-set, apply it to the read models,
+park what cannot be applied. The live projector and a rebuild run the same code.
 
 The positions move first, not last: so the transaction holds them, and a rebuild that switches in between batches
 knows that every batch before it is in the old tables and every batch after it goes into the new ones.
@@ -19,11 +19,15 @@ from domain.errors import Unavailable
 from eventlog.sql import load
 from projections.anchors import Anchor
 from projections.connecting import KEEPALIVE
-from projections.decoding import Batch
+from projections.deriving import Deriver, Reading
+from projections.directory.model import CREATE_STAGING
+from projections.family import Family, GoAloneError, Lost
 from projections.fetching import Fetcher, Span
 from projections.leases import Held
+from projections.opening import Opener
 from projections.positions import Positions
-from projections.registry import Lost, ReadModel, on_schemas
+from projections.registry import use
+from projections.rows import Batch
 
 __all__ = ["Applied", "Park", "Parked", "Runner"]
 
@@ -76,8 +80,8 @@ class Runner:
     log_url: str
     log_id: str
     partitions: int
-    models: Sequence[ReadModel]
     park: Park
+    reading: Reading
     consumer: str = "live"
     suffix: LiteralString = ""
     batch: int = 10_000
@@ -87,7 +91,9 @@ class Runner:
 
     def __post_init__(self) -> None:
         self.positions = Positions(self.consumer, self.log_id)
-        self._fetcher = Fetcher(self.log_url, self.batch)
+        self._fetcher = Fetcher(self.log_url, self.batch, self.reading)
+        self._opener: Opener | None = None
+        self._family: Family | None = None
         self._connection: psycopg.Connection | None = None
         self._until: dict[int, int] | None = None
         self._interrupted = False
@@ -107,6 +113,7 @@ class Runner:
                 **KEEPALIVE,
             )
             self._connection.execute(_STAGING["create"])
+            self._connection.execute(CREATE_STAGING)
         return self._connection
 
     def prepare(self) -> None:
@@ -161,9 +168,12 @@ class Runner:
 
     def apply(self, batch: Batch) -> Applied:
         """Apply one batch, with its positions. After name clashes its decoder must not be used again."""
+        alone = False
         for attempt in range(5):
             try:
-                return self._transaction(batch)
+                return self._transaction(batch, alone)
+            except GoAloneError:
+                alone = True
             except _RETRIED as error:
                 cancelled = isinstance(error, psycopg.errors.QueryCanceled)
                 self.too_slow = cancelled and (self._interrupted or attempt > 0)
@@ -177,7 +187,15 @@ class Runner:
                 raise Unavailable(f"Postgres does not answer ({type(error).__name__}).") from None
         raise Unavailable("Postgres refused a batch.")
 
-    def _transaction(self, batch: Batch) -> Applied:
+    @property
+    def family(self) -> Family:
+        """What applies batches; opened when it is needed."""
+        if self._family is None:
+            self._opener = Opener(self.reading.keys)
+            self._family = Family(Deriver(self.reading.catalogue(), self._opener), self.suffix)
+        return self._family
+
+    def _transaction(self, batch: Batch, alone: bool = False) -> Applied:
         began = time.perf_counter()
         connection = self.connection
         with connection.transaction(), connection.cursor(binary=True) as cursor:
@@ -185,11 +203,9 @@ class Runner:
             parked = [
                 Parked("poison", f"The record cannot be read: {one.trouble}.", *one[:4]) for one in batch.poison
             ]
-            lost: dict[tuple[int, int], Lost] = {}
-            for model in self.models:
-                cursor.execute(on_schemas("search_path", model.name + self.suffix))
-                lost.update(((one.log_partition, one.log_offset), one) for one in model.apply(cursor, batch))
-            parked += [_clash(one) for one in lost.values()]
+            use(cursor, self.suffix)
+            lost = self.family.apply(cursor, batch, alone)
+            parked += [_clash(one) for one in lost]
             if parked:
                 self.park(connection, parked)
         self.cursor |= batch.cursor
@@ -220,6 +236,9 @@ class Runner:
         """Stop the reader's process and close the connection."""
         self._fetcher.close()
         self.drop_connection()
+        if self._opener is not None:
+            self._opener.close()
+            self._opener = self._family = None
 
 
 def _clash(one: Lost) -> Parked:

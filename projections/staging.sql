@@ -5,10 +5,11 @@
 -- One set of staging tables per connection, emptied by every commit.
 CREATE TEMP TABLE IF NOT EXISTS staged (
     name uuid NOT NULL,
-    owner uuid,
+    evidence uuid,
     happened_at timestamptz NOT NULL,
     recorded_at timestamptz NOT NULL,
     future boolean NOT NULL,
+    touch boolean NOT NULL,
     digest uuid NOT NULL,
     log_partition integer NOT NULL,
     log_offset bigint NOT NULL,
@@ -21,7 +22,14 @@ CREATE TEMP TABLE IF NOT EXISTS staged_refs (ref uuid NOT NULL, happened_at time
 ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS staged_about (target uuid NOT NULL, relation text NOT NULL, name uuid NOT NULL)
 ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS staged_lookup (token uuid NOT NULL, owner uuid NOT NULL) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS staged_contacts (
+    evidence uuid NOT NULL,
+    channel text NOT NULL,
+    direction text NOT NULL,
+    touchpoints bigint NOT NULL,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL
+) ON COMMIT DELETE ROWS;
 
 -- name: copy_events
 -- Events that may be repeats.
@@ -35,6 +43,6 @@ COPY staged_refs FROM STDIN (FORMAT BINARY);
 -- What they say of other events.
 COPY staged_about FROM STDIN (FORMAT BINARY);
 
--- name: copy_lookup
--- Identifiers that the reader has not met since it started.
-COPY staged_lookup FROM STDIN (FORMAT BINARY);
+-- name: copy_contacts
+-- Sums of contacts over a batch.
+COPY staged_contacts FROM STDIN (FORMAT BINARY);

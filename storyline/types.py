@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from domain.catalogue import builtin
+from domain.catalogue import builtin, load_catalogue
 from domain.catalogue.deployment import DeploymentType, deployment_types
+from domain.catalogue.registry import Catalogue
 from domain.errors import BadInput, Misconfigured
 from domain.event import parse_json
 
-__all__ = ["read_types"]
+__all__ = ["catalogue_of", "read_types"]
+
+
+def catalogue_of(folder: Path | None) -> Catalogue:
+    """The catalogue of this deployment; a process of ours can be told to make it."""
+    return load_catalogue(read_types(folder))
 
 
 def read_types(folder: Path | None) -> list[DeploymentType]:

@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from eventlog.port import Logged
-from projections.decoding import Decoder
 from projections.runner import Parked, Runner
 from tests.support.story import START, Story, event, story
 
@@ -72,13 +71,13 @@ def _delivery(draw: st.DrawFn, values: Sequence[bytes]) -> list[list[Logged]]:
     return [batch for batch in batches if batch]
 
 
-def _apply(runner: Runner, batches: Sequence[Sequence[Logged]]) -> None:
+def _apply(arena: Story, runner: Runner, batches: Sequence[Sequence[Logged]]) -> None:
     runner.take()
-    decoder = Decoder()
+    decoder = arena.decoder()
     for batch in batches:
         applied = runner.apply(decoder.batch(0, runner.cursor, batch))
         if applied.clashes:
-            decoder = Decoder()
+            decoder = arena.decoder()
 
 
 def _values(arena: Story, records: Sequence[tuple[dict[str, Any], int]]) -> list[bytes]:
@@ -103,7 +102,7 @@ def test_any_order_duplication_batching_and_partitions_give_the_same_rows(arena:
         arena.empty()
         runner = arena.runner(partitions=4)
         try:
-            _apply(runner, data.draw(_delivery(values)))
+            _apply(arena, runner, data.draw(_delivery(values)))
         finally:
             runner.close()
         hashes = arena.hashes()
@@ -123,7 +122,7 @@ def test_with_name_clashes_a_rebuild_rules_as_live_did(arena: Story, data: st.Da
         arena.parked.clear()
         runner = arena.runner(partitions=4)
         try:
-            _apply(runner, data.draw(_delivery(values)))
+            _apply(arena, runner, data.draw(_delivery(values)))
         finally:
             runner.close()
         outcomes.append((arena.hashes(), {_content(parked) for parked in arena.parked}))

@@ -25,7 +25,6 @@ from projections.moves import standing
 from projections.moving import POINTS, MoveDiffers, abort
 from projections.rebuild import Rebuild
 from projections.runner import Parked
-from projections.timeline.model import TIMELINE
 from storyline.turn import wait_for_turn
 from tests.support.letters import parking_of
 from tests.support.logs import MakeLog, in_threads, read_all
@@ -62,7 +61,7 @@ def names_on(log: Log) -> set[str]:
 def rebuilt(small: Story, log: Log, url: str) -> bool | None:
     """Whether a rebuild from this log finds the rows that live has."""
     with projecting(small, url=url):
-        return Rebuild(small.dsn, url, log, TIMELINE, lambda connection, parked: None).run().same
+        return Rebuild(small.dsn, url, log, lambda connection, parked: None, small.reading).run().same
 
 
 def test_a_closed_log_refuses_whoever_still_appends_and_opens_again(another: MakeEmbedded, make_log: MakeLog) -> None:
@@ -282,7 +281,7 @@ def test_a_process_waits_for_the_log_that_is_filled_and_refuses_the_one_that_was
     with pytest.raises(Misconfigured, match="was moved"):
         wait_for_turn(small.dsn, small.log.log_id)
     with pytest.raises(Misconfigured, match=target.log_id):
-        Rebuild(small.dsn, small.log_url, small.log, TIMELINE, lambda connection, parked: None).run()
+        Rebuild(small.dsn, small.log_url, small.log, lambda connection, parked: None, small.reading).run()
     with pytest.raises(Misconfigured, match="was moved"):
         move(small, make_log(another(1)), url, tmp_path / "third")
 
@@ -365,7 +364,7 @@ def test_a_dead_letter_of_the_old_log_waits_once_and_is_redriven_onto_the_new_on
         assert waiting.id == before[1].id
         park = parking.for_log("projector", target.log_id)
         with projecting(small, url=url, park=park):
-            assert Rebuild(small.dsn, url, target, TIMELINE, park).run().same is True
+            assert Rebuild(small.dsn, url, target, park, small.reading).run().same is True
         assert [one.id for one in parking.list()[0]] == [waiting.id]
         assert parking.redrive(waiting.id, "cli").status == "parked", "it is as unreadable as it was"
         [readable] = [one for one in read_all(small.log) if one.value == good[0].value]

@@ -18,7 +18,6 @@ from eventlog.port import Entry
 from projections.checking import LogCheck, check_log, refuse_damaged_log
 from projections.rebuild import Rebuild
 from projections.repair import Repair
-from projections.timeline.model import TIMELINE
 from tests.support.logs import read_all, until_it_fails
 from tests.support.postgres import PostgresServer
 from tests.support.story import ALL, START, Story, event, note, story
@@ -77,7 +76,9 @@ def is_whole(small: Story, hashes: dict[str, object], values: set[bytes]) -> Non
     assert check(small).troubles == []
     assert values <= {record.value for record in read_all(small.log)}
     assert small.hashes() == hashes
-    rebuild = Rebuild(small.dsn, small.log_url, small.log, TIMELINE, lambda _, parked: small.parked.extend(parked))
+    rebuild = Rebuild(
+        small.dsn, small.log_url, small.log, lambda _, parked: small.parked.extend(parked), small.reading
+    )
     assert rebuild.run().same is True
     places = {(record.partition, record.offset): record.value for record in read_all(small.log)}
     for partition, offset, record in small.rows("SELECT log_partition, log_offset, record FROM timeline.events"):
@@ -226,7 +227,7 @@ def test_holes_in_the_middle_of_the_log_are_filled_in_place(small: Story) -> Non
     with psycopg.connect(small.log_url.replace("&partitions=4", "")) as connection:
         connection.execute('DELETE FROM log.records WHERE "offset" BETWEEN 2 AND 4 OR "offset" > 9')
     with pytest.raises(LogDamaged):
-        Rebuild(small.dsn, small.log_url, small.log, TIMELINE, lambda *_: None).run()
+        Rebuild(small.dsn, small.log_url, small.log, lambda *_: None, small.reading).run()
     done = repair(small).run()
     assert done.filled > 0
     assert small.log.ends() == ends
@@ -234,7 +235,7 @@ def test_holes_in_the_middle_of_the_log_are_filled_in_place(small: Story) -> Non
     assert rows <= everything(small)
     small.project()
     assert small.hashes() == hashes
-    assert Rebuild(small.dsn, small.log_url, small.log, TIMELINE, lambda *_: None).run().same is True
+    assert Rebuild(small.dsn, small.log_url, small.log, lambda *_: None, small.reading).run().same is True
 
 
 def test_lost_records_without_a_row_are_told_and_dead_letters_counted(small: Story) -> None:

@@ -21,7 +21,6 @@ from projections.moves import lock_switches, refuse_moved
 from projections.rebuild import Rebuild
 from projections.repair import Repair
 from projections.status import Status, read_status
-from projections.timeline.model import TIMELINE
 from tests.support.moving import killed_at, move, projecting
 from tests.support.postgres import PostgresServer
 from tests.support.served import clean_environment
@@ -51,7 +50,7 @@ def person(number: int) -> dict[str, Any]:
 
 
 def rebuild(small: Story, log: Log, url: str) -> Rebuild:
-    return Rebuild(small.dsn, url, log, TIMELINE, lambda _, parked: None)
+    return Rebuild(small.dsn, url, log, lambda _, parked: None, small.reading)
 
 
 def status(small: Story, log: Log) -> Status:
@@ -144,7 +143,7 @@ def test_a_damaged_log_is_neither_rebuilt_from_nor_moved(
 def test_a_repair_waits_for_no_move_or_rebuild_but_says_that_one_is_at_work(small: Story) -> None:
     small.project()
     with psycopg.connect(small.dsn, autocommit=True) as connection:
-        lock_switches(connection, [TIMELINE.name])
+        lock_switches(connection, ["timeline"])
         with pytest.raises(Unavailable, match="is at work"):
             Repair(small.dsn, small.log).run()
         refuse_moved(connection, small.log.log_id)

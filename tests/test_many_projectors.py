@@ -19,7 +19,6 @@ from consumers.projector import Projector
 from consumers.watchdog import Watchdog
 from domain.errors import LogDamaged
 from projections.rebuild import Rebuild
-from projections.registry import MODELS
 from tests.support.projectors import ProjectorProcess
 from tests.support.story import Story, event, story
 from tests.support.waiting import eventually
@@ -93,7 +92,7 @@ def test_S91_projectors_come_go_and_die_and_each_event_stands_once(shared: Story
     finally:
         for one in projectors:
             one.kill()
-    rebuild = Rebuild(shared.dsn, shared.log_url, shared.log, MODELS[0], lambda connection, parked: None)
+    rebuild = Rebuild(shared.dsn, shared.log_url, shared.log, lambda connection, parked: None, shared.reading)
     assert rebuild.run().same is True
 
 
@@ -141,7 +140,13 @@ def _readers() -> list[int]:
 def test_a_projector_with_lag_that_does_not_move_is_interrupted_and_rejoins(small: Story) -> None:
     """What stands still raises nothing: here the reader's process is frozen."""
     projector = Projector(
-        small.dsn, small.log_url, small.log, lambda connection, parked: None, CollectorRegistry(), stall=1
+        small.dsn,
+        small.log_url,
+        small.log,
+        lambda connection, parked: None,
+        CollectorRegistry(),
+        small.reading,
+        stall=1,
     )
     small.publish(event(1))
     with _projecting(projector):
@@ -165,7 +170,9 @@ def _regrown(small: Story) -> None:
 def test_a_log_that_lost_its_end_and_grew_again_is_noticed_at_the_start(small: Story) -> None:
     """Each position lies within the log; only the anchor tells that it is another record."""
     _regrown(small)
-    projector = Projector(small.dsn, small.log_url, small.log, lambda connection, parked: None, CollectorRegistry())
+    projector = Projector(
+        small.dsn, small.log_url, small.log, lambda *_: None, CollectorRegistry(), small.reading
+    )
     with pytest.raises(LogDamaged, match="another record stands there"):
         projector.run(threading.Event())
     assert _visible(small) == 40
@@ -211,7 +218,7 @@ def test_a_batch_that_takes_longer_than_the_watchdog_waits_is_tried_in_smaller_o
         )
     given_up = threading.Event()
     projector = Projector(
-        small.dsn, small.log_url, small.log, lambda connection, parked: None, CollectorRegistry(), stall=2,
+        small.dsn, small.log_url, small.log, lambda *_: None, CollectorRegistry(), small.reading, stall=2,
         batch=1000, give_up=given_up.set,
     )  # fmt: skip
     small.publish(*[event(number) for number in range(500)])

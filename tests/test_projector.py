@@ -14,7 +14,6 @@ import pytest
 from domain.errors import Fenced, LogDamaged
 from eventlog.port import Entry, Logged
 from projections.anchors import Anchor
-from projections.decoding import Decoder
 from projections.fetching import Fetcher, Span
 from projections.runner import Runner
 from storyline.database import upgrade
@@ -176,7 +175,7 @@ def test_two_projectors_that_bring_one_new_name_at_once_write_it_once(small: Sto
     values = [entry.value for minute in (1, 2) for entry in small.seal([event(1)], START + timedelta(minutes=minute))]
     second = small.runner(consumer="second")
     others = threading.Thread(
-        target=lambda: second.apply(Decoder().batch(0, second.cursor, [Logged(1, 0, b"", values[1])]))
+        target=lambda: second.apply(small.decoder().batch(0, second.cursor, [Logged(1, 0, b"", values[1])]))
     )
 
     def while_the_first_has_not_committed(connection: object, parked: object) -> None:
@@ -188,7 +187,7 @@ def test_two_projectors_that_bring_one_new_name_at_once_write_it_once(small: Sto
         first.take()
         second.take()
         logged = [Logged(0, 0, b"", values[0]), Logged(0, 1, b"", b"poison, so that something is parked")]
-        first.apply(Decoder().batch(0, first.cursor, logged))
+        first.apply(small.decoder().batch(0, first.cursor, logged))
         others.join()
     finally:
         first.close()

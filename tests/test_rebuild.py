@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry
 from consumers.projector import Projector
 from eventlog.port import Entry
 from projections.rebuild import Rebuild, RebuildDiffers
-from projections.timeline.model import TIMELINE
 from tests.support.story import START, Story, event, note, story
 
 
@@ -28,7 +27,7 @@ def _rebuild(small: Story, **changes: object) -> Rebuild:
         "dsn": small.dsn,
         "log_url": small.log_url,
         "log": small.log,
-        "model": TIMELINE,
+        "reading": small.reading,
         "park": lambda connection, parked: small.parked.extend(parked),
     }
     return Rebuild(**{**parts, **changes})  # type: ignore[arg-type]
@@ -123,7 +122,9 @@ def test_a_rebuild_that_was_cut_off_goes_on(small: Story) -> None:
 
 def test_a_rebuild_under_load_loses_nothing_and_no_reader_sees_a_step_back(small: Story) -> None:
     registry = CollectorRegistry()
-    projector = Projector(small.dsn, small.log_url, small.log, lambda connection, parked: None, registry, batch=50)
+    projector = Projector(
+        small.dsn, small.log_url, small.log, lambda connection, parked: None, registry, small.reading, batch=50
+    )
     stop, counts, failures = threading.Event(), [], []
 
     def read() -> None:

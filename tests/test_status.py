@@ -20,7 +20,6 @@ from consumers.projector import Projector
 from projections.positions import Positions
 from projections.rebuild import Rebuild
 from projections.status import Status, read_status
-from projections.timeline.model import TIMELINE
 from storyline.cli import main
 from tests.support.api import RunningApi, running_api
 from tests.support.logs import until_it_fails
@@ -65,7 +64,7 @@ def test_S92_records_that_wait_for_a_projector_that_is_not_there(small: Story) -
 
 def test_S92_members_and_what_they_hold_and_one_that_is_frozen(small: Story) -> None:
     registry, stop = CollectorRegistry(), threading.Event()
-    work = Projector(small.dsn, small.log_url, small.log, lambda *_: None, registry)
+    work = Projector(small.dsn, small.log_url, small.log, lambda *_: None, registry, small.reading)
     thread = threading.Thread(target=lambda: work.run(stop))
     thread.start()
     try:
@@ -112,7 +111,7 @@ def test_S92_dead_letters_rebuilds_and_changed_read_models(small: Story) -> None
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        Rebuild(small.dsn, small.log_url, small.log, TIMELINE, lambda *_: None, batch=5, told=cut).run()
+        Rebuild(small.dsn, small.log_url, small.log, lambda *_: None, small.reading, batch=5, told=cut).run()
     [rebuild] = look(small).rebuilds
     assert (rebuild.name, rebuild.total) == ("rebuild:timeline", 30)
     assert 10 <= rebuild.applied < 30

@@ -21,7 +21,6 @@ from eventlog.port import Entry, Log
 from projections.checking import LogCheck, check_log, refuse_damaged_log
 from projections.rebuild import Rebuild
 from projections.repair import Repair
-from projections.timeline.model import TIMELINE
 from tests.conftest import start_kafka
 from tests.support.kafka import KafkaBroker
 from tests.support.logs import delete_topic, read_all, topic_of, until_it_fails
@@ -102,7 +101,7 @@ def is_whole(small: Story, values: set[bytes], hashes: dict[str, object] | None 
     held = {(record.partition, record.offset): record.value for record in read_all(small.log)}
     assert values <= set(held.values())
     assert hashes is None or small.hashes() == hashes
-    assert Rebuild(small.dsn, small.log_url, small.log, TIMELINE, lambda *_: None).run().same is True
+    assert Rebuild(small.dsn, small.log_url, small.log, lambda *_: None, small.reading).run().same is True
     for partition, offset, record in small.rows("SELECT log_partition, log_offset, record FROM timeline.events"):
         assert held[partition, offset] == bytes(record)
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from eventlog.port import Entry, Logged
-from projections.decoding import Decoder
 from projections.runner import Applied, Runner
 from tests.support.logs import in_threads
 from tests.support.story import START, Story, event, note, story
@@ -46,7 +45,7 @@ def apply(runner: Runner, entries: Sequence[Entry]) -> Applied:
     """Apply these records as the next ones of the runner's partition."""
     [(partition, offset)] = runner.cursor.items()
     logged = [Logged(partition, offset + place, *entry) for place, entry in enumerate(entries)]
-    return runner.apply(Decoder().batch(0, dict(runner.cursor), logged))
+    return runner.apply(small.decoder().batch(0, dict(runner.cursor), logged))
 
 
 def hours(number: int) -> datetime:

@@ -11,7 +11,8 @@ SELECT name FROM storyline.rulings WHERE name = ANY (%(names)s::uuid[]);
 -- Events whose names are new. Two projectors that bring the same new name at once: the second waits, is refused by
 -- the unique name, and tries again, when it is known.
 COPY events (
-    name, owner, happened_at, recorded_at, future, digest, log_partition, log_offset, type, channel, direction, record
+    name, evidence, happened_at, recorded_at, future, touch, digest, log_partition, log_offset, type, channel,
+    direction, record
 ) FROM STDIN (FORMAT BINARY);
 
 -- name: copy_refs
@@ -23,18 +24,21 @@ COPY refs (ref, happened_at, name) FROM STDIN (FORMAT BINARY);
 COPY about (target, relation, name) FROM STDIN (FORMAT BINARY);
 
 -- name: staged_events
--- Staged events that are new after all: their ruling is known, and the one that it keeps was not here yet.
+-- Staged events that are new after all: their ruling is known, and the one that it keeps was not here yet. Gives them.
 INSERT INTO events (
-    name, owner, happened_at, recorded_at, future, digest, log_partition, log_offset, type, channel, direction, record
+    name, evidence, happened_at, recorded_at, future, touch, digest, log_partition, log_offset, type, channel,
+    direction, record
 )
 SELECT
-    name, owner, happened_at, recorded_at, future, digest, log_partition, log_offset, type, channel, direction, record
+    name, evidence, happened_at, recorded_at, future, touch, digest, log_partition, log_offset, type, channel,
+    direction, record
 FROM staged
 WHERE NOT EXISTS (
     SELECT FROM storyline.rulings WHERE rulings.name = staged.name AND rulings.digest <> staged.digest
 )
 ORDER BY name, recorded_at
-ON CONFLICT (name) DO NOTHING;
+ON CONFLICT (name) DO NOTHING
+RETURNING name;
 
 -- name: staged_refs
 -- Refs of staged events. `happened_at` is the one that the event has now, so that both move together.
@@ -49,13 +53,6 @@ ON CONFLICT DO NOTHING;
 INSERT INTO about (target, relation, name)
 SELECT target, relation, name FROM staged_about
 ORDER BY 1, 2, 3
-ON CONFLICT DO NOTHING;
-
--- name: lookup
--- Identifiers that lead to a customer.
-INSERT INTO lookup (token, owner)
-SELECT DISTINCT token, owner FROM staged_lookup
-ORDER BY 1, 2
 ON CONFLICT DO NOTHING;
 
 -- name: sift_clashes
@@ -89,12 +86,22 @@ WHERE refs.ref = staged_refs.ref AND refs.name = staged_refs.name
     AND (staged.recorded_at, staged.record) < (events.recorded_at, events.record)
     AND staged.happened_at <> events.happened_at;
 
+-- name: earlier_repeats
+-- Staged events that were recorded before the one that is kept so far: what follows from that has to be made anew.
+SELECT DISTINCT events.name, events.evidence
+FROM staged JOIN events ON events.name = staged.name AND events.digest = staged.digest
+WHERE (staged.recorded_at, staged.record) < (events.recorded_at, events.record);
+
 -- name: sift_repeats
 -- Of several records with the same name and content the one recorded first is kept (ties: the lesser bytes), in
 -- whatever order they are delivered.
 UPDATE events
-SET owner = first.owner, happened_at = first.happened_at, recorded_at = first.recorded_at, future = first.future,
-    log_partition = first.log_partition, log_offset = first.log_offset, record = first.record
+SET evidence = first.evidence, happened_at = first.happened_at, recorded_at = first.recorded_at,
+    future = first.future, log_partition = first.log_partition, log_offset = first.log_offset, record = first.record
 FROM (SELECT DISTINCT ON (name) * FROM staged ORDER BY name, recorded_at, record) AS first
 WHERE events.name = first.name AND events.digest = first.digest
     AND (first.recorded_at, first.record) < (events.recorded_at, events.record);
+
+-- name: copy_parties
+-- Parties of new events.
+COPY parties (evidence, happened_at, name, role) FROM STDIN (FORMAT BINARY);

@@ -3,16 +3,16 @@
 
 -- name: events
 -- All but the position, which another log gives anew.
-SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s %%s %%s %%s', name, owner,
-    extract(epoch FROM happened_at), extract(epoch FROM recorded_at), future, digest, type, channel, direction,
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s %%s %%s %%s %%s', name, evidence,
+    extract(epoch FROM happened_at), extract(epoch FROM recorded_at), future, touch, digest, type, channel, direction,
     md5(record)), 0)::numeric), 0)
 FROM events;
 
 -- name: events_republished
 -- The same between two publications of one history: without what each publication makes anew (recorded_at, keys
 -- and blobs).
-SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s %%s', name, owner,
-    extract(epoch FROM happened_at), future, digest, type, channel, direction), 0)::numeric), 0)
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s %%s %%s', name, evidence,
+    extract(epoch FROM happened_at), future, touch, digest, type, channel, direction), 0)::numeric), 0)
 FROM events;
 
 -- name: refs
@@ -26,6 +26,13 @@ FROM refs;
 SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s', target, relation, name), 0)::numeric), 0)
 FROM about;
 
--- name: lookup
+-- name: parties
 -- Every column.
-SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s', token, owner), 0)::numeric), 0) FROM lookup;
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s', evidence, extract(epoch FROM happened_at), name,
+    role), 0)::numeric), 0)
+FROM parties;
+
+-- name: corrected
+-- Every column.
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s', name, retracted, amended_by), 0)::numeric), 0)
+FROM corrected;

@@ -2,40 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 import psycopg
 
 from eventlog.sql import load
-from projections.decoding import Batch, Rows
+from projections.contacts import evidence_of
 from projections.packing import MARK_SIZE, NAME_SIZE, Packed, mark
-from projections.registry import Lost, ReadModel
+from projections.rows import Batch, Rows
 
-__all__ = ["TIMELINE"]
+__all__ = ["Lost", "Outcome", "apply"]
 
-_SQL = load("projections.timeline", "apply.sql")
-_STAGING = load("projections", "staging.sql")
+_SQL: Final = load("projections.timeline", "apply.sql")
+_STAGING: Final = load("projections", "staging.sql")
 _Cursor = psycopg.Cursor[Any]
 
 
-def _apply(cursor: _Cursor, batch: Batch) -> list[Lost]:
+class Lost(NamedTuple):
+    """A staged record that was refused: a name clash. To be parked."""
+
+    name: UUID
+    log_partition: int
+    log_offset: int
+    type: str
+    value: bytes
+
+
+class Outcome(NamedTuple):
+    """What became of a batch. `new`: rows of `events` that went straight in. `doubtful`: names of the events that
+    were told apart. `changed`: those of them whose row is another now. `evidences`: what the doubtful events name,
+    and what the changed ones named before."""
+
+    new: Packed
+    doubtful: set[bytes]
+    changed: set[UUID]
+    evidences: set[bytes]
+    lost: list[Lost]
+
+
+def apply(cursor: _Cursor, batch: Batch) -> Outcome:
+    """Apply a batch to `events`, `refs` and `about`; what else follows is the caller's."""
     known = {row[0].bytes for row in cursor.execute(_SQL["known"], {"names": batch.names})}
     new, doubtful = batch.first.split(known, NAME_SIZE)
     for table, packed in new._asdict().items():
         _copy(cursor, _SQL[f"copy_{table}"], packed)
     doubtful = doubtful.with_(batch.again)
-    lost = _judge(cursor, doubtful) if len(doubtful.events) else []
-    lookup, _ = batch.lookup.split(_marks(lost), MARK_SIZE)
-    if len(lookup):
-        _copy(cursor, _STAGING["copy_lookup"], lookup)
-        cursor.execute(_SQL["lookup"])
-    return lost
+    if not len(doubtful.events):
+        return Outcome(new.events, set(), set(), set(), [])
+    names = {
+        doubtful.events.marks[place : place + NAME_SIZE] for place in range(0, len(doubtful.events.marks), MARK_SIZE)
+    }
+    evidences = {found for found in map(evidence_of, doubtful.events.rows()) if found}
+    changed, before, lost = _judge(cursor, doubtful)
+    return Outcome(new.events, names, changed, evidences | before, lost)
 
 
-def _judge(cursor: _Cursor, doubtful: Rows) -> list[Lost]:
-    """Apply what may be repeats or name clashes; gives the clashes."""
+def _judge(cursor: _Cursor, doubtful: Rows) -> tuple[set[UUID], set[bytes], list[Lost]]:
+    """Apply what may be repeats or name clashes; gives (names whose row changed, their evidences before, clashes)."""
     _copy(cursor, _STAGING["copy_events"], doubtful.events)
-    cursor.execute(_SQL["staged_events"])
+    changed = {row[0] for row in cursor.execute(_SQL["staged_events"])}
     lost = [Lost(*row) for row in cursor.execute(_SQL["sift_clashes"]).fetchall()]
     if lost:
         places = {"partitions": [one.log_partition for one in lost], "offsets": [one.log_offset for one in lost]}
@@ -43,11 +69,14 @@ def _judge(cursor: _Cursor, doubtful: Rows) -> list[Lost]:
         doubtful, _ = doubtful.split(_marks(lost), MARK_SIZE)
     for table, packed in (("refs", doubtful.refs), ("about", doubtful.about)):
         _copy(cursor, _STAGING[f"copy_{table}"], packed)
-    cursor.execute(_SQL["sift_moved_refs"])
-    cursor.execute(_SQL["sift_repeats"])
+    earlier = cursor.execute(_SQL["earlier_repeats"]).fetchall()
+    changed.update(row[0] for row in earlier)
+    if earlier:
+        cursor.execute(_SQL["sift_moved_refs"])
+        cursor.execute(_SQL["sift_repeats"])
     cursor.execute(_SQL["staged_refs"])
     cursor.execute(_SQL["staged_about"])
-    return lost
+    return changed, {row[1].bytes for row in earlier if row[1] is not None}, lost
 
 
 def _marks(lost: list[Lost]) -> set[bytes]:
@@ -58,6 +87,3 @@ def _copy(cursor: _Cursor, statement: Any, packed: Packed) -> None:
     if len(packed):
         with cursor.copy(statement) as copy:
             copy.write(packed.stream())
-
-
-TIMELINE = ReadModel(name="timeline", version=1, kind="every event", package="projections.timeline", apply=_apply)

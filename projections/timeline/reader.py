@@ -33,9 +33,9 @@ _POLL = 0.02
 
 
 class Customer(NamedTuple):
-    """The story of one customer: until identity comes, of an owner token."""
+    """The story of one customer, by any of its ids."""
 
-    owner: UUID
+    id: UUID
 
 
 class RefStory(NamedTuple):
@@ -67,7 +67,8 @@ class Correction(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One event of a story. `future`: its time was claimed to lie in the future and counts as recorded_at."""
+    """One event of a story. `future`: its time was claimed to lie in the future and counts as recorded_at;
+    `customer`: whose it is, None where nobody is named."""
 
     name: UUID
     happened_at: datetime
@@ -76,6 +77,7 @@ class Row(NamedTuple):
     log_partition: int
     log_offset: int
     record: bytes
+    customer: UUID | None = None
     corrections: tuple[Correction, ...] = ()
 
 
@@ -127,7 +129,7 @@ class TimelineReader:
         older = direction == "o"
         kind = "customer" if isinstance(story, Customer) else "ref"
         parameters = {
-            "owner" if isinstance(story, Customer) else "ref": story[0],
+            kind: story[0],
             "at": at,
             "name": name,
             "since": filters.since,
@@ -168,10 +170,6 @@ class TimelineReader:
         found = await self._fetch("one", {"name": name})
         return (await self._corrected([Row(*found[0])]))[0] if found else None
 
-    async def has_customer(self, owner: UUID) -> bool:
-        """Is there anything of this customer?"""
-        return bool((await self._fetch("has_customer", {"owner": owner}))[0][0])
-
     async def lookup(self, tokens: Sequence[str], limit: int = 100) -> list[UUID]:
         """The customers that any of these tokens (`kind.generation.HASH`) leads to."""
         hashes = [UUID(hex=token[-32:]) for token in tokens]
@@ -185,7 +183,7 @@ class TimelineReader:
         """A story's rows whose position lies behind the vector `{partition: last offset seen}`, in log order."""
         kind = "customer" if isinstance(story, Customer) else "ref"
         parameters = {
-            "owner" if isinstance(story, Customer) else "ref": story[0],
+            kind: story[0],
             "partitions": list(vector),
             "offsets": list(vector.values()),
             "limit": limit,
@@ -195,7 +193,7 @@ class TimelineReader:
     async def stirred(self, stories: Sequence[Story], low: Mapping[int, int], high: Mapping[int, int]) -> set[Story]:
         """Which of these stories got something at positions from `low` on, before `high`."""
         spans = [(part, low.get(part, 0), end) for part, end in high.items() if end > low.get(part, 0)]
-        owners = [story.owner for story in stories if isinstance(story, Customer)]
+        customers = [story.id for story in stories if isinstance(story, Customer)]
         refs = [story.ref for story in stories if isinstance(story, RefStory)]
         span = {
             "partitions": [one[0] for one in spans],
@@ -203,8 +201,8 @@ class TimelineReader:
             "high": [one[2] for one in spans],
         }
         found: set[Story] = set()
-        if spans and owners:
-            rows = await self._fetch("stirred_customers", {**span, "owners": owners})
+        if spans and customers:
+            rows = await self._fetch("stirred_customers", {**span, "customers": customers})
             found.update(Customer(row[0]) for row in rows)
         if spans and refs:
             rows = await self._fetch("stirred_refs", {**span, "refs": refs})

@@ -130,7 +130,7 @@ def _tell_how_to_go_on(settings: Settings, ref: str, story: Told, once: bool) ->
         console.print(f"  {command} serve", markup=False)
         return
     if isinstance(story.story, Customer):
-        address = f"{settings.api_url}/v1/customers/{story.story.owner.hex}/timeline"
+        address = f"{settings.api_url}/v1/customers/{story.story.id.hex}/timeline"
         key = f'-H "Authorization: Bearer $(cat {settings.development_key})"'
         console.print(f"  curl {key} {address}", markup=False, soft_wrap=True)
     console.print(f"  API documents: {settings.api_url}/docs", markup=False, soft_wrap=True)

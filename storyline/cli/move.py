@@ -68,6 +68,7 @@ def _move(parts: Parts, target: str, positions: Path, quiet: bool) -> Moved:
                 target,
                 positions,
                 parts.parking.for_log("projector", new.log_id),
+                parts.reading,
                 quiet=quiet,
                 batch=settings.batch,
                 told=lambda what, done, total: bar.update(task, description=what, completed=done, total=total),

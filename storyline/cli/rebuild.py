@@ -1,4 +1,4 @@
-"""`storyline rebuild`: make a read model anew from the log, beside the live one."""
+"""`storyline rebuild`: make the read models anew from the log, beside the live ones."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["rebuild"]
 
 
 def rebuild(
-    name: Annotated[str, typer.Argument(help="The read model.")] = "timeline", as_json: JsonFlag = False
+    name: Annotated[str, typer.Argument(help="A read model; all of them are rebuilt, for they go together.")] = "all",
+    as_json: JsonFlag = False,
 ) -> None:
-    """Rebuild a read model from the log and switch it in. Readers notice nothing; stopped at any point, the next
+    """Rebuild the read models from the log and switch them in. Readers notice nothing; stopped at any point, the next
     start goes on from there."""
-    model = next((one for one in MODELS if one.name == name), None)
-    if model is None:
-        known = ", ".join(one.name for one in MODELS)
-        raise BadInput([Problem("NAME", "is no read model.", f"There are: {known}.")])
-    with open_parts() as parts, progress_bar(f"rebuilding {name}", None) as (progress, task):
+    known = [one.name for one in MODELS]
+    if name not in ("all", *known):
+        raise BadInput([Problem("NAME", "is no read model.", f"There are: {', '.join(known)}; or leave it out.")])
+    with open_parts() as parts, progress_bar("rebuilding", None) as (progress, task):
 
         def told(applied: int, total: int) -> None:
             progress.update(task, completed=applied, total=total)
@@ -31,14 +31,14 @@ def rebuild(
         park = parts.parking.for_log("projector", parts.log.log_id)
         settings = parts.settings
         work = Rebuild(
-            settings.database_url, settings.log_url, parts.log, model, park, batch=settings.batch, told=told
+            settings.database_url, settings.log_url, parts.log, park, parts.reading, batch=settings.batch, told=told
         )
         report = work.run()
     hashes: dict[str, Any] = {
         table: {"rows": rows, "hash": format(value % 2**64, "016x")} for table, (rows, value) in report.hashes.items()
     }
     if as_json:
-        fields = ("model", "events", "seconds", "same")
+        fields = ("events", "seconds", "same")
         print_json({**{field: getattr(report, field) for field in fields}, "hashes": hashes})
         return
     verdict = (
@@ -47,7 +47,8 @@ def rebuild(
         else "Row hashes: equal."
     )
     console.print(
-        f"Rebuilt {name} from {report.events:,} events in {report.seconds:.1f} s and switched it in. {verdict}"
+        f"Rebuilt all read models from {report.events:,} events in {report.seconds:.1f} s and switched them in. "
+        f"{verdict}"
     )
     for table, found in hashes.items():
         console.print(f"  {table}: {found['rows']:,} rows, {found['hash']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -34,7 +35,7 @@ def projecting(story: Story, log: Log | None = None, url: str = "", park: Park =
     """A live projector, for as long as the block lasts."""
     stop = threading.Event()
     own = open_log(url or story.log_url)
-    projector = Projector(story.dsn, url or story.log_url, own, park, CollectorRegistry(), batch=500)
+    projector = Projector(story.dsn, url or story.log_url, own, park, CollectorRegistry(), story.reading, batch=500)
     thread = threading.Thread(target=lambda: projector.run(stop))
     thread.start()
     try:
@@ -54,24 +55,27 @@ def move(
     **more: Any,
 ) -> Moved:
     """One run of the move, in this process."""
-    parts: dict[str, Any] = {"park": _no_park, "batch": 500, **more}
+    parts: dict[str, Any] = {"park": _no_park, "reading": story.reading, "batch": 500, **more}
     return Move(story.dsn, story.log, target, url, map_path, reached=reached, **parts).run()
 
 
 def killed_at(point: str, story: Story, url: str, map_path: Path) -> int:
     """A run of the move in a process of its own, which kills itself with -9 at a point; gives its return code."""
     argv = [sys.executable, "-c", _KILLED, story.dsn, story.log_url, url, str(map_path), point]
-    return subprocess.run(argv, check=False, timeout=120, env={**os.environ, "PYTHONPATH": str(_ROOT)}).returncode
+    reading = pickle.dumps(story.reading)
+    env = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    return subprocess.run(argv, check=False, timeout=120, env=env, input=reading).returncode
 
 
 _KILLED = """
-import os, signal, sys
+import os, pickle, signal, sys
 from pathlib import Path
 from eventlog.opening import open_log
 from projections.moving import Move
 dsn, source, target, map_path, point = sys.argv[1:]
 Move(
-    dsn, open_log(source), open_log(target), target, Path(map_path), lambda connection, parked: None, batch=500,
+    dsn, open_log(source), open_log(target), target, Path(map_path), lambda connection, parked: None,
+    pickle.load(sys.stdin.buffer), batch=500,
     reached=lambda now: os.kill(os.getpid(), signal.SIGKILL) if now == point else None,
 ).run()
 """

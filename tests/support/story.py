@@ -15,12 +15,16 @@ from commands.publishing import Publisher, Rights
 from domain.catalogue import builtin
 from domain.catalogue.registry import Catalogue
 from domain.event import read_event
+from eventlog.key_access import KeyAccess
 from eventlog.keyring import Keyring
 from eventlog.masterkey import MasterKeys
 from eventlog.opening import open_log
 from eventlog.port import Entry, Log
 from eventlog.sealer import Sealer
 from eventlog.tokens import Hasher
+from projections.decoding import Decoder
+from projections.deriving import Deriver, Reading
+from projections.opening import Opener
 from projections.registry import MODELS
 from projections.runner import Parked, Runner
 from storyline.database import upgrade
@@ -64,7 +68,9 @@ class Story:
     sealer: Sealer
     catalogue: Catalogue
     publisher: Publisher
+    reading: Reading
     parked: list[Parked] = field(default_factory=list)
+    opener: Opener | None = None
 
     def publish(self, *raw: Any) -> list[Any]:
         """Publish plain objects."""
@@ -81,10 +87,16 @@ class Story:
             "log_url": self.log_url,
             "log_id": self.log.log_id,
             "partitions": self.log.partitions,
-            "models": MODELS,
             "park": lambda connection, parked: self.parked.extend(parked),
+            "reading": self.reading,
         }
         return Runner(**{**parts, **changes})
+
+    def decoder(self) -> Decoder:
+        """A decoder as the projector's reader has it."""
+        if self.opener is None:
+            self.opener = Opener(self.reading.keys)
+        return Decoder(Deriver(self.catalogue, self.opener))
 
     def project(self, **changes: Any) -> None:
         """Apply the whole log."""
@@ -100,9 +112,15 @@ class Story:
             return {model.name: dict(model.hashes(connection, suffix, republished)) for model in MODELS}
 
     def empty(self) -> None:
-        """Empty the timeline and forget its positions, as if nothing had been applied yet."""
+        """Empty the read models and forget their positions, as if nothing had been applied yet."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            connection.execute("TRUNCATE timeline.events, timeline.refs, timeline.about, timeline.lookup")
+            for model in MODELS:
+                tables = connection.execute(
+                    "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables "
+                    "WHERE schemaname = %s AND tablename <> 'rules'",
+                    [model.name],
+                ).fetchall()
+                connection.execute("TRUNCATE " + ", ".join(row[0] for row in tables))
             connection.execute("TRUNCATE storyline.positions")
 
     def rows(self, query: str, *parameters: Any) -> list[Any]:
@@ -118,17 +136,20 @@ def story(
     """A system on a database and a log. `hashing_from` shares the key store of another."""
     upgrade(dsn)
     log = open_log(log_url)
-    keyring = hashing_from.keyring if hashing_from else Keyring(dsn, MasterKeys(master or os.urandom(32)))
+    keys = hashing_from.reading.keys if hashing_from else KeyAccess(dsn, MasterKeys(master or os.urandom(32)))
+    keyring = hashing_from.keyring if hashing_from else Keyring(dsn, keys.master)
     if hashing_from is None:
         keyring.install()
     hasher = Hasher(keyring.hashing_key())
     catalogue = Catalogue(builtin())
     sealer = Sealer(keyring, hasher)
     publisher = Publisher(catalogue, sealer, log)
-    made = Story(dsn, log_url, log, keyring, hasher, sealer, catalogue, publisher)
+    made = Story(dsn, log_url, log, keyring, hasher, sealer, catalogue, publisher, Reading(keys))
     try:
         yield made
     finally:
         made.log.close()  # a test may have opened it anew
+        if made.opener is not None:
+            made.opener.close()
         if hashing_from is None:
             keyring.close()

@@ -1,0 +1,64 @@
+"""How does one value stand in Postgres' binary COPY format? With its length before it, or -1 for null."""
+
+from __future__ import annotations
+
+import struct
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Final
+
+from psycopg import adapters
+from psycopg.adapt import PyFormat
+
+__all__ = ["LENGTH", "LONGEST_CODE", "NULL", "cut", "hash16", "micros_of", "numeric", "text", "time_of"]
+
+NULL: Final = struct.pack("!i", -1)
+LENGTH: Final = struct.Struct("!i")
+LONGEST_CODE: Final = 500
+_POSTGRES_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_numeric = adapters.get_dumper(Decimal, PyFormat.BINARY)(Decimal).dump
+
+
+def micros_of(time: datetime) -> int:
+    """A time as Postgres counts it: microseconds since 2000."""
+    delta = time - _POSTGRES_EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def time_of(time: datetime) -> bytes:
+    """A time."""
+    return LENGTH.pack(8) + struct.pack("!q", micros_of(time))
+
+
+def text(value: str | None) -> bytes:
+    """A code. Raises ValueError for one that Postgres, and with it the whole batch, would be refused for."""
+    if value is None:
+        return NULL
+    raw = value.encode()
+    if len(raw) > LONGEST_CODE or 0 in raw:
+        raise ValueError(f"a code that is longer than {LONGEST_CODE} bytes or holds a NUL")
+    return LENGTH.pack(len(raw)) + raw
+
+
+def cut(value: str | None) -> bytes:
+    """A code, as much of it as there is room for: for columns that only repeat what the record says in full."""
+    if value is None:
+        return NULL
+    raw = value.encode("utf-8", "replace").replace(b"\0", b"")
+    if len(raw) > LONGEST_CODE:
+        raw = raw[:LONGEST_CODE].decode("utf-8", "ignore").encode()
+    return LENGTH.pack(len(raw)) + raw
+
+
+def numeric(value: Decimal) -> bytes:
+    """An exact number."""
+    raw = _numeric(value) or b""
+    return LENGTH.pack(len(raw)) + bytes(raw)
+
+
+def hash16(name: str) -> bytes:
+    """The 16 bytes that a name, token or evidence ends with, in hex. Raises ValueError where there are none."""
+    raw = bytes.fromhex(name[-32:])
+    if len(raw) != 16:
+        raise ValueError("a hash without 32 hex digits")
+    return raw

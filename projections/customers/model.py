@@ -1,0 +1,32 @@
+"""How do facts come into the tables of `customers`? See `apply.sql` for each step."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import psycopg
+
+from eventlog.sql import load
+from projections.packing import Packed
+from projections.rows import Derived
+
+__all__ = ["apply"]
+
+_SQL: Final = load("projections.customers", "apply.sql")
+_STAGING: Final = load("projections", "staging.sql")
+
+
+def apply(cursor: psycopg.Cursor[Any], derived: Derived) -> None:
+    """Bring in the facts of new events, and of events that were settled after what followed from them was taken away.
+    Contacts are added to what is there."""
+    for table in ("trades", "consents", "answers"):
+        _copy(cursor, _SQL[f"copy_{table}"], getattr(derived, table))
+    if len(derived.contacts):
+        _copy(cursor, _STAGING["copy_contacts"], derived.contacts)
+        cursor.execute(_SQL["contacts"])
+
+
+def _copy(cursor: psycopg.Cursor[Any], statement: Any, packed: Packed) -> None:
+    if len(packed):
+        with cursor.copy(statement) as copy:
+            copy.write(packed.stream())

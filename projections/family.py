@@ -1,0 +1,126 @@
+"""How does one batch come into all read models? They are one family: applied together, in one transaction, because
+what is new, what is a repeat and what counts is decided once, for all of them.
+
+The order of steps is the order of locks, so that two projectors do not deadlock: events by name, who is who, sums by
+evidence, the directory. A batch of ordinary events goes side by side with those of other projectors; one that settles
+corrections or moved repeats goes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+
+from eventlog.sql import load
+from projections import settling
+from projections.contacts import evidence_of, recounted
+from projections.customers import model as customers
+from projections.deriving import Deriver
+from projections.directory import model as directory
+from projections.directory.rows import PackedRows
+from projections.identity import apply as identity
+from projections.packing import NAME_SIZE
+from projections.rows import Batch, Derived, Sighting
+from projections.settling import Settled, Settler
+from projections.timeline import model as timeline
+from projections.timeline.model import Lost, Outcome
+
+__all__ = ["Family", "GoAloneError", "Lost"]
+
+_TIMELINE: Final = load("projections.timeline", "apply.sql")
+_ALONE: Final = 7053081012
+_SUFFIXES: Final = {"": 0, "_next": 100, "_move": 200}
+"""Builds beside each other have locks of their own, by this step."""
+_Cursor = psycopg.Cursor[Any]
+
+
+class GoAloneError(Exception):
+    """This batch turned out to settle something; the transaction has to be begun again, alone."""
+
+
+class Family:
+    """Applies batches to the read models of one build, whose schemas stand first in the search path."""
+
+    def __init__(self, deriver: Deriver, suffix: str = "") -> None:
+        self._settler = Settler(deriver)
+        self._step = _SUFFIXES.get(suffix, 0)
+
+    def apply(self, cursor: _Cursor, batch: Batch, alone: bool = False) -> list[Lost]:
+        """Apply a batch within the caller's transaction; gives the name clashes. Raises GoAloneError where it has to
+        be tried again with `alone`."""
+        alone = alone or batch.correcting
+        settling.lock(cursor, _ALONE + self._step, alone)
+        outcome = timeline.apply(cursor, batch)
+        names = self._settler.concerned(cursor, batch.names, outcome.changed, batch.correcting)
+        if names and not alone:
+            raise GoAloneError
+        settled = self._settler.settle(cursor, names) if names else Settled()
+        kept = _Kept(batch, outcome, names)
+        self._copy_parties(cursor, kept.derived, settled.derived)
+        identity.apply(cursor, _shown(cursor, batch, kept, settled), identity.LOCK + self._step)
+        customers.apply(cursor, kept.derived)
+        customers.apply(cursor, settled.derived)
+        if kept.recount or settled.evidences:
+            again = {UUID(bytes=one) for one in kept.recount} | settled.evidences.keys()
+            settling.recount_contacts(cursor, again)
+        directory.apply(cursor, _directory(kept.derived, settled.derived))
+        return outcome.lost
+
+    def _copy_parties(self, cursor: _Cursor, *derived: Derived) -> None:
+        for one in derived:
+            if len(one.parties):
+                with cursor.copy(_TIMELINE["copy_parties"]) as copy:
+                    copy.write(one.parties.stream())
+
+
+class _Kept:
+    """What of a batch's consequences holds: of the events that are new and count as they stand. `dropped`: sightings
+    that may not hold; `recount`: evidences of events that were settled, whose sums are made anew."""
+
+    def __init__(self, batch: Batch, outcome: Outcome, settled: Collection[UUID]) -> None:
+        names = {name.bytes for name in settled}
+        gone = outcome.doubtful | names
+        self.derived = batch.derived.without(gone, NAME_SIZE)
+        self.sightings = [one for one in batch.sightings if one.mark[:NAME_SIZE] not in gone]
+        self.dropped = [one for one in batch.sightings if one.mark[:NAME_SIZE] in gone]
+        self.rulings = [(one, True) for one in batch.rulings if one.mark[:NAME_SIZE] not in gone]
+        self.recount: set[bytes] = set()
+        if gone:
+            new, taken = outcome.new.split(names, NAME_SIZE)
+            evidences = outcome.evidences | {one for one in map(evidence_of, taken.rows()) if one}
+            contacts = recounted(self.derived.contacts, evidences, new)
+            self.recount = evidences if names else set()
+            if self.recount:
+                contacts, _ = contacts.split(self.recount, 16)
+            self.derived = self.derived._replace(contacts=contacts)
+
+
+def _shown(cursor: _Cursor, batch: Batch, kept: _Kept, settled: Settled) -> identity.Shown:
+    """What the batch shows of who is who."""
+    tokens = {one.evidence: one.tokens for one in kept.dropped} | settled.evidences
+    loose = settling.loose_among(cursor, batch.evidences)
+    asked = {*tokens, *loose}
+    times = settling.earliest(cursor, asked) if asked else {}
+    early = [one.evidence for one in kept.dropped if _too_early(one, times)]
+    if early:
+        settling.loosen(cursor, early)
+    sightings = [one for one in kept.sightings if one.evidence not in asked]
+    shown = {one.evidence: one.tokens for one in kept.sightings if one.evidence in asked} | tokens
+    recounted_ = {one: (shown.get(one, ()), times.get(one)) for one in asked}
+    return identity.Shown(sightings, recounted_, [*kept.rulings, *settled.rulings])
+
+
+def _too_early(dropped: Sighting, times: dict[UUID, datetime | None]) -> bool:
+    """Does the reader remember an earlier time of this evidence than the one that counts?"""
+    at = times.get(dropped.evidence)
+    return dropped.at is not None and (at is None or dropped.at < at)
+
+
+def _directory(kept: Derived, settled: Derived) -> PackedRows:
+    return PackedRows(
+        *[getattr(kept, table).with_(getattr(settled, table)) for table in PackedRows._fields],
+    )
