@@ -37,6 +37,15 @@ WHERE erased.evidence IS NULL
 ORDER BY 1, 2, 3
 ON CONFLICT DO NOTHING;
 
+-- name: words
+-- Every word of a name begins one of its terms.
+INSERT INTO words (word)
+SELECT DISTINCT split_part(s.term, ' ', 1)
+FROM staged_terms AS s LEFT JOIN storyline.erased ON erased.evidence = s.evidence
+WHERE erased.evidence IS NULL AND s.kind IN ('name', 'turned')
+ORDER BY 1
+ON CONFLICT DO NOTHING;
+
 -- name: codes
 -- Codes are personal to nobody.
 INSERT INTO codes (ref, kind, namespace, value, term)
@@ -71,6 +80,20 @@ WHERE evidence = ANY (%(evidences)s::uuid[]) AND kind IN ('name', 'turned');
 DELETE FROM terms
 USING unnest(%(evidences)s::uuid[], %(kinds)s::text[], %(terms)s::text[]) AS gone (evidence, kind, term)
 WHERE terms.evidence = gone.evidence AND terms.kind = gone.kind AND terms.term = gone.term;
+
+-- name: forget_words
+-- Take away words that no name holds any more: none begins with it, where a blank or the end follows.
+DELETE FROM words
+USING unnest(%(words)s::text[]) AS gone (word)
+WHERE words.word = gone.word AND NOT EXISTS (
+    SELECT FROM terms
+    WHERE terms.kind IN ('name', 'turned') AND terms.term ~>=~ gone.word AND terms.term ~<~ (gone.word || '!')
+);
+
+-- name: words_held
+-- Words of the names of these evidences.
+SELECT DISTINCT split_part(term, ' ', 1) FROM terms
+WHERE evidence = ANY (%(evidences)s::uuid[]) AND kind IN ('name', 'turned');
 
 -- name: claims_within
 -- Events whose own person is erased: what they claim of others was sealed under the key that is gone.

@@ -18,7 +18,7 @@ __all__ = ["clean", "empty"]
 _SQL = load("projections.directory", "emptying.sql")
 _SUFFIXES: Final[tuple[LiteralString, ...]] = ("", "_next", "_move", "_previous")
 _FAMILY: Final[tuple[LiteralString, ...]] = ("directory", "identity", "timeline", "customers")
-_TABLES: Final[tuple[LiteralString, ...]] = ("identifiers", "claims", "terms")
+_TABLES: Final[tuple[LiteralString, ...]] = ("identifiers", "claims", "terms", "words")
 
 
 def empty(connection: psycopg.Connection, evidences: Collection[UUID]) -> None:

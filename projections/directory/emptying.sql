@@ -19,4 +19,4 @@ SET LOCAL search_path TO {}, {}, {}, {}, public, pg_temp;
 
 -- name: vacuum
 -- Take what was deleted out of the tables and their indexes, so that no dead row keeps it.
-VACUUM (INDEX_CLEANUP ON) {}, {}, {};
+VACUUM (INDEX_CLEANUP ON) {}, {}, {}, {};

@@ -23,6 +23,10 @@ FROM claims;
 -- Every column.
 SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s', evidence, kind, term), 0)::numeric), 0) FROM terms;
 
+-- name: words
+-- Every column.
+SELECT count(*), coalesce(sum(hashtextextended(word, 0)::numeric), 0) FROM words;
+
 -- name: codes
 -- Every column.
 SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s', ref, kind, namespace, value, term),

@@ -36,6 +36,8 @@ def apply(cursor: _Cursor, rows: PackedRows) -> None:
             with cursor.copy(_STAGING[f"copy_{table}"]) as copy:
                 copy.write(packed.stream())
             cursor.execute(_SQL[table])
+    if len(rows.claims):
+        cursor.execute(_SQL["words"])
 
 
 def forget(cursor: _Cursor, names: Sequence[UUID]) -> None:
@@ -64,8 +66,10 @@ def erase(cursor: _Cursor, evidences: Collection[UUID]) -> None:
     """
     erased = {"evidences": list(evidences)}
     names = [row[0] for row in cursor.execute(_SQL["claims_within"], erased)]
+    words = [row[0] for row in cursor.execute(_SQL["words_held"], erased)]
     for table in ("identifiers", "claims", "terms"):
         cursor.execute(_SQL[f"erase_{table}"], erased)
+    cursor.execute(_SQL["forget_words"], {"words": words})
     forget(cursor, names)
 
 
@@ -84,3 +88,4 @@ def _remake_names(cursor: _Cursor, evidences: Collection[UUID]) -> None:
             "terms": [term.term for term in gone],
         }
         cursor.execute(_SQL["forget_terms"], parameters)
+        cursor.execute(_SQL["forget_words"], {"words": sorted({term.term.split(" ")[0] for term in gone})})

@@ -36,8 +36,12 @@ CREATE TABLE terms (
     PRIMARY KEY (evidence, kind, term)
 );
 CREATE INDEX terms_prefix ON terms (term text_pattern_ops, kind, evidence);
--- Typing errors are made in names and addresses; among numbers everything is alike.
-CREATE INDEX terms_alike ON terms USING gin (term gin_trgm_ops) WHERE kind IN ('name', 'email');
+-- Among numbers everything is alike, and so are the hosts of addresses: only what stands before the @ is compared.
+CREATE INDEX terms_alike ON terms USING gin (split_part(term, '@', 1) gin_trgm_ops) WHERE kind = 'email';
+
+-- The words that names are made of, each once, so that one that half a town bears is compared once.
+CREATE TABLE words (word text PRIMARY KEY);
+CREATE INDEX words_alike ON words USING gin (word gin_trgm_ops);
 
 -- Numbers of orders, invoices, tickets and deals, which are codes and personal to nobody.
 CREATE TABLE codes (
