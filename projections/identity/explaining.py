@@ -87,7 +87,7 @@ def explain(loaded: Loaded, customer: UUID, most: int) -> Explanation:
         customer,
         loaded.whole,
         loaded.starred,
-        max(len(nodes), len(links), len(refused), len(homes)) > most,
+        loaded.cut or max(len(nodes), len(links), len(refused)) > most,
         nodes[:most],
         links[:most],
         refused[:most],

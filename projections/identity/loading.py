@@ -114,7 +114,7 @@ class Loaded:
 
     `nodes`: those of the components, those `met` inside their evidences, and those that are `elsewhere`, where a
     ruling names them. `evidences`, `rulings` (newest first), `disputes` as stored. `starred`: a star resolved one of
-    the components.
+    the components. `cut`: not even all that is a customer's own.
     """
 
     whole: bool
@@ -124,6 +124,7 @@ class Loaded:
     evidences: dict[UUID, Home] = field(default_factory=dict)
     rulings: list[StoredRuling] = field(default_factory=list)
     disputes: list[Dispute] = field(default_factory=list)
+    cut: bool = False
     met: set[UUID] = field(default_factory=set)
     elsewhere: set[UUID] = field(default_factory=set)
 
@@ -298,10 +299,11 @@ async def _rows(cursor: psycopg.AsyncCursor[Any], query: str, parameters: Mappin
 
 
 async def _fill(cursor: psycopg.AsyncCursor[Any], found: Loaded, by: str, parameters: Mapping[str, Any]) -> None:
-    for row in await _rows(cursor, f"{by}_nodes", parameters):
-        found.nodes[row[0]] = Node(*row)
-    for row in await _rows(cursor, f"{by}_evidences", parameters):
-        found.evidences[row[0]] = Home(row[0], tuple(row[1]), *row[2:])
+    nodes = await _rows(cursor, f"{by}_nodes", parameters)
+    evidences = await _rows(cursor, f"{by}_evidences", parameters)
+    found.nodes.update({row[0]: Node(*row) for row in nodes})
+    found.evidences.update({row[0]: Home(row[0], tuple(row[1]), *row[2:]) for row in evidences})
+    found.cut |= max(len(nodes), len(evidences)) > parameters["most"]
 
 
 def _ruling(row: Sequence[Any]) -> StoredRuling:

@@ -125,7 +125,7 @@ CROSS JOIN LATERAL (
         FROM identity.members AS m JOIN identity.evidences AS e ON e.evidence = m.evidence
         WHERE m.node = asked.node AND e.first_at IS NOT NULL
         LIMIT %(most)s
-    ) AS some
+    ) AS looked_at
 ) AS found;
 
 -- name: events_of
