@@ -85,4 +85,5 @@ def _hit(one: Customer) -> Hit:
 
 
 def _why(match: Match) -> Why:
-    return Why(_HOW[match.rank], match.kind, match.found, match.likeness)
+    how = _HOW[match.rank]
+    return Why(how, match.kind, match.found, match.likeness if how == "alike" else None)

@@ -19,7 +19,7 @@ class Why(Struct, omit_defaults=True, frozen=True):
     found: Annotated[str | None, Meta(description="What it matches, folded; left out where only a hash is kept")] = (
         None
     )
-    likeness: Annotated[float, Meta(description="1 for all that is not merely alike")] = 1.0
+    likeness: Annotated[float | None, Meta(description="0 to 1, of what is merely alike")] = None
 
 
 class Hit(Struct, omit_defaults=True, frozen=True, kw_only=True):

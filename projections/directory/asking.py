@@ -13,33 +13,41 @@ from projections.directory.folding import TYPED_KINDS, digits_of, folded, term_o
 
 __all__ = ["Asked", "asked", "unseen"]
 
-_LEAST_ALIKE: Final = 3
+_LEAST_LETTERS: Final = 3
 _LEAST_DIGITS: Final = 3
 _UNTYPED: Final = ("device", "cookie")
 
 
 class Asked(NamedTuple):
-    """What to look for. `exact`: (kind, term) pairs. `prefixes`: beginnings of terms. `code`: the beginning of an
-    order's number. `alike`: what a name or an address may resemble, "" where that is too short to tell."""
+    """What to look for. exact: (kind, term) pairs. prefixes: beginnings of terms. code: the beginning of an order's
+    number. words: of a name that may be misspelt, the first and the last. address: what an e-mail address may be like
+    before its @. What is too short to tell is empty."""
 
     exact: list[tuple[str, str]]
     prefixes: list[str]
     code: str
-    alike: str
+    words: list[str]
+    address: str
 
 
 def asked(text: str, region: str) -> Asked:
     """What a text may mean. `region`: of phone numbers without a country code."""
-    whole, name = folded(text), " ".join(words_of(text))
+    whole, words = folded(text), words_of(text)
+    name, turned = " ".join(words), " ".join(reversed(words))
     exact = {*_identifiers(text, region), ("name", name), ("turned", name)}
-    prefixes = {whole, name, *_phones(text, region)}
-    letters = sum(map(str.isalpha, name))
+    prefixes = {whole, name, *_phones(text, region), *([turned] if len(words) == 2 else [])}
+    address = whole.partition("@")[0] if len(words) == 1 else ""
     return Asked(
         sorted(pair for pair in exact if pair[1]),
         sorted(filter(None, prefixes)),
         whole.lstrip("# "),
-        name if letters >= _LEAST_ALIKE else "",
+        [words[0], *words[1:][-1:]] if "@" not in name and _letters(name) >= _LEAST_LETTERS else [],
+        address if _letters(address) >= _LEAST_LETTERS else "",
     )
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalpha, text))
 
 
 def unseen(text: str) -> list[Identifier]:

@@ -54,24 +54,52 @@ hits (evidence, rank, kind, found) AS (
     CROSS JOIN LATERAL (
         SELECT terms.evidence, terms.kind FROM directory.terms WHERE terms.term = walk.term LIMIT %(spread)s
     ) AS hit
+    LIMIT %(each)s
 )
 SELECT evidences.customer, hits.rank, hits.kind, hits.found, 1.0::real AS likeness
 FROM hits JOIN identity.evidences ON evidences.evidence = hits.evidence;
 
 -- name: be_tolerant
 -- How alike counts as alike, and how long to look, for one transaction.
-SELECT set_config('pg_trgm.word_similarity_threshold', %(threshold)s, true),
-    set_config('statement_timeout', %(timeout)s, true);
+SELECT set_config('pg_trgm.similarity_threshold', %(words)s, true),
+    set_config('pg_trgm.word_similarity_threshold', %(addresses)s, true),
+    set_config('statement_timeout', %(patience)s, true);
 
--- name: alike
--- Evidences whose name or address holds something like it: three letters in a row are compared, in any order of words.
+-- name: likely_words
+-- Words of names that share letters in a row with a typed one, the likeliest first.
+SELECT typed.word, likely.word
+FROM unnest(%(typed)s::text[]) AS typed (word)
+CROSS JOIN LATERAL (
+    SELECT words.word FROM directory.words
+    WHERE words.word %% typed.word
+    ORDER BY similarity(words.word, typed.word) DESC, words.word LIMIT %(likely)s
+) AS likely;
+
+-- name: named
+-- Evidences by the beginnings of names, each between two bounds, the likeliest first.
 SELECT evidences.customer, 5 AS rank, hits.kind, hits.term AS found, hits.likeness
 FROM (
-    SELECT terms.evidence, terms.kind, terms.term, word_similarity(%(alike)s, terms.term) AS likeness
-    FROM directory.terms
-    WHERE terms.kind IN ('name', 'email') AND %(alike)s <%% terms.term
-    ORDER BY likeness DESC, similarity(%(alike)s, terms.term) DESC, terms.term, terms.evidence
+    SELECT hit.evidence, hit.kind, hit.term, span.likeness
+    FROM unnest(%(low)s::text[], %(high)s::text[], %(likeness)s::real[]) AS span (low, high, likeness)
+    CROSS JOIN LATERAL (
+        SELECT terms.evidence, terms.kind, terms.term FROM directory.terms
+        WHERE terms.term ~>=~ span.low AND terms.term ~<~ span.high AND terms.kind IN ('name', 'turned')
+        LIMIT %(spread)s
+    ) AS hit
     LIMIT %(each)s
+) AS hits
+JOIN identity.evidences ON evidences.evidence = hits.evidence;
+
+-- name: addressed
+-- Evidences by e-mail addresses that hold something like it before their @: of the first ones the likeliest.
+SELECT evidences.customer, 5 AS rank, 'email' AS kind, hits.term AS found, hits.likeness
+FROM (
+    SELECT close.evidence, close.term, similarity(%(address)s, split_part(close.term, '@', 1)) AS likeness
+    FROM (
+        SELECT terms.evidence, terms.term FROM directory.terms
+        WHERE terms.kind = 'email' AND %(address)s <%% split_part(terms.term, '@', 1) LIMIT %(close)s
+    ) AS close
+    ORDER BY likeness DESC, close.term, close.evidence LIMIT %(each)s
 ) AS hits
 JOIN identity.evidences ON evidences.evidence = hits.evidence;
 

@@ -20,18 +20,21 @@ from domain.errors import Unavailable
 from domain.identifiers import KINDS
 from eventlog.sql import load
 from projections.directory.asking import Asked
+from projections.directory.likening import Span, spans
 
 __all__ = ["Customer", "DirectoryReader", "Found", "Match", "settled_name"]
 
 _SQL = load("projections.directory", "queries.sql")
-_BOUNDS: Final = {"terms": 60, "spread": 20, "each": 200}
-"""Most terms with one beginning, most evidences of one of them, most evidences of what is typed in full."""
+_BOUNDS: Final = {"terms": 40, "spread": 10, "each": 200, "likely": 100, "close": 500}
+"""Most terms with one beginning, most evidences of one of them, most evidences at all; most words that are compared
+with a typed one, most addresses."""
+_TOLERANCE: Final = {"words": "0.2", "addresses": "0.6", "patience": "1000ms"}
 _SHOWING: Final = {"evidences": 200, "claims": 20, "identifiers": 5}
 """Most evidences of a customer that are looked at to show her, most claims, most identifiers that are shown."""
-_CANDIDATES: Final = 150
+_CANDIDATES: Final = 3
+"""How many times the limit are ranked by who was met last."""
 _SHOWN: Final = 5
-_THRESHOLD: Final = "0.5"
-_PATIENCE: Final = "1000ms"
+_EXACT: Final = 3
 _EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
 
 _Cursor = psycopg.AsyncCursor[Any]
@@ -83,10 +86,8 @@ class DirectoryReader:
             async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
                 candidates = _pooled(await _at_once(cursor, asked))
                 cut = False
-                if len(candidates) < limit and asked.alike:
-                    alike = await _alike(connection, cursor, asked.alike)
-                    cut = alike is None
-                    candidates = _pooled(alike or (), candidates)
+                if len(candidates) < limit and not _has_exact(candidates):
+                    cut = not await _add_alike(connection, cursor, asked, limit, candidates)
                 return await _dressed(cursor, candidates, limit, cut)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise _silent(error) from None
@@ -123,15 +124,32 @@ async def _at_once(cursor: _Cursor, asked: Asked) -> list[_Row]:
     return await cursor.fetchall()
 
 
-async def _alike(connection: psycopg.AsyncConnection, cursor: _Cursor, alike: str) -> list[_Row] | None:
-    """What is alike; None when it takes too long, as letters that half of all names hold may."""
+async def _add_alike(
+    connection: psycopg.AsyncConnection, cursor: _Cursor, asked: Asked, limit: int, candidates: _Candidates
+) -> bool:
+    """Add what is alike; False when it takes too long."""
     try:
         async with connection.transaction():
-            await cursor.execute(_SQL["be_tolerant"], {"threshold": _THRESHOLD, "timeout": _PATIENCE})
-            await cursor.execute(_SQL["alike"], {**_BOUNDS, "alike": alike})
-            return await cursor.fetchall()
+            await cursor.execute(_SQL["be_tolerant"], _TOLERANCE)
+            if asked.words:
+                await cursor.execute(_SQL["likely_words"], {**_BOUNDS, "typed": asked.words})
+                low, high, likeness = _columns(spans(asked.words, await cursor.fetchall()))
+                await cursor.execute(_SQL["named"], {**_BOUNDS, "low": low, "high": high, "likeness": likeness})
+                _pooled(await cursor.fetchall(), candidates)
+            if asked.address and len(candidates) < limit:
+                await cursor.execute(_SQL["addressed"], {**_BOUNDS, "address": asked.address})
+                _pooled(await cursor.fetchall(), candidates)
     except psycopg.errors.QueryCanceled:
-        return None
+        return False
+    return True
+
+
+def _columns(found: Sequence[Span]) -> tuple[list[str], list[str], list[float]]:
+    return [one.low for one in found], [one.high for one in found], [one.likeness for one in found]
+
+
+def _has_exact(candidates: _Candidates) -> bool:
+    return any(match.rank <= _EXACT for matches in candidates.values() for match in matches)
 
 
 def _pooled(rows: Iterable[_Row], candidates: _Candidates | None = None) -> _Candidates:
@@ -145,7 +163,7 @@ def _pooled(rows: Iterable[_Row], candidates: _Candidates | None = None) -> _Can
 
 async def _dressed(cursor: _Cursor, candidates: _Candidates, limit: int, cut: bool) -> Found:
     """The best customers with what a list shows of each."""
-    chosen = sorted(candidates, key=lambda one: (_best(candidates[one]), one))[:_CANDIDATES]
+    chosen = sorted(candidates, key=lambda one: (_best(candidates[one]), one))[: _CANDIDATES * limit]
     if not chosen:
         return Found([], False, cut)
     met = {customer: (last, count) for customer, last, count in await _read(cursor, "contacts", chosen)}
@@ -161,7 +179,7 @@ async def _dressed(cursor: _Cursor, candidates: _Candidates, limit: int, cut: bo
     customers = [
         Customer(
             one,
-            tuple(sorted(candidates[one], key=_order)[:_SHOWN]),
+            _shown(candidates[one]),
             settled_name(names.get(one, ())),
             tuple(identifiers.get(one, ())),
             met.get(one, nobody)[1],
@@ -181,8 +199,12 @@ def _best(matches: Iterable[Match]) -> tuple[int, float]:
     return min((match.rank, -match.likeness) for match in matches)
 
 
-def _order(match: Match) -> tuple[int, float, str, str]:
-    return match.rank, -match.likeness, match.kind, match.found or ""
+def _shown(matches: Iterable[Match]) -> tuple[Match, ...]:
+    """The best match of each kind."""
+    best: dict[str, Match] = {}
+    for match in sorted(matches, key=lambda one: (one.rank, -one.likeness, one.kind, one.found or "")):
+        best.setdefault(match.kind, match)
+    return tuple(best.values())[:_SHOWN]
 
 
 def _silent(error: Exception) -> Unavailable:
