@@ -1,6 +1,8 @@
 """How good are proposals of duplicates? Precision and recall against made-up people of whom the truth is known.
 
-python -m bench.duplicates [--people 20000] [--seed 1] [--json]
+python -m bench.duplicates [--people 20000] [--seed 1] [--postgres] [--json]
+
+With --postgres the same people stand in a PostgreSQL of its own, and are found as `storyline proposals run` does.
 """
 
 from __future__ import annotations
@@ -9,15 +11,30 @@ import argparse
 import json
 import time
 from collections import defaultdict
+from datetime import UTC, datetime
 from itertools import combinations
+from random import Random
 from typing import Any, NamedTuple
+from uuid import UUID
+
+import psutil
+import psycopg
+from psycopg_pool import ConnectionPool
 
 from adapters.sample.chance import Chance
+from bench.stand import stand
+from commands.proposals import Merges
+from commands.proposing import Proposing
 from commands.proposing_run import LARGEST
 from domain.blocking import keys_of
+from domain.identifiers import priority
 from domain.similarity import Likeness, likeness, summary
+from eventlog.sql import load
+from storyline.database import upgrade
 
-__all__ = ["Record", "evaluate", "records"]
+__all__ = ["Record", "evaluate", "fill", "records", "run_in_postgres"]
+
+_SQL = load("bench", "duplicates.sql")
 
 _BEGINNINGS = "al an be ca da el fa ga ha is ja ka le ma na ol pa ro sa ta vi wa ye za bri cla fre gre".split()
 _MIDDLES = "ba ce di fo gu la mi no ra si to va lly nne rri tte sh ck lm nd".split()
@@ -177,21 +194,88 @@ def _quality(scored: dict[tuple[int, int], Likeness], truth: set[tuple[int, int]
     }
 
 
+def run_in_postgres(found: list[Record]) -> dict[str, Any]:
+    """What a run over so many customers in PostgreSQL takes and finds, and what it takes to run it once more."""
+    with stand(kafka=False) as servers:
+        dsn = servers.database()
+        upgrade(dsn)
+        person = fill(dsn, found)
+        with ConnectionPool(dsn, min_size=1, max_size=2, kwargs={"autocommit": True}) as pool:
+            proposing = Proposing(pool, _nobody)
+            before = psutil.Process().memory_info().rss
+            first, again = proposing.run(), proposing.run()
+            grown = psutil.Process().memory_info().rss - before
+            pairs, cursor = [], None
+            while True:
+                page, cursor = proposing.list("open", 1000, cursor)
+                pairs += [one.customers for one in page]
+                if cursor is None:
+                    break
+    right = sum(person[a] == person[b] for a, b in pairs)
+    return {
+        **{name: value for name, value in first._asdict().items() if name != "seconds"},
+        "precision": round(right / max(1, len(pairs)), 3),
+        "recall": round(right / max(1, len(_truth(found))), 3),
+        "seconds": round(first.seconds, 1),
+        "seconds_again": round(again.seconds, 1),
+        "rss_grown_mb": round(grown / 2**20),
+    }
+
+
+def _nobody() -> Merges:
+    raise RuntimeError("the bench accepts nothing")
+
+
+def fill(dsn: str, found: list[Record]) -> dict[str, int]:
+    """Put customers straight into the read models; gives who each is in truth, by customer id."""
+    chance = Random(1)
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    person: dict[str, int] = {}
+    rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name in ("nodes", "evidences", "identifiers", "claims")}
+    for one in found:
+        known = one.identifiers or (("cookie", "", f"{chance.random()}"),)
+        nodes = {identifier: UUID(int=chance.getrandbits(128)) for identifier in known}
+        evidence, customer = UUID(int=chance.getrandbits(128)), next(iter(nodes.values()))
+        person[customer.hex] = one.person
+        for (kind, namespace, value), node in nodes.items():
+            row = (node, kind, namespace, priority(kind), at, False, "{}", customer, customer)
+            rows["nodes"].append(row)
+            rows["identifiers"].append((evidence, node, kind, namespace, value))
+        rows["evidences"].append((evidence, list(nodes.values()), at, customer, customer))
+        for claim in one.claims:
+            if claim:
+                name = UUID(int=chance.getrandbits(128))
+                rows["claims"].append((name, 0, evidence, at, at, "bench", json.dumps(claim)))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for table, content in rows.items():
+            with connection.cursor() as cursor, cursor.copy(_SQL[table]) as copy:
+                for row in content:
+                    copy.write_row(row)
+        connection.execute(_SQL["analyze"])
+    return person
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--postgres", action="store_true", help="run it in PostgreSQL as well")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
-    figures = evaluate(records(options.people, options.seed))
+    found = records(options.people, options.seed)
+    figures = evaluate(found)
+    if options.postgres:
+        figures["postgres"] = run_in_postgres(found)
     if options.json:
         print(json.dumps(figures))
         return
-    levels = figures.pop("by_threshold")
+    levels, stored = figures.pop("by_threshold"), figures.pop("postgres", None)
     print(", ".join(f"{name} {value:,}" for name, value in figures.items()))
     for level, one in levels.items():
         print(f"score >= {level}: " + ", ".join(f"{name} {value:,}" for name, value in one.items()))
+    if stored:
+        print("in PostgreSQL: " + ", ".join(f"{name} {value:,}" for name, value in stored.items()))
 
 
 if __name__ == "__main__":

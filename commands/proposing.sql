@@ -1,5 +1,5 @@
 -- Which questions do proposals of duplicates ask? Of the read models they are read only; written are the durable tables
--- and the temporary ones of a run. Keys of blocks are hashes: no temporary file holds anything personal.
+-- and the temporary ones of a run. There keys are hashes and summaries sealed: no temporary file tells anything personal.
 
 -- name: begin
 -- Only one run at a time; the lock falls with the connection.
@@ -10,13 +10,14 @@ SELECT pg_try_advisory_lock(7053081093);
 SELECT pg_advisory_unlock(7053081093);
 
 -- name: tables
--- What a run needs: the keys of each customer, and nothing of a run before.
-DROP TABLE IF EXISTS pg_temp.blocking, pg_temp.blocks, pg_temp.standing, pg_temp.spared, pg_temp.pairs;
+-- What a run needs, and nothing of a run before: what is known of each customer, sealed, and the keys of each.
+DROP TABLE IF EXISTS pg_temp.summaries, pg_temp.blocking, pg_temp.blocks, pg_temp.standing, pg_temp.spared, pg_temp.pairs;
+CREATE TEMP TABLE summaries (customer uuid NOT NULL, sealed bytea NOT NULL);
 CREATE TEMP TABLE blocking (key bigint NOT NULL, customer uuid NOT NULL);
 
 -- name: drop
 -- A pool's connection is left as it was.
-DROP TABLE IF EXISTS pg_temp.blocking, pg_temp.blocks, pg_temp.standing, pg_temp.spared, pg_temp.pairs;
+DROP TABLE IF EXISTS pg_temp.summaries, pg_temp.blocking, pg_temp.blocks, pg_temp.standing, pg_temp.spared, pg_temp.pairs;
 
 -- name: customers
 -- The next customers, in the order of their ids.
@@ -60,9 +61,21 @@ CROSS JOIN LATERAL (
     ) AS latest
 ) AS told;
 
+-- name: copy_summaries
+-- What is known of customers is gathered once, and read again for each pair.
+COPY summaries (customer, sealed) FROM STDIN (FORMAT BINARY);
+
 -- name: copy_keys
 -- Keys come in by the thousand.
 COPY blocking (key, customer) FROM STDIN (FORMAT BINARY);
+
+-- name: sort_summaries
+-- They are looked up by customer.
+CREATE UNIQUE INDEX ON summaries (customer);
+
+-- name: summaries
+-- What is known of these customers; nothing of one who came into being after the run began.
+SELECT customer, sealed FROM summaries WHERE customer = ANY (%(customers)s);
 
 -- name: blocks
 -- Who shares a key. Counted first: a block that is too large says nothing, and would be all pairs of many.
@@ -71,7 +84,7 @@ SELECT key, count(*) AS customers FROM blocking GROUP BY key HAVING count(*) > 1
 
 -- name: analyze
 -- Temporary tables are unknown to the planner until they are looked at.
-ANALYZE blocking, blocks;
+ANALYZE summaries, blocking, blocks;
 
 -- name: count_blocks
 -- How many blocks there are, and how many of them are too large.

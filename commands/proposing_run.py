@@ -1,20 +1,23 @@
 """How are likely duplicates found? By a run over all customers: keys, blocks, pairs, scores, proposals, figures.
 
-Memory is bounded however many customers there are: they are read by the thousand, keys and pairs lie in temporary
-tables. What is written is idempotent, so that a run that was broken off is simply begun again.
+Memory is bounded however many customers there are: they are read by the thousand; keys, pairs and what is known of
+each customer lie in temporary tables, hashed or sealed under a key that the run alone has. What is written is
+idempotent, so that a run that was broken off is simply begun again.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 import psycopg
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from psycopg.types.json import Jsonb
 
 from commands.proposals import SQL, STATES, Run, id_of
@@ -31,16 +34,23 @@ LARGEST: Final = 50
 _CUSTOMERS: Final = 1000
 _PAIRS: Final = 1000
 _NOBODY: Final = UUID(int=0)
+_UNKNOWN: Final = Summary()
+_NONCE: Final = 12
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Summary).decode
 _Told = Callable[[str, int], None]
 
 
 class Finding:
-    """One run on a connection of its own (autocommit). `secret`: keys the hashes of this run's blocks."""
+    """One run on a connection of its own (autocommit). `secret`: 32 bytes that nobody keeps; what lies in
+    temporary tables is hashed and sealed under it."""
 
     def __init__(
         self, connection: psycopg.Connection, now: datetime, secret: bytes, told: _Told = lambda stage, done: None
     ) -> None:
         self._connection, self._now, self._secret, self._told = connection, now, secret, told
+        self._key = AESGCM(blake2b(key=secret, digest_size=32, person=b"storyline.known").digest())
+        self._sealed = 0
         self._counted: Counter[str] = Counter()
 
     def run(self) -> Run:
@@ -62,14 +72,15 @@ class Finding:
 
     def _fill_blocks(self) -> None:
         for customers in self._batches():
-            known = self._known(customers)
-            keys = [(self._hash(key), one) for one in customers for key in sorted(keys_of(known[one]))]
-            with self._connection.cursor() as cursor, cursor.copy(SQL["copy_keys"]) as copy:
-                copy.set_types(["int8", "uuid"])
-                for row in keys:
-                    copy.write_row(row)
+            known = self._gather(customers)
             self._count(known.values())
+            known = {one: found for one, found in known.items() if found != _UNKNOWN}
+            sealed = ((one, self._seal(found)) for one, found in known.items())
+            self._copy("copy_summaries", ["uuid", "bytea"], sealed)
+            keys = ((self._hash(key), one) for one, found in known.items() for key in keys_of(found))
+            self._copy("copy_keys", ["int8", "uuid"], keys)
             self._told("customers", self._counted["customers"])
+        self._do("sort_summaries")
         self._do("blocks")
         self._do("analyze")
 
@@ -79,15 +90,30 @@ class Finding:
             yield [row[0] for row in rows]
             after = rows[-1][0]
 
-    def _known(self, customers: Sequence[UUID]) -> dict[UUID, Summary]:
+    def _gather(self, customers: Sequence[UUID]) -> dict[UUID, Summary]:
         rows = self._do("known", customers=list(customers)).fetchall()
         return {row[0]: summary([tuple(one) for one in row[1]], row[2]) for row in rows}
+
+    def _copy(self, query: str, types: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+        with self._connection.cursor() as cursor, cursor.copy(SQL[query]) as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+
+    def _seal(self, known: Summary) -> bytes:
+        self._sealed += 1
+        nonce = self._sealed.to_bytes(_NONCE, "big")
+        return nonce + self._key.encrypt(nonce, _encode(known), None)
+
+    def _known(self, customers: Sequence[UUID]) -> dict[UUID, Summary]:
+        rows = self._do("summaries", customers=list(customers)).fetchall()
+        return {one: _decode(self._key.decrypt(sealed[:_NONCE], sealed[_NONCE:], None)) for one, sealed in rows}
 
     def _hash(self, key: str) -> int:
         digest = blake2b(key.encode(), digest_size=8, key=self._secret).digest()
         return int.from_bytes(digest, "big", signed=True)
 
-    def _count(self, known: Any) -> None:
+    def _count(self, known: Iterable[Summary]) -> None:
         for one in known:
             self._counted.update(
                 customers=1,
@@ -127,7 +153,7 @@ class Finding:
         known = self._known(sorted({customer for pair in pairs for customer in pair[:2]}))
         found = []
         for a, b, first_a, first_b in pairs:
-            like = likeness(known[a], known[b])
+            like = likeness(known.get(a, _UNKNOWN), known.get(b, _UNKNOWN))
             if like.score >= THRESHOLD:
                 row = {"id": id_of(first_a, first_b), "a": first_a, "b": first_b, "now": self._now}
                 found.append({**row, "score": like.score, "reasons": Jsonb([list(one) for one in like.reasons])})
