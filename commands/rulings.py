@@ -27,6 +27,7 @@ __all__ = [
     "SOURCE",
     "Candidate",
     "Rulings",
+    "Side",
     "Told",
     "Why",
     "merge_sides",

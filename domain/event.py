@@ -37,6 +37,7 @@ __all__ = [
     "CloudEvent",
     "Event",
     "Party",
+    "WhoModel",
     "canonical",
     "happened_at",
     "parse_json",

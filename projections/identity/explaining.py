@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from domain.facts import Facts, Trade, fold
-from domain.identity import Dispute, Link, Reason, Resolution, Ruling, Trace, resolve
+from domain.identity import Dispute, Link, Resolution, Ruling, Trace, resolve
 from projections.identity.loading import Home, Loaded, Node, StoredRuling
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "why_refused",
 ]
 
+Reason = Literal["limit", "split"]
 _NEW: Final = UUID(int=2**128 - 1)
 """The name of a ruling that was not made yet: of two at the same moment the newer one."""
 

@@ -19,6 +19,7 @@ from storyline.cli import (
     dead_letters,
     demo,
     erasures,
+    identity,
     imports,
     keys,
     log,
@@ -53,6 +54,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(proposals.app, name="proposals")
 app.command()(proposals.quality)
+app.add_typer(identity.app, name="identity")
 app.add_typer(erasures.app, name="erasures")
 app.add_typer(erasures.ledger, name="ledger")
 app.command()(erasures.erase)
