@@ -23,7 +23,7 @@ from domain.facts import Facts
 from domain.profile import ProfileField, ProfileRules, preferred, profile_of
 from projections.customers.reader import Answer, CustomerReader, Dispute, Identified, View
 
-__all__ = ["answer_of", "router"]
+__all__ = ["answer_of", "nobody", "node_of", "router", "word_of"]
 
 router = APIRouter(tags=["Customers"], default_response_class=Response)
 
@@ -84,7 +84,7 @@ async def consents(
     if found is None:
         raise nobody()
     current = [_consent(one) for one in found.standing]
-    page = told.Consents(found.customer.hex, current, [_word(one) for one in found.words], found.older)
+    page = told.Consents(found.customer.hex, current, [word_of(one) for one in found.words], found.older)
     return Response(shapes.encode(page), media_type="application/json")
 
 
@@ -183,7 +183,8 @@ def _consent(one: Standing) -> told.ConsentNow:
     )
 
 
-def _word(one: Word) -> told.WordSaid:
+def word_of(one: Word) -> told.WordSaid:
+    """One word of the history, as it is told."""
     return told.WordSaid(
         at=one.happened_at,
         purpose=one.purpose,

@@ -325,7 +325,7 @@ class AmendRequest(BaseModel):
     why: Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
-_MODELS: Final = (
+_MODELS: Final[tuple[type[BaseModel], ...]] = (
     CloudEvent,
     LookupRequest,
     search_shapes.SearchRequest,
@@ -334,6 +334,7 @@ _MODELS: Final = (
     AmendRequest,
     *identity_shapes.MODELS,
     proposal_shapes.DecisionRequest,
+    erasure_shapes.EraseRequest,
 )
 _REF: Final = "#/components/schemas/"
 
@@ -351,7 +352,10 @@ def request_body(model: type[BaseModel]) -> dict[str, Any]:
 
 def components() -> dict[str, Any]:
     """OpenAPI: the schemas of all shapes, by name."""
-    _, schemas = msgspec.json.schema_components(_STRUCTS, ref_template=_REF + "{name}")
+    from api import export_shapes  # noqa: PLC0415 - it is made of the shapes above
+
+    structs = (*_STRUCTS, export_shapes.Export)
+    _, schemas = msgspec.json.schema_components(structs, ref_template=_REF + "{name}")
     found: dict[str, Any] = {**schemas, "Problem": problems.SCHEMA}
     for model in _MODELS:
         schema = model.model_json_schema(ref_template=_REF + "{model}")

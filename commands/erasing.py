@@ -39,6 +39,12 @@ class Erasing(Steps):
             self._go_on(connection, erasure, _PATIENCE)
             return self._one(connection, erasure)
 
+    def of(self, evidences: Sequence[UUID]) -> Sequence[Erasure]:
+        """The erasures that any of these evidences fell under, oldest first."""
+        with self._pool.connection() as connection:
+            rows = connection.execute(SQL["of_evidences"], {"evidences": list(evidences)}).fetchall()
+        return [Erasure(*row) for row in rows]
+
     def _begin(self, connection: psycopg.Connection, customer: UUID, why: str, by: str) -> UUID:
         """The erasure of what is at home in a customer: a new one, or the last where nothing is left to erase."""
         scope, known = scope_of(connection, customer)

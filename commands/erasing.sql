@@ -123,6 +123,12 @@ WHERE e.id IN (
 )
 ORDER BY e.at DESC, e.id DESC LIMIT 1;
 
+-- name: of_evidences
+-- The erasures that any of these evidences fell under, oldest first.
+SELECT id, customer, at, by, why, step, certificate FROM storyline.erasures
+WHERE id IN (SELECT erasure FROM storyline.erased WHERE evidence = ANY (%(evidences)s::uuid[]))
+ORDER BY at, id;
+
 -- name: erased
 -- What an erasure took.
 SELECT

@@ -58,6 +58,7 @@ app.add_typer(identity.app, name="identity")
 app.add_typer(erasures.app, name="erasures")
 app.add_typer(erasures.ledger, name="ledger")
 app.command()(erasures.erase)
+app.command()(erasures.export)
 for _command in (processes.serve, processes.api, processes.projector, processes.inbox, timeline.timeline):
     app.command()(_command)
 app.command()(status.status)

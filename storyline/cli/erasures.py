@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
+from api.export import Held, export_of
+from api.items import Renderer
 from commands.erasing import Erasure
+from domain.errors import BadInput, Problem
+from projections.timeline.reader import TimelineReader
 from storyline.cli.shared import JsonFlag, console, groups, open_parts, print_json
+from storyline.parts import Parts
 
-__all__ = ["app", "erase", "ledger"]
+__all__ = ["app", "erase", "export", "ledger"]
 
 app = groups("Erasures that were made: list, show.")
 ledger = groups("The ledger of erasures, which is kept apart from all databases: check, apply.")
@@ -37,6 +47,56 @@ def erase(
             return
         done = parts.erasing.erase(customer, why, by=_BY)
     _print(done, as_json)
+
+
+def export(
+    customer: _Customer,
+    out: Annotated[Path, typer.Option(help="The file to write; mode 0600. It must not be there yet.")],
+) -> None:
+    """Write everything that is held about a customer into one JSON file."""
+    with open_parts() as parts:
+        asyncio.run(_export(parts, customer, out))
+    told = f"Written to {out}. It holds personal data: hand it over and delete it."
+    console.print(told, markup=False, soft_wrap=True)
+
+
+async def _export(parts: Parts, customer: str, out: Path) -> None:
+    pool = parts.reader_pool
+    await pool.open()
+    try:
+        held = Held(
+            pool=pool,
+            timeline=TimelineReader(pool, parts.log.log_id),
+            keyring=parts.keyring,
+            renderer=Renderer(parts.keyring, parts.catalogue),
+            erasing=parts.erasing,
+            rules=parts.api.profile_rules,
+            zone=parts.api.time_zone,
+            clock=parts.clock,
+        )
+        pieces = await export_of(held, customer)
+        with _new_file(out) as file:
+            async for piece in pieces:
+                file.write(piece)
+    finally:
+        await pool.close()
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that is there when it is whole, and not before."""
+    if path.exists():
+        raise BadInput([Problem("--out", "names a file that is there already.", "Name another one.")])
+    part = path.with_name(path.name + ".part")
+    try:
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            yield file
+        part.rename(path)
+    except OSError as error:
+        trouble = f"cannot be written: {os.strerror(error.errno or 0)}."
+        raise BadInput([Problem("--out", trouble, "Name a file in a folder that can be written.")]) from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @app.command("list")
