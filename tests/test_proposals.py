@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -12,7 +11,7 @@ import psycopg
 import pytest
 from psycopg_pool import ConnectionPool
 
-from bench.duplicates import records
+from bench.duplicates import evaluate, fill, records
 from commands.proposals import Proposal
 from commands.proposing import Proposing
 from commands.proposing_run import LARGEST, THRESHOLD
@@ -28,6 +27,11 @@ from tests.support.town import Town
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 ANN = {"name": "Ann Carter", "email": "ann.carter@example.org"}
 ANN_AGAIN = {"name": "Carter, Ann", "email": "ann.cartr@example.org"}
+
+_EMPTY = (
+    "TRUNCATE identity.nodes, identity.evidences, identity.rulings, identity.disputes, directory.identifiers,"
+    " directory.claims, storyline.proposals, storyline.quality, storyline.erased"
+)
 
 
 class Merging:
@@ -80,13 +84,11 @@ def pool(module_dsn: str) -> Iterator[ConnectionPool]:
 
 
 @pytest.fixture
-def office(module_dsn: str, pool: ConnectionPool) -> Office:
-    town = Town(module_dsn)
-    town.run(
-        "TRUNCATE identity.nodes, identity.evidences, identity.rulings, identity.disputes, directory.identifiers,"
-        " directory.claims, storyline.proposals, storyline.quality, storyline.erased"
-    )
-    return Office(town, pool)
+def office(module_dsn: str, pool: ConnectionPool) -> Iterator[Office]:
+    with psycopg.connect(module_dsn, autocommit=True) as connection:
+        town = Town(connection)
+        town.run(_EMPTY)
+        yield Office(town, pool)
 
 
 def pair(a: str, b: str) -> tuple[str, str]:
@@ -343,17 +345,13 @@ def test_quality_is_measured_with_each_run(office: Office) -> None:
     assert office.proposing.quality(NOW.date() + timedelta(days=1)) == []
 
 
-def test_proposals_from_the_tables_are_those_of_the_bench(office: Office) -> None:
-    """Truth known: what a run finds in Postgres is as good as what the bench finds in memory."""
-    person: dict[str, int] = {}
-    of = defaultdict(list)
-    for one in records(150, seed=3):
-        known = {kind: value for kind, _, value in one.identifiers}
-        customer = office.town.add(**known, **one.claims[0])
-        person[customer] = one.person
-        of[one.person].append(customer)
-    office.proposing.run()
+def test_proposals_from_the_tables_are_those_of_the_bench(office: Office, module_dsn: str) -> None:
+    """Truth known: what a run finds in Postgres is what the bench finds in memory."""
+    made = records(150, seed=3)
+    person = fill(module_dsn, made)
+    run = office.proposing.run()
+    expected = evaluate(made, (THRESHOLD,))
     found = [one.customers for one in office.open()]
-    right = sum(person[a] == person[b] for a, b in found)
-    assert right / len(found) > 0.9
-    assert right / sum(len(same) == 2 for same in of.values()) > 0.5
+    assert run.compared == expected["compared"]
+    assert len(found) == expected["by_threshold"][str(THRESHOLD)]["proposed"]
+    assert sum(person[a] == person[b] for a, b in found) / len(found) > 0.9

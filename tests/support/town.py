@@ -25,16 +25,15 @@ _NAMESPACE = uuid.UUID(int=7)
 
 @dataclass
 class Town:
-    """Customers in the tables of one database."""
+    """Customers in the tables of one database, over an autocommit connection."""
 
-    dsn: str
+    connection: psycopg.Connection
     _count: int = 0
 
     def run(self, query: str, *parameters: Any) -> list[Any]:
         """A statement of a test, and its rows."""
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            cursor = connection.execute(sql.SQL(query), parameters)
-            return cursor.fetchall() if cursor.description else []
+        cursor = self.connection.execute(sql.SQL(query), parameters)
+        return cursor.fetchall() if cursor.description else []
 
     def add(self, **known: Any) -> str:
         """A customer with identifiers (`email=…`, `phone=…`; `shared_phone=…` links nobody) and, of the rest, one
@@ -47,27 +46,26 @@ class Town:
         nodes |= {kind: uuid.uuid5(_NAMESPACE, f"{kind} {value}") for kind, value in shared.items()}
         evidence = uuid.uuid5(_NAMESPACE, f"evidence {self._count}")
         customer = nodes[min(own, key=priority)]
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            for kind, value in {**shared, **own}.items():
-                belongs = nodes[kind] if kind in shared else customer
-                connection.execute(
-                    "INSERT INTO identity.nodes (node, kind, namespace, priority, first_at, shared, strong,"
-                    " component, customer) VALUES (%s, %s, '', %s, %s, %s, '{}', %s, %s) ON CONFLICT DO NOTHING",
-                    (nodes[kind], kind, priority(kind), at, kind in shared, customer, belongs),
-                )
-                connection.execute(
-                    "INSERT INTO directory.identifiers VALUES (%s, %s, %s, '', %s)",
-                    (evidence, nodes[kind], kind, value),
-                )
-            connection.execute(
-                "INSERT INTO identity.evidences VALUES (%s, %s, %s, %s, %s)",
-                (evidence, list(nodes.values()), at, customer, customer),
+        for kind, value in {**shared, **own}.items():
+            belongs = nodes[kind] if kind in shared else customer
+            self.connection.execute(
+                "INSERT INTO identity.nodes (node, kind, namespace, priority, first_at, shared, strong,"
+                " component, customer) VALUES (%s, %s, '', %s, %s, %s, '{}', %s, %s) ON CONFLICT DO NOTHING",
+                (nodes[kind], kind, priority(kind), at, kind in shared, customer, belongs),
             )
-            if known:
-                connection.execute(
-                    "INSERT INTO directory.claims VALUES (%s, 0, %s, %s, %s, 'test/crm', %s)",
-                    (uuid.uuid5(_NAMESPACE, f"claim {self._count}"), evidence, at, at, Jsonb(known)),
-                )
+            self.connection.execute(
+                "INSERT INTO directory.identifiers VALUES (%s, %s, %s, '', %s)",
+                (evidence, nodes[kind], kind, value),
+            )
+        self.connection.execute(
+            "INSERT INTO identity.evidences VALUES (%s, %s, %s, %s, %s)",
+            (evidence, list(nodes.values()), at, customer, customer),
+        )
+        if known:
+            self.connection.execute(
+                "INSERT INTO directory.claims VALUES (%s, 0, %s, %s, %s, 'test/crm', %s)",
+                (uuid.uuid5(_NAMESPACE, f"claim {self._count}"), evidence, at, at, Jsonb(known)),
+            )
         return customer.hex
 
     def evidences(self, customer: str) -> list[uuid.UUID]:
