@@ -1,4 +1,4 @@
-"""How fast does the log become committed rows? `storyline bench pipeline [--profile timeline] [--json]`.
+"""How fast does the log become committed rows? `storyline bench pipeline [--profile identity|links] [--json]`.
 
 Beside it, in the same run and on the same sealed events: the *bare pipe* (one thread that consumes, decodes with the
 same decoder, and copies with the same COPY format into the same indexed table, just as warm, with the offsets in the
@@ -12,19 +12,23 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import psutil
 import psycopg
 
-from bench.load import sealed
+from bench.load import made_keys, sealed
 from bench.report import Entry, median, progress, show
 from bench.stand import ADAPTERS, Stand, stand
+from domain.catalogue import load_catalogue
+from eventlog.key_access import KeyAccess
 from eventlog.opening import open_log
-from eventlog.port import Log
+from eventlog.port import Log, Logged
 from eventlog.record import decode
 from eventlog.sql import load
 from projections.decoding import Decoder
-from projections.registry import MODELS
+from projections.deriving import Deriver, Reading
+from projections.packing import pack
 from projections.runner import Runner
 from storyline.database import upgrade
 
@@ -32,7 +36,8 @@ __all__ = ["PROFILES", "Course", "courses", "main", "run_bare", "runner_of", "wa
 
 _SQL = load("bench", "pipeline.sql")
 _BATCH = 10_000
-PROFILES = ("timeline",)
+PROFILES = ("identity", "links")
+"""`identity`: all read models, tables warm, most evidences known. `links`: every event brings a new identifier."""
 
 
 @dataclass
@@ -44,6 +49,7 @@ class Course:
     log: Log
     warm: dict[int, int]
     ends: dict[int, int]
+    keys: KeyAccess
 
     @property
     def events(self) -> int:
@@ -55,13 +61,23 @@ def _copy(connection: psycopg.Connection, stream: bytes) -> None:
         copy.write(stream)
 
 
+class _BareDecoder(Decoder):
+    """The projector's own decoder, of which only the timeline's row is wanted."""
+
+    def rows(self, logged: Sequence[Logged]) -> bytes:
+        """What COPY reads, sorted by name as the projector's is."""
+        events = [self._event(self._read(one.value), one.partition, one.offset, one.value, []) for one in logged]
+        events.sort(key=itemgetter(0))
+        return pack([(event[0], event[2]) for event in events]).stream()
+
+
 class _Bare:
     """The bare pipe: one thread, no dedup, no compare-and-set, no refs, no lookup."""
 
     def __init__(self, course: Course) -> None:
         self.log = open_log(course.log_url)
         self.connection = psycopg.connect(course.dsn, autocommit=True)
-        self.decoder = Decoder()
+        self.decoder = _BareDecoder(Deriver(load_catalogue()))
         self.cursor = dict.fromkeys(course.ends, 0)
 
     def run_to(self, until: dict[int, int]) -> None:
@@ -69,12 +85,13 @@ class _Bare:
         while any(self.cursor[part] < end for part, end in until.items()):
             wanted = {part: self.cursor[part] for part, end in until.items() if self.cursor[part] < end}
             logged = [one for one in self.log.read(wanted, _BATCH, 1.0) if one.offset < until[one.partition]]
-            batch = self.decoder.batch(0, self.cursor, logged)
+            rows = self.decoder.rows(logged)
+            cursor = {one.partition: one.offset + 1 for one in logged}
             with self.connection.transaction():
-                _copy(self.connection, batch.first.events.stream())
-                parameters = {"partitions": list(batch.cursor), "offsets": list(batch.cursor.values())}
+                _copy(self.connection, rows)
+                parameters = {"partitions": list(cursor), "offsets": list(cursor.values())}
                 self.connection.execute(_SQL["offsets"], parameters)
-            self.cursor |= batch.cursor
+            self.cursor |= cursor
 
     def close(self) -> None:
         self.log.close()
@@ -111,8 +128,8 @@ def runner_of(course: Course) -> Runner:
         course.log_url,
         course.log.log_id,
         course.log.partitions,
-        MODELS,
         lambda *parked: None,
+        Reading(course.keys),
         batch=_BATCH,
     )
 
@@ -125,8 +142,8 @@ def warm_up(course: Course, runner: Runner) -> None:
         connection.execute(_SQL["analyze"])
 
 
-def _run_ours(course: Course) -> tuple[float, float]:
-    """(events/s, peak resident MB of the runner and its reader)."""
+def _run_ours(course: Course) -> tuple[float, float, dict[str, float]]:
+    """(events/s, peak resident MB of the runner and its reader, share of the time by part)."""
     runner = runner_of(course)
     peak = 0.0
     mine: list[psutil.Process] = []
@@ -139,8 +156,11 @@ def _run_ours(course: Course) -> tuple[float, float]:
 
     try:
         warm_up(course, runner)
+        runner.family.spent.clear()
         taken = _timed(lambda: runner.run_to(course.ends, watch))
-        return course.events / taken, peak / 2**20
+        shares = {part: round(seconds / taken, 3) for part, seconds in runner.family.spent.items()}
+        shares["positions, commit, waiting for the reader"] = round(1 - sum(shares.values()), 3)
+        return course.events / taken, peak / 2**20, shares
     finally:
         runner.close()
 
@@ -151,7 +171,7 @@ def _readers() -> list[psutil.Process]:
 
 
 def _consume(course: Course, decoding: bool = False) -> float:
-    log, decoder = open_log(course.log_url), Decoder()
+    log, decoder = open_log(course.log_url), _BareDecoder(Deriver(load_catalogue()))
     cursor = dict(course.warm)
 
     def consume() -> None:
@@ -159,7 +179,7 @@ def _consume(course: Course, decoding: bool = False) -> float:
         while left:
             logged = log.read(cursor, _BATCH, 1.0)
             if decoding:
-                decoder.batch(0, cursor, logged)
+                decoder.rows(logged)
             cursor.update({one.partition: one.offset + 1 for one in logged})
             left -= len(logged)
 
@@ -171,13 +191,13 @@ def _consume(course: Course, decoding: bool = False) -> float:
 
 def _copy_alone(course: Course) -> float:
     _fresh(course, "empty_bare")
-    log, decoder = open_log(course.log_url), Decoder()
+    log, decoder = open_log(course.log_url), _BareDecoder(Deriver(load_catalogue()))
     cursor, streams = dict(course.warm), []
     try:
         while any(cursor[part] < end for part, end in course.ends.items()):
-            batch = decoder.batch(0, cursor, log.read(cursor, _BATCH, 1.0))
-            cursor |= batch.cursor
-            streams.append(batch.first.events.stream())
+            logged = log.read(cursor, _BATCH, 1.0)
+            cursor |= {one.partition: one.offset + 1 for one in logged}
+            streams.append(decoder.rows(logged))
     finally:
         log.close()
     with psycopg.connect(course.dsn, autocommit=True) as connection:
@@ -204,9 +224,9 @@ def _row_at_a_time(course: Course, most: int = 20_000) -> float:
                 for one in logged:
                     record = decode(one.value)
                     head = record.head
-                    owner = head.owner[-32:] if head.tokens else None
+                    evidence = head.evidence if head.tokens else None
                     values = (
-                        head.name[-32:], owner, head.time, record.recorded_at, False, head.digest, one.partition,
+                        head.name[-32:], evidence, head.time, record.recorded_at, False, head.digest, one.partition,
                         one.offset, head.type, head.channel, head.direction, one.value,
                     )  # fmt: skip
                     connection.execute(_SQL["row"], values)
@@ -221,10 +241,16 @@ def _row_at_a_time(course: Course, most: int = 20_000) -> float:
 
 
 def courses(
-    servers: Stand, events: int, customers: int, adapters: Sequence[str], partitions: int = 8
+    servers: Stand,
+    events: int,
+    customers: int,
+    adapters: Sequence[str],
+    partitions: int = 8,
+    linking: bool = False,
 ) -> dict[str, Course]:
     """One course per adapter, all with the same sealed events; an eighth more comes before, to warm up."""
-    warm = max(1, events // 8)
+    warm = max(1, events // 8) + customers
+    keys = made_keys(servers.database())
     made = {}
     for adapter in adapters:
         dsn = servers.database()
@@ -232,9 +258,9 @@ def courses(
         log_url = servers.log_url(adapter, dsn, "bench", partitions)
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(_SQL["bare_tables"])
-        made[adapter] = Course(dsn, log_url, open_log(log_url), {}, {})
+        made[adapter] = Course(dsn, log_url, open_log(log_url), {}, {}, keys)
     count = size = 0
-    for chunk in sealed(servers.database(), events + warm, customers):
+    for chunk in sealed(keys, events + warm - customers, customers, linking=linking):
         for start, end in _halves(len(chunk), warm - count):
             for course in made.values():
                 if count + start == warm:
@@ -257,9 +283,10 @@ def _halves(size: int, cut: int) -> list[tuple[int, int]]:
 
 def _measure(adapter: str, course: Course, profile: str, runs: int) -> Entry:
     bare, ours, memory = [], [], []
+    shares: dict[str, float] = {}
     for _ in range(runs):  # in turn, so that a busy moment of the machine meets both
         bare.append(run_bare(course))
-        rate, rss = _run_ours(course)
+        rate, rss, shares = _run_ours(course)
         ours.append(rate)
         memory.append(rss)
     return Entry(
@@ -276,24 +303,28 @@ def _measure(adapter: str, course: Course, profile: str, runs: int) -> Entry:
             "COPY alone": round(_copy_alone(course)),
             "a row at a time": round(_row_at_a_time(course)),
         },
-        notes={"runs": [round(one) for one in ours], "bare pipe, runs": [round(one) for one in bare]},
+        notes={
+            "share of the time, last run": shares,
+            "runs": [round(one) for one in ours],
+            "bare pipe, runs": [round(one) for one in bare],
+        },
     )
 
 
 def main(arguments: list[str]) -> None:
     """Run it; see the module for what is measured."""
     parser = argparse.ArgumentParser(prog="storyline bench pipeline", description=__doc__)
-    parser.add_argument("--profile", choices=PROFILES, default="timeline", help="which read models")
+    parser.add_argument("--profile", choices=PROFILES, default="identity", help="what the events are like")
     parser.add_argument("--events", type=int, default=400_000)
     parser.add_argument("--customers", type=int, default=50_000)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--adapter", choices=ADAPTERS, action="append", help="default: both")
     parser.add_argument("--json", action="store_true", help="a list of figures for scripts")
     given = parser.parse_args(arguments)
     adapters = given.adapter or list(ADAPTERS)
     with stand(kafka="kafka" in adapters) as servers:
         adapters = [adapter for adapter in adapters if adapter != "kafka" or servers.kafka]
-        made = courses(servers, given.events, given.customers, adapters)
+        made = courses(servers, given.events, given.customers, adapters, linking=given.profile == "links")
         entries = [_measure(adapter, course, given.profile, given.runs) for adapter, course in made.items()]
         for course in made.values():
             course.log.close()

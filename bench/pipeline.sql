@@ -9,7 +9,8 @@ CREATE TABLE bare.positions (log_partition integer PRIMARY KEY, next_offset bigi
 -- name: copy_bare
 -- The same rows in the same format as they are staged, straight into the indexed table.
 COPY bare.events (
-    name, owner, happened_at, recorded_at, future, digest, log_partition, log_offset, type, channel, direction, record
+    name, evidence, happened_at, recorded_at, future, touch, digest, log_partition, log_offset, type, channel,
+    direction, record
 ) FROM STDIN (FORMAT BINARY);
 
 -- name: offsets
@@ -20,8 +21,9 @@ ON CONFLICT (log_partition) DO UPDATE SET next_offset = excluded.next_offset;
 -- name: row
 -- One row at a time.
 INSERT INTO bare.events (
-    name, owner, happened_at, recorded_at, future, digest, log_partition, log_offset, type, channel, direction, record
-) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    name, evidence, happened_at, recorded_at, future, touch, digest, log_partition, log_offset, type, channel,
+    direction, record
+) VALUES (%s, %s, %s, %s, %s, true, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (name) DO NOTHING;
 
 -- name: empty_bare
@@ -30,7 +32,10 @@ TRUNCATE bare.events, bare.positions;
 
 -- name: empty_live
 -- Start a run afresh.
-TRUNCATE timeline.events, timeline.refs, timeline.about, timeline.lookup, storyline.positions;
+TRUNCATE timeline.events, timeline.refs, timeline.about, timeline.parties, timeline.corrected,
+    identity.nodes, identity.evidences, identity.members, identity.stars, identity.loose, identity.rulings,
+    identity.disputes, customers.contacts, customers.trades, customers.consents, customers.answers,
+    directory.identifiers, directory.claims, directory.terms, directory.codes, storyline.positions;
 
 -- name: checkpoint
 -- No run pays for what another has written.
@@ -38,4 +43,5 @@ CHECKPOINT;
 
 -- name: analyze
 -- What autovacuum would have learnt by then.
-ANALYZE timeline.events, timeline.refs, timeline.lookup;
+ANALYZE timeline.events, timeline.refs, identity.nodes, identity.evidences, identity.members, customers.contacts,
+    customers.trades, directory.identifiers, directory.terms, directory.codes;

@@ -8,7 +8,9 @@ corrections or moved repeats goes alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -48,27 +50,48 @@ class Family:
     def __init__(self, deriver: Deriver, suffix: str = "") -> None:
         self._settler = Settler(deriver)
         self._step = _SUFFIXES.get(suffix, 0)
+        self.spent: dict[str, float] = {}
+        """Seconds by part, for whoever measures."""
 
     def apply(self, cursor: _Cursor, batch: Batch, alone: bool = False) -> list[Lost]:
         """Apply a batch within the caller's transaction; gives the name clashes. Raises GoAloneError where it has to
         be tried again with `alone`."""
         alone = alone or batch.correcting
-        settling.lock(cursor, _ALONE + self._step, alone)
-        outcome = timeline.apply(cursor, batch)
+        with self._timed("timeline"):
+            settling.lock(cursor, _ALONE + self._step, alone)
+            outcome = timeline.apply(cursor, batch)
+        with self._timed("settling"):
+            return self._follow(cursor, batch, outcome, alone)
+
+    def _follow(self, cursor: _Cursor, batch: Batch, outcome: Outcome, alone: bool) -> list[Lost]:
+        """Apply what follows from a batch beside the timeline's own rows."""
         names = self._settler.concerned(cursor, batch.names, outcome.changed, batch.correcting)
         if names and not alone:
             raise GoAloneError
         settled = self._settler.settle(cursor, names) if names else Settled()
         kept = _Kept(batch, outcome, names)
         self._copy_parties(cursor, kept.derived, settled.derived)
-        identity.apply(cursor, _shown(cursor, batch, kept, settled), identity.LOCK + self._step)
-        customers.apply(cursor, kept.derived)
-        customers.apply(cursor, settled.derived)
+        with self._timed("identity"):
+            identity.apply(cursor, _shown(cursor, batch, kept, settled), identity.LOCK + self._step)
+        with self._timed("customers"):
+            customers.apply(cursor, kept.derived)
+            customers.apply(cursor, settled.derived)
         if kept.recount or settled.evidences:
             again = {UUID(bytes=one) for one in kept.recount} | settled.evidences.keys()
             settling.recount_contacts(cursor, again)
-        directory.apply(cursor, _directory(kept.derived, settled.derived))
+        with self._timed("directory"):
+            directory.apply(cursor, _directory(kept.derived, settled.derived))
         return outcome.lost
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        """Count the seconds of one part, without those of the parts within it."""
+        began, before = time.perf_counter(), sum(self.spent.values())
+        try:
+            yield
+        finally:
+            within = sum(self.spent.values()) - before
+            self.spent[part] = self.spent.get(part, 0.0) + time.perf_counter() - began - within
 
     def _copy_parties(self, cursor: _Cursor, *derived: Derived) -> None:
         for one in derived:
@@ -83,13 +106,14 @@ class _Kept:
 
     def __init__(self, batch: Batch, outcome: Outcome, settled: Collection[UUID]) -> None:
         names = {name.bytes for name in settled}
-        gone = outcome.doubtful | names
+        # A repeat within the batch makes its first event no less new.
+        gone = (outcome.doubtful - outcome.new.names() if outcome.doubtful else set()) | names
         self.derived = batch.derived.without(gone, NAME_SIZE)
         self.sightings = [one for one in batch.sightings if one.mark[:NAME_SIZE] not in gone]
         self.dropped = [one for one in batch.sightings if one.mark[:NAME_SIZE] in gone]
         self.rulings = [(one, True) for one in batch.rulings if one.mark[:NAME_SIZE] not in gone]
         self.recount: set[bytes] = set()
-        if gone:
+        if gone or outcome.doubtful:
             new, taken = outcome.new.split(names, NAME_SIZE)
             evidences = outcome.evidences | {one for one in map(evidence_of, taken.rows()) if one}
             contacts = recounted(self.derived.contacts, evidences, new)

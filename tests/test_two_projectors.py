@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from domain.catalogue import load_catalogue
 from eventlog.port import Entry, Logged
+from projections.decoding import Decoder
+from projections.deriving import Deriver
 from projections.runner import Applied, Runner
 from tests.support.logs import in_threads
 from tests.support.story import START, Story, event, note, story
@@ -45,7 +48,8 @@ def apply(runner: Runner, entries: Sequence[Entry]) -> Applied:
     """Apply these records as the next ones of the runner's partition."""
     [(partition, offset)] = runner.cursor.items()
     logged = [Logged(partition, offset + place, *entry) for place, entry in enumerate(entries)]
-    return runner.apply(small.decoder().batch(0, dict(runner.cursor), logged))
+    plain = Decoder(Deriver(load_catalogue()))  # nothing is opened here
+    return runner.apply(plain.batch(0, dict(runner.cursor), logged))
 
 
 def hours(number: int) -> datetime:
