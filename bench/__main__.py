@@ -1,11 +1,11 @@
-"""Which benchmark? `storyline bench pipeline|publish|read|scale|chaos|xes [OPTIONS]`, or `python -m bench …`."""
+"""Which benchmark? `storyline bench pipeline|publish|read|search|… [OPTIONS]`, or `python -m bench …`."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-BENCHES = ("pipeline", "publish", "read", "scale", "chaos", "xes")
+BENCHES = ("pipeline", "publish", "read", "search", "scale", "chaos", "xes", "identity")
 
 
 def main() -> None:
