@@ -30,9 +30,9 @@ class Lost(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a batch. `new`: rows of `events` that went straight in. `doubtful`: names of the events that
-    were told apart. `changed`: those of them whose row is another now. `evidences`: what the doubtful events name,
-    and what the changed ones named before."""
+    """What became of a batch. `new`: rows of `events` that went straight in. `doubtful`: names that were known before.
+    `changed`: names whose row is another now than the one that went in. `evidences`: what the events that were told
+    apart name, and what the changed ones named before."""
 
     new: Packed
     doubtful: set[bytes]
@@ -50,9 +50,7 @@ def apply(cursor: _Cursor, batch: Batch) -> Outcome:
     doubtful = doubtful.with_(batch.again)
     if not len(doubtful.events):
         return Outcome(new.events, set(), set(), set(), [])
-    names = {
-        doubtful.events.marks[place : place + NAME_SIZE] for place in range(0, len(doubtful.events.marks), MARK_SIZE)
-    }
+    names = doubtful.events.names()
     evidences = {found for found in map(evidence_of, doubtful.events.rows()) if found}
     changed, before, lost = _judge(cursor, doubtful)
     return Outcome(new.events, names, changed, evidences | before, lost)
