@@ -39,6 +39,10 @@ class Packed:
             yield self.body[start:end]
             start = end
 
+    def names(self) -> set[bytes]:
+        """The names of the events in it."""
+        return {self.marks[place : place + NAME_SIZE] for place in range(0, len(self.marks), MARK_SIZE)}
+
     def stream(self) -> bytes:
         """What COPY reads."""
         return b"".join((_HEADER, self.body, _END))
