@@ -20,7 +20,7 @@ from domain.errors import Unavailable
 from domain.identifiers import KINDS
 from eventlog.sql import load
 from projections.directory.asking import Asked
-from projections.directory.likening import Span, spans
+from projections.directory.likening import Span, misspelt, spans
 
 __all__ = ["Customer", "DirectoryReader", "Found", "Match", "settled_name"]
 
@@ -33,12 +33,19 @@ _SHOWING: Final = {"evidences": 200, "claims": 20, "identifiers": 5}
 """Most evidences of a customer that are looked at to show her, most claims, most identifiers that are shown."""
 _CANDIDATES: Final = 3
 """How many times the limit are ranked by who was met last."""
-_SHOWN: Final = 5
+_REASONS: Final = 5
+_SHOWN: Final = ("contacts", "names", "identifiers")
+"""What is read of each customer that is shown."""
 _EXACT: Final = 3
-_EVER: Final = datetime(1, 1, 1, tzinfo=UTC)
+"""The last rank of what was typed in full."""
+_ENOUGH: Final = 5
+"""Customers whose name or number begins with what was typed, from which on nobody looks for what is alike."""
+_NEVER: Final = (datetime(1, 1, 1, tzinfo=UTC), 0)
 
 _Cursor = psycopg.AsyncCursor[Any]
+_Connection = psycopg.AsyncConnection[Any]
 _Row = tuple[Any, ...]
+_Met = dict[UUID, tuple[datetime, int]]
 
 
 class Match(NamedTuple):
@@ -86,9 +93,9 @@ class DirectoryReader:
             async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
                 candidates = _pooled(await _at_once(cursor, asked))
                 cut = False
-                if len(candidates) < limit and not _has_exact(candidates):
+                if len(candidates) < min(limit, _ENOUGH) and not _has_exact(candidates):
                     cut = not await _add_alike(connection, cursor, asked, limit, candidates)
-                return await _dressed(cursor, candidates, limit, cut)
+                return await _dressed(connection, candidates, limit, cut)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise _silent(error) from None
 
@@ -97,7 +104,7 @@ class DirectoryReader:
         try:
             async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
                 await cursor.execute(_SQL["by_node"], {"nodes": list(nodes)})
-                return await _dressed(cursor, _pooled(await cursor.fetchall()), limit, False)
+                return await _dressed(connection, _pooled(await cursor.fetchall()), limit, False)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise _silent(error) from None
 
@@ -125,14 +132,14 @@ async def _at_once(cursor: _Cursor, asked: Asked) -> list[_Row]:
 
 
 async def _add_alike(
-    connection: psycopg.AsyncConnection, cursor: _Cursor, asked: Asked, limit: int, candidates: _Candidates
+    connection: _Connection, cursor: _Cursor, asked: Asked, limit: int, candidates: _Candidates
 ) -> bool:
     """Add what is alike; False when it takes too long."""
     try:
         async with connection.transaction():
             await cursor.execute(_SQL["be_tolerant"], _TOLERANCE)
             if asked.words:
-                await cursor.execute(_SQL["likely_words"], {**_BOUNDS, "typed": asked.words})
+                await cursor.execute(_SQL["likely_words"], {**_BOUNDS, "typed": misspelt(asked.words)})
                 low, high, likeness = _columns(spans(asked.words, await cursor.fetchall()))
                 await cursor.execute(_SQL["named"], {**_BOUNDS, "low": low, "high": high, "likeness": likeness})
                 _pooled(await cursor.fetchall(), candidates)
@@ -161,28 +168,25 @@ def _pooled(rows: Iterable[_Row], candidates: _Candidates | None = None) -> _Can
     return found
 
 
-async def _dressed(cursor: _Cursor, candidates: _Candidates, limit: int, cut: bool) -> Found:
-    """The best customers with what a list shows of each."""
+async def _dressed(connection: _Connection, candidates: _Candidates, limit: int, cut: bool) -> Found:
+    """The best customers with what a list shows of each; of equals those who were met last."""
     chosen = sorted(candidates, key=lambda one: (_best(candidates[one]), one))[: _CANDIDATES * limit]
     if not chosen:
         return Found([], False, cut)
-    met = {customer: (last, count) for customer, last, count in await _read(cursor, "contacts", chosen)}
-    nobody = (_EVER, 0)
-    chosen.sort(key=lambda one: met.get(one, nobody), reverse=True)
+    few = len(chosen) <= limit
+    contacts, *further = await _read(connection, _SHOWN if few else _SHOWN[:1], chosen)
+    met: _Met = {customer: (last, count) for customer, last, count in contacts}
+    chosen.sort(key=lambda one: met.get(one, _NEVER), reverse=True)
     chosen = sorted(chosen, key=lambda one: _best(candidates[one]))[:limit]
-    names: dict[UUID, list[Sequence[str | None]]] = {}
-    for customer, *claim in await _read(cursor, "names", chosen):
-        names.setdefault(customer, []).append(claim)
-    identifiers: dict[UUID, list[tuple[str, str, str]]] = {}
-    for customer, *identifier in await _read(cursor, "identifiers", chosen):
-        identifiers.setdefault(customer, []).append(tuple(identifier))
+    names, identifiers = further if few else await _read(connection, _SHOWN[1:], chosen)
+    named, identified = _by_customer(names), _by_customer(identifiers)
     customers = [
         Customer(
             one,
-            _shown(candidates[one]),
-            settled_name(names.get(one, ())),
-            tuple(identifiers.get(one, ())),
-            met.get(one, nobody)[1],
+            _told(candidates[one]),
+            settled_name(named.get(one, ())),
+            tuple(identified.get(one, ())),
+            met.get(one, _NEVER)[1],
             met[one][0] if one in met else None,
         )
         for one in chosen
@@ -190,21 +194,34 @@ async def _dressed(cursor: _Cursor, candidates: _Candidates, limit: int, cut: bo
     return Found(customers, len(candidates) > limit, cut)
 
 
-async def _read(cursor: _Cursor, query: str, customers: Sequence[UUID]) -> list[_Row]:
-    await cursor.execute(_SQL[query], {**_SHOWING, "customers": customers, "order": list(KINDS)})
-    return await cursor.fetchall()
+async def _read(connection: _Connection, queries: Sequence[str], customers: Sequence[UUID]) -> list[list[_Row]]:
+    """The rows of each of these queries, in one round trip."""
+    parameters = {**_SHOWING, "customers": customers, "order": list(KINDS)}
+    async with connection.pipeline():
+        cursors = [
+            await connection.cursor(binary=True).execute(_SQL[query], parameters, prepare=True) for query in queries
+        ]
+        return [await cursor.fetchall() for cursor in cursors]
+
+
+def _by_customer(rows: Iterable[_Row]) -> dict[UUID, list[Any]]:
+    """Rows without their first column, the customer, under it."""
+    found: dict[UUID, list[Any]] = {}
+    for customer, *rest in rows:
+        found.setdefault(customer, []).append(tuple(rest))
+    return found
 
 
 def _best(matches: Iterable[Match]) -> tuple[int, float]:
     return min((match.rank, -match.likeness) for match in matches)
 
 
-def _shown(matches: Iterable[Match]) -> tuple[Match, ...]:
+def _told(matches: Iterable[Match]) -> tuple[Match, ...]:
     """The best match of each kind."""
     best: dict[str, Match] = {}
     for match in sorted(matches, key=lambda one: (one.rank, -one.likeness, one.kind, one.found or "")):
         best.setdefault(match.kind, match)
-    return tuple(best.values())[:_SHOWN]
+    return tuple(best.values())[:_REASONS]
 
 
 def _silent(error: Exception) -> Unavailable:
