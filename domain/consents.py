@@ -7,8 +7,9 @@ before that, nobody can have meant it so. Pure: words come in any order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -55,17 +56,21 @@ Joined = Callable[[UUID, UUID], datetime | None]
 def settle(words: Iterable[Word], joined: Joined | None = None) -> Settled:
     """What holds after all these words of one customer. `joined` None: her evidences were always together."""
     history = sorted(words, key=lambda word: (word.happened_at, word.name), reverse=True)
-    channels = sorted({(word.purpose, word.channel) for word in history})
+    heard: dict[tuple[str, str], list[Word]] = {}
+    for word in history:
+        heard.setdefault((word.purpose, word.channel), []).append(word)
     standing = [
-        _standing(
-            purpose,
-            channel,
-            [one for one in history if one.purpose == purpose and one.channel in (channel, EVERY_CHANNEL)],
-            joined or _always,
-        )
-        for purpose, channel in channels
+        _standing(purpose, channel, _with_every_channel(heard, purpose, channel), joined or _always)
+        for purpose, channel in sorted(heard)
     ]
     return Settled(tuple(standing), tuple(history))
+
+
+def _with_every_channel(heard: Mapping[tuple[str, str], list[Word]], purpose: str, channel: str) -> list[Word]:
+    own, every = heard[purpose, channel], heard.get((purpose, EVERY_CHANNEL), [])
+    if channel == EVERY_CHANNEL or not every:
+        return own
+    return sorted([*own, *every], key=lambda word: (word.happened_at, word.name), reverse=True)
 
 
 def _always(_one: UUID, _other: UUID) -> None:
@@ -78,21 +83,24 @@ def _standing(purpose: str, channel: str, newest_first: Sequence[Word], joined: 
     withdrawals: dict[UUID, Word] = {}
     for word in newest_first:
         (grants if word.granted else withdrawals).setdefault(word.evidence, word)
-    later = list(grants.values())
+    granted = list(grants.values())
     for word in withdrawals.values():
-        if not any(_takes_back(grant, word, joined) for grant in later):
-            held = any(grant.happened_at > word.happened_at for grant in later)
+        if not any(_takes_back(grant, word, joined) for grant in _later(granted, word)):
+            held = next(_later(granted, word), None) is not None
             return Standing(purpose, channel, False, word, held)
-    return Standing(purpose, channel, True, later[0], False)
+    return Standing(purpose, channel, True, granted[0], False)
 
 
-def _takes_back(grant: Word, withdrawal: Word, joined: Joined) -> bool:
-    if grant.happened_at <= withdrawal.happened_at:
-        return False
-    if grant.evidence == withdrawal.evidence:
+def _later(newest_first: Sequence[Word], withdrawal: Word) -> Iterator[Word]:
+    return takewhile(lambda grant: grant.happened_at > withdrawal.happened_at, newest_first)
+
+
+def _takes_back(later: Word, withdrawal: Word, joined: Joined) -> bool:
+    """Does a later grant count against this withdrawal?"""
+    if later.evidence == withdrawal.evidence:
         return True
-    at = joined(grant.evidence, withdrawal.evidence)
-    return at is None or grant.happened_at >= at
+    at = joined(later.evidence, withdrawal.evidence)
+    return at is None or later.happened_at >= at
 
 
 class Link(NamedTuple):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -88,7 +90,7 @@ class Tables:
         self.put("directory.claims", self.name(), 0, evidence, minute(at), AT, "crm", Jsonb(fields))
 
     def read(self, node: UUID) -> View | None:
-        found: View | None = asyncio.run(self._reading(lambda reader: reader.view(node)))
+        found: View | None = asyncio.run(self.reading(lambda reader: reader.view(node)))
         return found
 
     def view(self, node: UUID) -> View:
@@ -97,11 +99,11 @@ class Tables:
         return found
 
     def history(self, node: UUID, cursor: str | None = None, limit: int = 100) -> History:
-        found: History | None = asyncio.run(self._reading(lambda reader: reader.consents(node, cursor, limit)))
+        found: History | None = asyncio.run(self.reading(lambda reader: reader.consents(node, cursor, limit)))
         assert found is not None
         return found
 
-    async def _reading(self, ask: Any) -> Any:
+    async def reading(self, ask: Any) -> Any:
         """With the session of the API's own pool."""
         options = {"autocommit": True, "prepare_threshold": 0, "options": _SESSION}
         async with AsyncConnectionPool(self.dsn, min_size=1, max_size=1, kwargs=options, open=False) as pool:
@@ -131,7 +133,7 @@ def tables(empty_tables: str) -> Iterator[Tables]:
         for schema, table in connection.execute(
             "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s)", ([*MODELS, "storyline"],)
         ).fetchall():
-            connection.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier(schema, table)))
+            connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, table)))
         made = Tables(empty_tables, connection)
         made.node(NUMBER, "customer_no", NUMBER, value="17850")
         made.node(MAIL, "email", NUMBER, value="ann@example.org")
@@ -260,6 +262,35 @@ def test_a_disputed_link_is_told_on_both_sides(tables: Tables) -> None:
     assert [(one.mine.id, one.other.id, one.customer) for one in his] == [(OTHER.hex, MAIL.hex, NUMBER.hex)]
 
 
+def test_an_answer_is_of_one_moment_while_evidences_move(tables: Tables) -> None:
+    """An evidence goes and comes, with touchpoints that are counted here in the meantime: 11 at any moment."""
+    tables.put("customers.contacts", FIRST, "email", "in", 1, AT, AT)
+    tables.put("customers.contacts", THIRD, "email", "in", 10, AT, AT)
+    tables.evidence(THIRD, [COOKIE], NUMBER)
+    home_of: LiteralString = "UPDATE identity.evidences SET customer = %s WHERE evidence = %s"
+    counted: LiteralString = "UPDATE customers.contacts SET touchpoints = %s WHERE evidence = %s"
+    done = threading.Event()
+
+    def move() -> None:
+        with psycopg.connect(tables.dsn, autocommit=True) as connection:
+            while not done.is_set():
+                for home, here in ((OTHER, 11), (NUMBER, 1)):
+                    with connection.transaction():
+                        connection.execute(home_of, (home, THIRD))
+                        connection.execute(counted, (here, FIRST))
+
+    async def look(reader: CustomerReader) -> set[int]:
+        return {(await reader.view(MAIL)).facts.touchpoints for _ in range(100)}  # type: ignore[union-attr]
+
+    with ThreadPoolExecutor(1) as moving:
+        moved = moving.submit(move)
+        try:
+            assert asyncio.run(tables.reading(look)) == {11}
+        finally:
+            done.set()
+        moved.result()
+
+
 def test_an_erased_customer_is_told_as_such(tables: Tables) -> None:
     assert not answer(tables.view(MAIL)).erased
     tables.put("storyline.erased", SECOND)
@@ -314,6 +345,15 @@ def test_S84_within_one_customer_a_grant_under_another_identifier_counts(tables:
     tables.word(FIRST, 20, False)
     tables.word(SECOND, 30, True)
     assert granted(tables)
+
+
+def test_S84_of_more_words_than_are_read_no_grant_is_believed(tables: Tables) -> None:
+    row = "gen_random_uuid(), %s, %s, %s, 'p' || n, 'email', n %% 2 = 0, 'consent.given'"
+    many = "INSERT INTO customers.consents SELECT " + row + " FROM generate_series(1, 10100) AS n"
+    tables.connection.execute(many, (FIRST, minute(9), AT))
+    standing = tables.view(MAIL).standing
+    assert len(standing) == 5000
+    assert not any(one.granted for one in standing)
 
 
 def test_the_history_goes_on_by_cursor(tables: Tables) -> None:

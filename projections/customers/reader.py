@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
+from anyio import to_thread
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain.consents import Joined, Link, Standing, Word, joined_by, settle
@@ -31,7 +32,9 @@ _LAST: Final = UUID(int=2**128 - 1)
 TOUCHES: Final = 200
 """From how many of the latest inbound touchpoints the preferred channel and hour are found."""
 _MOST_KINDS: Final = 1000
-_MOST_WORDS: Final = 500
+_MOST_WORDS: Final = 5000
+_MANY_WORDS: Final = 300
+"""From so many on they are settled in a thread, since that would hold up the event loop."""
 _MOST_LINKS: Final = 5000
 _MOST_MERGES: Final = 200
 _MOST_CLAIMS: Final = 5000
@@ -178,7 +181,10 @@ class _View:
         took back."""
         if len({word.evidence for word in words}) < 2 or len({word.granted for word in words}) < 2:
             return settle(words).standing
-        return settle(words, await self._joined()).standing
+        joined = await self._joined()
+        if len(words) < _MANY_WORDS:
+            return settle(words, joined).standing
+        return (await to_thread.run_sync(settle, words, joined)).standing
 
     async def _joined(self) -> Joined:
         links = await (await self._send("links", most=_MOST_LINKS)).fetchall()
