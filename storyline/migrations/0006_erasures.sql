@@ -1,5 +1,6 @@
--- Erasures, and the extension that search stands on.
-CREATE EXTENSION IF NOT EXISTS pg_trgm;
+-- Erasures, and the extension that search stands on: in `public`, where the read models look for it, not in a schema
+-- that happens to be called as the role.
+CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public;
 
 -- Evidences whose keys were destroyed: nothing of them may come into the directory again, whatever is still in a cache.
 -- The ledger of erasures, which is kept apart from this database, fills it anew after a restore.
