@@ -30,9 +30,9 @@ class Lost(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a batch. `new`: rows of `events` that went straight in. `doubtful`: names that were known before.
-    `changed`: names whose row is another now than the one that went in. `evidences`: what the events that were told
-    apart name, and what the changed ones named before."""
+    """What became of a batch. `new`: rows of `events` that went straight in. `doubtful`: names that were known
+    before. `changed`: names whose row is another now. `evidences`: what the events that were told apart name, and
+    what the changed ones named before."""
 
     new: Packed
     doubtful: set[bytes]
