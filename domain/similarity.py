@@ -125,9 +125,13 @@ _MEANINGS: Final = {
 REASONS: Final[Mapping[str, str]] = {code: meaning.words for code, meaning in _MEANINGS.items()}
 """What each code says, in words."""
 
-_OTHER_PEOPLE: Final = frozenset({"family-same", "name-differs"})
-_HOUSEHOLD: Final = frozenset({"phone-same", "phone-end", "phone-one-digit", "address-same", "postcode-same"})
-"""What people of one household share; where names differ, it says that they live together."""
+_ONE_NAME: Final = frozenset({"name-same", "name-alike", "name-initial", "name-within", "name-in-email"})
+_OTHER_NAME: Final = frozenset({"family-same", "name-differs"})
+_HOUSEHOLD: Final = frozenset(
+    "phone-same phone-end phone-one-digit address-same postcode-same "
+    "email-same email-spelled email-one-letter".split()
+)
+"""What people of one household share; where names or numbers tell them apart, it says that they live together."""
 _SPELLED: Final = frozenset({"name-same", "name-alike", "name-in-email"})
 """An address that is made of the name says the name once more, and hardly anything else."""
 
@@ -179,10 +183,11 @@ def likeness(one: Summary, other: Summary) -> Likeness:
 
 def _weight(code: str, codes: list[str]) -> float:
     """A reason's weight beside the others, of which some say the same thing once more."""
-    weight = _MEANINGS[code].weight
-    if code in _HOUSEHOLD and codes[0] in _OTHER_PEOPLE:
+    weight, name = _MEANINGS[code].weight, codes[0]
+    apart = name in _OTHER_NAME or (name not in _ONE_NAME and "numbers-differ" in codes)
+    if apart and code in _HOUSEHOLD:
         return weight / 4
-    return weight / 2 if code == "email-host" and codes[0] in _SPELLED else weight
+    return weight / 2 if code == "email-host" and name in _SPELLED else weight
 
 
 def _values(claims: list[Mapping[str, Any]], field: str, kind: type = str) -> list[Any]:

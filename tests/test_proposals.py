@@ -196,6 +196,19 @@ def test_what_was_rejected_is_never_proposed_again_whatever_the_ids_become(offic
     assert office.state_of(found) == ("rejected", "mother and daughter")
 
 
+def test_what_was_rejected_holds_where_the_first_identifier_stops_linking(office: Office) -> None:
+    town = office.town
+    a = town.add(**ANN, phone="+447700900001")
+    town.add(**ANN_AGAIN)
+    [found] = office.find()
+    office.proposing.reject(found.id, "mother and daughter")
+    [[phone]] = town.run("SELECT node FROM identity.nodes WHERE kind = 'phone'")
+    town.join(phone.hex, a)
+    town.run("UPDATE identity.nodes SET shared = true, customer = node WHERE node = %s", UUID(a))
+    town.run('UPDATE directory.claims SET fields = fields || \'{"birthday": "1980-05-04"}\'')
+    assert office.find() == []
+
+
 def test_an_open_proposal_follows_its_customers_through_merges(office: Office) -> None:
     town = office.town
     a, b = town.add(**ANN), town.add(**ANN_AGAIN)

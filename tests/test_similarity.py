@@ -134,6 +134,15 @@ def test_people_of_one_household_are_not_proposed() -> None:
     assert {"phone-same", "address-same", "family-same"} == codes(mother, son)
 
 
+def test_who_shares_address_and_telephone_and_has_a_number_of_their_own_is_not_proposed() -> None:
+    shared = (("phone", "+441132960001"), ("email", "the.carters@example.org"))
+    one, other = known(*shared, ("customer_no", "k-1")), known(*shared, ("customer_no", "k-2"))
+    assert likeness(one, other).score < THRESHOLD / 2
+    named = known(*shared, ("customer_no", "k-1"), name="Ann Carter")
+    again = known(*shared, ("customer_no", "k-2"), name="Carter, Ann")
+    assert likeness(named, again).score > 0.9
+
+
 def test_a_cleared_field_says_nothing() -> None:
     claims: list[dict[str, Any]] = [
         {"name": None, "birthday": None},
