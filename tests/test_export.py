@@ -142,6 +142,23 @@ def test_S83_an_erasure_over_http_is_told_by_every_answer_about_the_customer(api
     assert CANARY not in api.printed().lower()
 
 
+def test_what_an_event_of_another_says_of_an_erased_person_is_shown_with_the_other_alone(api: RunningApi) -> None:
+    """Cleo's address once stood beside Dan's number: by the limit of one number that link is disputed, and Dan's."""
+    cleo, dan = f"cleo.{CANARY}@example.org", "#702"
+    api.story.publish(event(80, data={"who": who(cleo, "#701")}), event(81, data={"who": who(dan)}))
+    api.story.publish(event(82, data={"who": who(cleo, dan)}))
+    api.project()
+    with api.client("erase", "read") as client:
+        done = client.post(f"/v1/customers/{node_of(api.story, '#701')}/erase", json=WHY).json()
+        assert done["certificate"]["elsewhere"]["count"] == 1
+        hers = f"/v1/customers/{node_of(api.story, '#701')}"
+        told = [client.get(hers).json(), client.get(f"{hers}/identity").json(), export(api, "#701")]
+        assert told[0]["disputed"] != []
+        assert CANARY not in json.dumps(told).lower()
+        his = client.get(f"/v1/customers/{node_of(api.story, dan)}/timeline").json()["items"][0]
+        assert his["who"] == who(cleo, dan), "what Dan's channel said of Dan stays with Dan"
+
+
 def test_the_description_of_the_api_tells_the_shapes_of_erasures_and_exports(api: RunningApi) -> None:
     with api.client() as client:
         schemas = client.get("/openapi.json").json()["components"]["schemas"]
@@ -150,4 +167,4 @@ def test_the_description_of_the_api_tells_the_shapes_of_erasures_and_exports(api
 
 def test_the_ledger_of_the_api_is_apart_from_its_database(api: RunningApi) -> None:
     [ledger] = list(Path(api.output).parent.glob("*.ledger"))
-    assert ledger.read_text().count("\n") == 2
+    assert ledger.read_text().count("\n") == 4

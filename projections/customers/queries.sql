@@ -117,7 +117,8 @@ LIMIT %(most)s;
 -- Her identifiers in their order; the value is null where nothing readable is left of it.
 SELECT n.node, n.kind, n.namespace, found.value, n.shared, n.first_at
 FROM identity.nodes AS n
-LEFT JOIN LATERAL (SELECT i.value FROM directory.identifiers AS i WHERE i.node = n.node LIMIT 1) AS found ON true
+LEFT JOIN LATERAL (SELECT i.value FROM directory.identifiers AS i WHERE i.node = n.node LIMIT 1) AS found
+    ON NOT EXISTS (SELECT FROM storyline.erased_nodes AS gone WHERE gone.node = n.node)
 WHERE n.customer = %(customer)s
 ORDER BY n.priority, n.first_at NULLS LAST, n.node
 LIMIT %(most)s;
@@ -133,8 +134,10 @@ CROSS JOIN LATERAL (
     SELECT a, reason, first_at FROM identity.disputes WHERE b = mine.node
 ) AS d
 JOIN identity.nodes AS other ON other.node = d.node
-LEFT JOIN LATERAL (SELECT i.value FROM directory.identifiers AS i WHERE i.node = mine.node LIMIT 1) AS my ON true
-LEFT JOIN LATERAL (SELECT i.value FROM directory.identifiers AS i WHERE i.node = other.node LIMIT 1) AS its ON true
+LEFT JOIN LATERAL (SELECT i.value FROM directory.identifiers AS i WHERE i.node = mine.node LIMIT 1) AS my
+    ON NOT EXISTS (SELECT FROM storyline.erased_nodes AS gone WHERE gone.node = mine.node)
+LEFT JOIN LATERAL (SELECT i.value FROM directory.identifiers AS i WHERE i.node = other.node LIMIT 1) AS its
+    ON NOT EXISTS (SELECT FROM storyline.erased_nodes AS gone WHERE gone.node = other.node)
 WHERE mine.customer = %(customer)s
 ORDER BY d.first_at, mine.node, other.node
 LIMIT %(most)s;

@@ -83,7 +83,9 @@ SELECT rules FROM identity.rules;
 -- name: spelled
 -- What can be read of these nodes: kind, namespace and value, from the directory.
 SELECT DISTINCT ON (node) node, kind, namespace, value
-FROM directory.identifiers WHERE node = ANY (%(nodes)s::uuid[])
+FROM directory.identifiers
+WHERE node = ANY (%(nodes)s::uuid[])
+    AND NOT EXISTS (SELECT FROM storyline.erased_nodes AS gone WHERE gone.node = identifiers.node)
 ORDER BY node, evidence;
 
 -- name: first_events
