@@ -45,7 +45,7 @@ def history(random: Random, count: int) -> list[dict[str, Any]]:
     kinds = {"customer_no": 24, "external": 16, "email": 30, "phone": 12, "cookie": 40}
     events = []
     for number in range(count):
-        chosen = random.sample(sorted(kinds), random.choice((1, 2, 2, 3)))
+        chosen = random.choices(sorted(kinds), k=random.choice((1, 2, 2, 3)))
         who = [{"kind": kind, "value": f"{kind}-{random.randint(1, kinds[kind])}"} for kind in chosen]
         events.append(event(random.randint(0, 500), id=f"h-{number}", data={"who": who, "content": {}}))
     taken = [one["id"] for one in random.sample(events, 6)]
@@ -170,7 +170,8 @@ def test_blocked_values_stop_linking_what_is_there_already(told: Story) -> None:
     kinds = dict(
         told.rows("SELECT kind, count(*) FROM identity.nodes WHERE node = ANY (%s) GROUP BY 1", list(ignored))
     )
-    assert kinds == {"external": 16, "email": 1}
+    [(external,)] = told.rows("SELECT count(*) FROM identity.nodes WHERE kind = 'external'")
+    assert kinds == {"external": external, "email": 1}
     found = change(told.dsn, told.log, Rules().ignoring(ignored))
     assert found.splits > 0
     query = "SELECT bool_and(shared), bool_and(customer = node) FROM identity.nodes WHERE node = ANY (%s)"
