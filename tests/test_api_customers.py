@@ -183,6 +183,31 @@ def test_S84_consent_has_its_history_and_a_merge_allows_nothing(ann: Person) -> 
     assert rest["older"] is None
 
 
+def test_a_merge_adds_customers_up_and_a_split_leaves_each_as_before(
+    api: RunningApi, client: httpx.Client, ann: Person
+) -> None:
+    ben = Person(api, client)
+    consent = {"purpose": "marketing"}
+    ann.publish(
+        ann.event("purchase.made", bought("10.10")),
+        ann.event("consent.given", consent),
+        ann.event("profile.updated", {"name": "Ann"}),
+        ben.event("purchase.made", bought("5"), minute=7),
+        ben.event("consent.withdrawn", consent, minute=8),
+        ben.event("profile.updated", {"language": "de"}),
+    )
+    before = [one.get() for one in (ann, ben)]
+    sides: dict[str, Any] = {"parties": [{"role": "same", "who": ben.by("email")}], "source": "storyline/steward"}
+    ann.publish(ann.event("identity.merged", minute=20, **sides))
+    one, other = ann.get(), ben.get()
+    assert one == other
+    assert (one["facts"]["orders"], one["facts"]["money"][0]["revenue"]) == (2, "15.10")
+    assert (one["facts"]["touchpoints"], one["consents"][0]["granted"]) == (2, False)
+    assert {field: told["value"] for field, told in one["profile"].items()} == {"name": "Ann", "language": "de"}
+    ann.publish(ann.event("identity.split", minute=30, **sides))
+    assert [one.get() for one in (ann, ben)] == before
+
+
 def test_without_the_scope_read_what_is_personal_is_left_out(api: RunningApi, ann: Person) -> None:
     ann.publish(
         ann.event("profile.updated", {"name": "Ann"}),

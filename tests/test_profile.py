@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from textwrap import dedent
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -22,6 +24,8 @@ from domain.profile import (
     profile_of,
     read_profile_rules,
 )
+from storyline.profile import read_profile
+from storyline.settings import Settings
 
 AT = datetime(2026, 3, 1, 9, tzinfo=UTC)
 LONDON = ZoneInfo("Europe/London")
@@ -136,6 +140,33 @@ def test_rules_are_read_from_a_section_of_a_settings_file() -> None:
         {"work": ("organisation", "job_title")},
     )
     assert read_profile_rules({}) == ProfileRules()
+
+
+def test_the_file_that_the_documentation_shows_is_good(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "customers.md").read_text()
+    shown_there = text[text.index("    default = {") : text.index("| `wins` |")]
+    path = tmp_path / "profile.toml"
+    path.write_text(dedent(shown_there))
+    rules = read_profile(path)
+    assert rules.rules["name"] == FieldRule("source_priority", ("crm", "shop"))
+    assert rules.groups == {"work": ("organisation", "job_title")}
+    assert read_profile(None) == ProfileRules()
+
+
+@pytest.mark.parametrize("text", [None, b"= 1", b"\xff", b"winner = 1"])
+def test_a_file_of_rules_that_is_none_is_refused(tmp_path: Path, text: bytes | None) -> None:
+    path = tmp_path / "profile.toml"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(Misconfigured):
+        read_profile(path)
+
+
+def test_a_time_zone_that_nobody_knows_is_refused_at_the_start() -> None:
+    assert Settings(time_zone="Asia/Tokyo").time_zone == "Asia/Tokyo"
+    for wrong in ("Mars/Olympus", "", "../etc/passwd"):
+        with pytest.raises(ValueError, match="time zone"):
+            Settings(time_zone=wrong)
 
 
 @pytest.mark.parametrize(
