@@ -24,15 +24,15 @@ from api.customers import answer_of
 from api.services import _SESSION
 from domain.errors import BadInput
 from domain.profile import ProfileRules
-from eventlog.sql import load
 from projections.customers.reader import CustomerReader, History, View
+from storyline.database import upgrade
 from tests.support.postgres import PostgresServer
 
 AT = datetime(2026, 3, 1, 9, tzinfo=UTC)
 LONDON = ZoneInfo("Europe/London")
 NUMBER, MAIL, PHONE, COOKIE, OTHER = (UUID(int=one) for one in range(1, 6))
 FIRST, SECOND, THIRD = (UUID(int=one) for one in range(101, 104))
-MODELS: tuple[LiteralString, ...] = ("timeline", "identity", "customers", "directory")
+MODELS = ["timeline", "identity", "customers", "directory"]
 
 
 def minute(number: int) -> datetime:
@@ -114,14 +114,7 @@ class Tables:
 def empty_tables(postgres: PostgresServer) -> Iterator[str]:
     name = postgres.create_database()
     dsn = postgres.dsn_of(name)
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("CREATE EXTENSION pg_trgm")
-        connection.execute("CREATE SCHEMA storyline")
-        connection.execute("CREATE TABLE storyline.erased (evidence uuid PRIMARY KEY)")
-        for model in MODELS:
-            connection.execute("CREATE SCHEMA " + model)
-            connection.execute("SET search_path = " + model + ", public")
-            connection.execute(load("projections." + model, "schema.sql")["tables"])
+    upgrade(dsn)
     yield dsn
     postgres.drop_database(name)
 
@@ -131,7 +124,8 @@ def tables(empty_tables: str) -> Iterator[Tables]:
     """Ann: a number and an address that stood together, and a phone that a second evidence brought."""
     with psycopg.connect(empty_tables, autocommit=True) as connection:
         for schema, table in connection.execute(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s)", ([*MODELS, "storyline"],)
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s) OR tablename = 'erased'",
+            (MODELS,),
         ).fetchall():
             connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(schema, table)))
         made = Tables(empty_tables, connection)
@@ -293,7 +287,7 @@ def test_an_answer_is_of_one_moment_while_evidences_move(tables: Tables) -> None
 
 def test_an_erased_customer_is_told_as_such(tables: Tables) -> None:
     assert not answer(tables.view(MAIL)).erased
-    tables.put("storyline.erased", SECOND)
+    tables.put("storyline.erased", SECOND, tables.name(), AT)
     assert answer(tables.view(MAIL)).erased
 
 
