@@ -7,7 +7,7 @@ known of it. The one exception in form, not in outcome, are components that are 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -18,8 +18,9 @@ import psycopg
 from domain.identifiers import priority
 from domain.identity import Evidence, Kind, NodeState, Outside, Resolution, Ruling, resolve
 from domain.identity_rules import Rules
+from projections.identity.plain import Group, Plain, plains_of
 from projections.identity.stars import Star
-from projections.identity.tables import EvidenceRow, NodeRow, Tables, Written, dispute_row
+from projections.identity.tables import EvidenceRow, NodeRow, PlainRow, Tables, Written, dispute_row
 from projections.lines import kind_of_token
 from projections.rows import RulingSeen, Sighting
 
@@ -127,34 +128,49 @@ class _Resolving:
         self._evidences: dict[UUID, EvidenceRow] = {}
         self._components: set[UUID] = set()
         self._unshared: set[UUID] = set()
+        self._on: list[Ruling] = []
 
     def run(self) -> None:
         """Load what is touched, resolve it, write what became different."""
         for ruling, counts in self._rulings:
             self._tables.put_ruling(ruling, counts)
-        touched = {node for change in self._changes.values() for node in change.nodes}
-        touched.update(node for ruling, _ in self._rulings for side in ruling.sides for node in side)
+        ruled = {node for ruling, _ in self._rulings for side in ruling.sides for node in side}
+        touched = ruled | {node for change in self._changes.values() for node in change.nodes}
         self._nodes = self._tables.nodes(touched)
-        labels = {row.state.component for row in self._nodes.values() if row.state.component is not None}
-        stars = self._tables.stars(labels)
-        plain, local = dict(self._changes), dict[UUID, _Change]()
-        whole = bool(self._rulings) or any(change.fell for change in self._changes.values())
-        if stars and not whole:
-            plain, local = self._apart(stars)
-        if local:
-            refused = Star(self._tables, self._rules, self._kinds, self._nodes, stars).join(
-                {evidence: (change.nodes, change.first_at, change.new) for evidence, change in local.items()}
-            )
-            if refused:
-                plain.update(local)  # something in a large component needs all of it
-        wanted = {node for change in plain.values() for node in change.nodes}
-        wanted.update(node for ruling, _ in self._rulings for side in ruling.sides for node in side)
+        left = self._join(self._apart(), self._labels_of(ruled))
+        wanted = ruled | {node for change in left.values() for node in change.nodes}
         if wanted:
-            self._load(wanted, plain)
-            self._write(self._resolve(plain), plain)
+            self._nodes = {}  # as they are by now
+            self._load(wanted, left)
+            self._write(self._resolve(left), left)
 
-    def _apart(self, stars: set[UUID]) -> tuple[dict[UUID, _Change], dict[UUID, _Change]]:
-        """(changes that touch no large component, those that do, or are joined to such by another change)."""
+    def _join(self, groups: list[dict[UUID, _Change]], ruled: set[UUID]) -> dict[UUID, _Change]:
+        """Take in what is ordinary, and what touches large components; gives the changes that are left. `ruled`:
+        components that a ruling of this batch speaks of."""
+        stars = self._tables.stars(self._labels_of(self._nodes))
+        plain: list[Group] = []
+        large: list[Group] = []
+        left: dict[UUID, _Change] = {}
+        for group in groups:
+            labels = self._labels_of(node for change in group.values() for node in change.nodes)
+            if labels & ruled or any(change.fell for change in group.values()):
+                left |= group
+                continue
+            shown = {one: (change.nodes, change.first_at, change.new) for one, change in group.items()}
+            (large if labels & stars else plain).append(shown)
+        refused = Plain(self._tables, self._rules, self._kinds, self._nodes).join(plain) if plain else []
+        refused += [group for group in large if self._join_star(group, stars)]
+        return left | {evidence: self._changes[evidence] for group in refused for evidence in group}
+
+    def _join_star(self, group: Group, stars: set[UUID]) -> bool:
+        """Take a group into the large component that it touches. True if that has to be resolved as a whole."""
+        # Looked up again: a group before may have changed what is shared by both.
+        nodes = self._tables.nodes({node for members, _, _ in group.values() for node in members})
+        its = stars & {row.state.component for row in nodes.values()}
+        return not its or Star(self._tables, self._rules, self._kinds, nodes, its).join(group)
+
+    def _apart(self) -> list[dict[UUID, _Change]]:
+        """The changes, those in one group that come to touch the same component."""
         parent: dict[UUID, UUID] = {}
 
         def find(one: UUID) -> UUID:
@@ -163,21 +179,22 @@ class _Resolving:
                 one = parent[one]
             return one
 
-        for change in self._changes.values():
-            places = [self._place(node) for node in change.nodes]
+        placed = {evidence: self._links(change) or [evidence] for evidence, change in self._changes.items()}
+        for places in placed.values():
             for place in places[1:]:
                 parent[find(place)] = find(places[0])
-        large = {find(star) for star in stars}
-        plain: dict[UUID, _Change] = {}
-        local: dict[UUID, _Change] = {}
-        for evidence, change in self._changes.items():
-            joined = any(find(self._place(node)) in large for node in change.nodes)
-            (local if joined else plain)[evidence] = change
-        return plain, local
+        groups: dict[UUID, dict[UUID, _Change]] = {}
+        for evidence, places in placed.items():
+            groups.setdefault(find(places[0]), {})[evidence] = self._changes[evidence]
+        return list(groups.values())
 
-    def _place(self, node: UUID) -> UUID:
-        row = self._nodes.get(node)
-        return node if row is None or row.state.component is None else row.state.component
+    def _links(self, change: _Change) -> list[UUID]:
+        """The components that a change makes one: none if it does not count, and what is shared is of none."""
+        if change.first_at is None:
+            return []
+        known = self._nodes
+        places = [known[node].state.component if node in known else node for node in change.nodes]
+        return [place for place in places if place is not None]
 
     def _load(self, touched: set[UUID], changes: Mapping[UUID, _Change]) -> None:
         """All of the components that are touched: their nodes, their evidences, and those shared nodes in them."""
@@ -191,6 +208,9 @@ class _Resolving:
             behind = tables.evidences_with(self._unshared)
             self._evidences |= behind
             others = {node for row in behind.values() for node in row.nodes}
+            # What was ruled of them while they were shared counts from now on.
+            rulings = tables.rulings_on(self._unshared)
+            others.update(node for one in rulings for side in one.sides for node in side)
             self._nodes |= tables.nodes(others - self._nodes.keys())
             labels |= self._labels_of(others)
         self._components = labels
@@ -199,7 +219,7 @@ class _Resolving:
         within = {node for row in self._evidences.values() for node in row.nodes}
         self._nodes |= tables.nodes(within - self._nodes.keys())
 
-    def _labels_of(self, nodes: Collection[UUID]) -> set[UUID]:
+    def _labels_of(self, nodes: Iterable[UUID]) -> set[UUID]:
         found = {self._nodes[node].state.component for node in nodes if node in self._nodes}
         return {label for label in found if label is not None}
 
@@ -224,8 +244,8 @@ class _Resolving:
         for change in changes.values():
             kinds |= {node: self._kinds[node] for node in change.nodes if node not in kinds}
         outside = self._outside(changes)
-        rulings = {one.name: one for one in self._tables.rulings_on(kinds.keys())}
-        return resolve(kinds, list(evidences.values()), list(rulings.values()), self._rules, outside)
+        self._on = self._tables.rulings_on(kinds.keys())
+        return resolve(kinds, list(evidences.values()), self._on, self._rules, outside)
 
     def _outside(self, changes: Mapping[UUID, _Change]) -> dict[UUID, Outside]:
         """Shared nodes, whose evidences are not all loaded: what is known of them, and what the changes add."""
@@ -262,6 +282,21 @@ class _Resolving:
         self._tables.drop_stars(self._components)
         self._tables.put_stars(resolved.stars)
         self._tables.write(written)
+        self._tables.drop_plain(self._components)
+        self._tables.put_plain(self._plain_again(resolved, changes))
+
+    def _plain_again(self, resolved: Resolution, changes: Mapping[UUID, _Change]) -> dict[UUID, PlainRow]:
+        """Those of the components that were resolved that turned out to be one customer as a whole."""
+        active = [row.nodes for one, row in self._evidences.items() if one not in changes and row.first_at]
+        active += [change.nodes for change in changes.values() if change.first_at is not None]
+        owned = {
+            node: state
+            for node, state in resolved.nodes.items()
+            if node not in self._nodes or self._owns(self._nodes[node])
+        }
+        ruled = {node for one in self._on for side in one.sides for node in side}
+        kinds = {node: self._nodes[node].kind if node in self._nodes else self._kinds[node] for node in owned}
+        return plains_of(owned, kinds, active, ruled, resolved.stars, self._rules)
 
     def _keep_node(self, node: UUID, state: NodeState, written: Written) -> None:
         row = self._nodes.get(node)

@@ -121,3 +121,37 @@ UPDATE nodes SET component = %(into)s WHERE component = ANY (%(components)s::uui
 -- name: relabel_evidences
 -- And their evidences.
 UPDATE evidences SET component = %(into)s WHERE component = ANY (%(components)s::uuid[]);
+
+-- name: plain
+-- Those of these components that are one customer as a whole.
+SELECT component, customer, priority, first_at, nodes, links, numbers FROM plain
+WHERE component = ANY (%(components)s::uuid[]);
+
+-- name: put_plain
+-- Components that are one customer as a whole.
+INSERT INTO plain (component, customer, priority, first_at, nodes, links, numbers)
+SELECT component, customer, priority, first_at, nodes, links, string_to_array(numbers, ' ')
+FROM unnest(
+    %(component)s::uuid[], %(customer)s::uuid[], %(priority)s::smallint[], %(first_at)s::timestamptz[],
+    %(nodes)s::integer[], %(links)s::integer[], %(numbers)s::text[]
+) AS one (component, customer, priority, first_at, nodes, links, numbers)
+ORDER BY component
+ON CONFLICT (component) DO UPDATE
+SET customer = excluded.customer, priority = excluded.priority, first_at = excluded.first_at,
+    nodes = excluded.nodes, links = excluded.links, numbers = excluded.numbers;
+
+-- name: drop_plain
+-- Components of which this is not said any more.
+DELETE FROM plain WHERE component = ANY (%(components)s::uuid[]);
+
+-- name: move_nodes
+-- All nodes of these components get another label, or another customer.
+UPDATE nodes SET component = moved.into_, customer = moved.customer
+FROM unnest(%(component)s::uuid[], %(into)s::uuid[], %(customer)s::uuid[]) AS moved (component, into_, customer)
+WHERE nodes.component = moved.component;
+
+-- name: move_evidences
+-- And so do their evidences.
+UPDATE evidences SET component = moved.into_, customer = moved.customer
+FROM unnest(%(component)s::uuid[], %(into)s::uuid[], %(customer)s::uuid[]) AS moved (component, into_, customer)
+WHERE evidences.component = moved.component;

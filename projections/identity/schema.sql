@@ -44,6 +44,19 @@ CREATE TABLE members (
 -- Components that are too large to be resolved link by link.
 CREATE TABLE stars (component uuid PRIMARY KEY);
 
+-- Components that are one customer as a whole, because nothing in them can be refused: `priority` and `first_at` of the
+-- node that names it, how large it is, and the kind and namespace of each number in it. What is missing here is resolved
+-- link by link.
+CREATE TABLE plain (
+    component uuid PRIMARY KEY,
+    customer uuid NOT NULL,
+    priority smallint NOT NULL,
+    first_at timestamptz NOT NULL,
+    nodes integer NOT NULL,
+    links integer NOT NULL,
+    numbers text[] NOT NULL
+) WITH (fillfactor = 70);
+
 -- Evidences of which an event was taken back, or moved: their earliest time is looked up whenever one comes.
 CREATE TABLE loose (evidence uuid PRIMARY KEY);
 

@@ -45,26 +45,40 @@ class Star:
     def join(self, shown: Shown) -> bool:
         """Take these evidences in. True if that is not local: then nothing was written."""
         tables = self._tables
+        linked = {node for nodes, first_at, _ in shown.values() if first_at is not None for node in nodes}
         small = {
             row.state.component
-            for nodes, _, _ in shown.values()
-            for row in map(self._before.get, nodes)
+            for row in map(self._before.get, linked)
             if row is not None and row.state.component is not None
         } - self._stars
         self._before |= tables.nodes_within(small)
         joining = {node for node, row in self._before.items() if row.state.component in small}
-        touched = {node for nodes, _, _ in shown.values() for node in nodes}
-        if tables.rulings_on(joining | touched):
+        if not self._numbers_come_first() or tables.rulings_on(joining | linked):
             return True
         for nodes, first_at, _ in shown.values():
             if first_at is not None and self._see(nodes, first_at):
                 return True
         into = min(self._stars)
-        for node in joining | touched:
+        for node in joining | linked:
             self._place(node, into)
+        for nodes, _, _ in shown.values():
+            for node in nodes:
+                self._meet(node)
         self._settle_evidences(shown, small)
         self._write(shown, small, into)
         return False
+
+    def _numbers_come_first(self) -> bool:
+        """Does every number stand before whatever joins it? Else who joins may be who a customer is named by."""
+        limited = [kind in self._rules.limits for kind in KINDS]
+        return limited == sorted(limited, reverse=True)
+
+    def _meet(self, node: UUID) -> None:
+        """A node that nobody has met, in an evidence that links nobody, is by itself."""
+        if node not in self._now and node not in self._before:
+            kind, state = self._row(node)
+            if not state.shared:
+                self._now[node] = NodeRow(kind, state._replace(component=node))
 
     def _row(self, node: UUID) -> NodeRow:
         """A node as it is by now."""
@@ -114,14 +128,17 @@ class Star:
         if kind.kind in self._rules.limits:
             customer = state.customer if state.component in self._stars else node
         elif state.direct is not None:
-            customer = self._customer_of(state.direct)
+            customer = self._customer_of(state.direct) or node
         self._now[node] = NodeRow(kind, state._replace(component=into, customer=customer))
 
-    def _customer_of(self, number: UUID) -> UUID:
+    def _customer_of(self, number: UUID) -> UUID | None:
+        """Whom a number belongs to; None where it is shared."""
         row = self._now.get(number) or self._before.get(number)
         if row is None:
             row = self._tables.nodes([number])[number]
             self._before[number] = row
+        if row.state.shared:
+            return None
         return row.state.customer if row.state.component in self._stars else number
 
     def _settle_evidences(self, shown: Shown, small: set[UUID]) -> None:
@@ -137,15 +154,15 @@ class Star:
         missing -= self._now.keys() | self._before.keys()
         self._before |= self._tables.nodes(missing)
 
-    def _home(self, nodes: tuple[UUID, ...], first_at: datetime | None) -> tuple[UUID, bool]:
-        """(the customer that an evidence is at home in, whether one of its nodes links)."""
+    def _home(self, nodes: tuple[UUID, ...], first_at: datetime | None) -> tuple[UUID, UUID | None]:
+        """(the customer that an evidence is at home in, the component of its home)."""
         rows = {node: self._now.get(node) or self._before[node] for node in nodes}
         linking = [node for node, row in rows.items() if not row.state.shared]
         if first_at is None or not linking:
             node = min(rows, key=lambda one: (rows[one].kind.priority, one))
         else:
             node = min(linking, key=lambda one: _order(one, rows[one]))
-        return rows[node].state.customer, not rows[node].state.shared
+        return rows[node].state.customer, rows[node].state.component
 
     def _write(self, shown: Shown, small: set[UUID], into: UUID) -> None:
         written = Written()
@@ -159,13 +176,14 @@ class Star:
         for evidence, before in self._evidences.items():
             change = shown.get(evidence)
             first_at = change[1] if change else before.first_at
-            home, links = self._home(before.nodes, first_at)
-            after = EvidenceRow(before.nodes, first_at, into if links else None, home)
+            home, component = self._home(before.nodes, first_at)
+            after = EvidenceRow(before.nodes, first_at, component, home)
             if after != before or (change is not None and change[2]):
                 written.evidences[evidence] = after
         written.no_disputes = [(one.a, one.b) for one in self._tables.disputes_within(small)]
         others = self._stars - {into}
         self._tables.write(written)
+        self._tables.drop_plain(small)
         if others:
             self._tables.relabel(others, into)
             self._tables.drop_stars(others)

@@ -14,7 +14,17 @@ from domain.identity import Dispute, Kind, NodeState, Ruling
 from domain.identity_rules import Rules
 from eventlog.sql import load
 
-__all__ = ["EvidenceRow", "NodeRow", "Tables", "Written"]
+__all__ = [
+    "DisputeRow",
+    "EvidenceRow",
+    "Moved",
+    "NodeRow",
+    "PlainRow",
+    "Tables",
+    "Written",
+    "dispute_row",
+    "ruling_of",
+]
 
 _SQL: Final = load("projections.identity", "apply.sql")
 
@@ -43,6 +53,26 @@ class DisputeRow(NamedTuple):
     reason: str
     first_at: datetime
     component: UUID
+
+
+class PlainRow(NamedTuple):
+    """A row of `plain`. `priority`, `first_at`: of the node that names the customer; `numbers`: kind/namespace of
+    each node that a limit counts."""
+
+    customer: UUID
+    priority: int
+    first_at: datetime
+    nodes: int
+    links: int
+    numbers: tuple[str, ...]
+
+
+class Moved(NamedTuple):
+    """All of a component has another label, or another customer, now."""
+
+    component: UUID
+    into: UUID
+    customer: UUID
 
 
 @dataclass(slots=True)
@@ -125,6 +155,42 @@ class Tables:
                 "sides": [side for _, side in placed],
             },
         )
+
+    def plain(self, components: Collection[UUID]) -> dict[UUID, PlainRow]:
+        """Those of these components that are one customer as a whole."""
+        rows = self._rows("plain", components=_hexes(components)) if components else []
+        return {row[0]: PlainRow(row[1], row[2], row[3], row[4], row[5], tuple(row[6])) for row in rows}
+
+    def put_plain(self, plains: Mapping[UUID, PlainRow]) -> None:
+        """These components are one customer each."""
+        if plains:
+            rows = list(plains.values())
+            columns = {
+                "component": _hexes(plains),
+                "customer": _hexes(row.customer for row in rows),
+                "priority": [row.priority for row in rows],
+                "first_at": _times(row.first_at for row in rows),
+                "nodes": [row.nodes for row in rows],
+                "links": [row.links for row in rows],
+                "numbers": [" ".join(row.numbers) for row in rows],
+            }
+            self._cursor.execute(_SQL["put_plain"], columns)
+
+    def drop_plain(self, components: Collection[UUID]) -> None:
+        """Nothing is said of these components any more."""
+        if components:
+            self._cursor.execute(_SQL["drop_plain"], {"components": _hexes(components)})
+
+    def move(self, moved: Sequence[Moved]) -> None:
+        """Give all rows of these components their new label and customer."""
+        if moved:
+            columns = {
+                "component": _hexes(one.component for one in moved),
+                "into": _hexes(one.into for one in moved),
+                "customer": _hexes(one.customer for one in moved),
+            }
+            for statement in ("move_nodes", "move_evidences"):
+                self._cursor.execute(_SQL[statement], columns)
 
     def drop_stars(self, components: Collection[UUID]) -> None:
         """These components are looked at anew."""
