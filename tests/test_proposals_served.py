@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 from psycopg_pool import ConnectionPool
+from typer.testing import CliRunner
 
 from commands.proposing import Proposing
 from commands.rulings import Rulings
+from storyline.cli import app
 from tests.support.api import BATCH, RunningApi, running_api
 from tests.support.postgres import PostgresServer
 from tests.support.story import event
@@ -116,3 +119,27 @@ def test_proposals_are_for_stewards(api: RunningApi, scopes: tuple[str, ...], pa
 def test_a_decision_says_why(steward: httpx.Client) -> None:
     for body in ({}, {"why": ""}, {"why": "x", "more": 1}):
         assert steward.post(f"/v1/proposals/{'0' * 32}/reject", json=body).status_code == 422
+
+
+def test_the_command_line_finds_lists_decides_and_measures(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATABASE_URL", "KEYS_URL", "LOG_URL"):
+        monkeypatch.setenv(name, api.story.dsn)
+    publish(
+        api,
+        person(21, "Uma Iyer", "uma.iyer@example.org", "K-21", birthday="1971-01-02"),
+        person(22, "Uma Iyer", "umaiyer@example.org", birthday="1971-01-02"),
+    )
+
+    def told(*words: str) -> list[Any]:
+        done = CliRunner().invoke(app, [*words, "--json"])
+        assert done.exit_code == 0, done.output
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    [run] = told("proposals", "run")
+    assert run["proposed"] == run["new"] == 1
+    [found] = told("proposals", "list")
+    assert {side["profile"]["name"] for side in told("proposals", "show", found["id"])[0]["sides"]} == {"Uma Iyer"}
+    [rejected] = told("proposals", "reject", found["id"], "--why", "a made-up twin")
+    assert (rejected["state"], rejected["decided_by"]) == ("rejected", "cli")
+    assert told("proposals", "list") == []
+    assert "share_with_email" in {one["figure"] for one in told("quality")}
