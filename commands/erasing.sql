@@ -179,6 +179,12 @@ WHERE status = 'parked' AND (parked_at, id) > (%(after_at)s, %(after_id)s)
 ORDER BY parked_at, id
 LIMIT 100;
 
+-- name: settled_records
+-- Where records of the log stand whose dead letters were settled.
+SELECT origin_partition, origin_offset FROM storyline.dead_letters
+WHERE status <> 'parked' AND origin = %(log_id)s AND origin_partition IS NOT NULL
+ORDER BY origin_partition, origin_offset;
+
 -- name: has_proposals
 -- Are duplicates proposed here?
 SELECT to_regclass('storyline.proposals') IS NOT NULL;

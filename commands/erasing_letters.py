@@ -54,12 +54,10 @@ class LetterSearch:
             return self._in_text(inside)
         return any(self._named_in(event) for event in found)
 
-    def strays(self, inside: Inside) -> set[UUID]:
-        """Evidences that a parked record was sealed under and that begin with an erased identifier: the record stands
-        on the log, and no read model ever knew them."""
-        if inside.kind != "record":
-            return set()
-        return {UUID(evidence) for tokens, evidence in _people(inside.value) if tokens[0][-32:] in self._nodes}
+    def strays(self, record: bytes) -> set[UUID]:
+        """Evidences that a parked record is sealed under and that begin with an erased identifier: it stands on the
+        log, and no read model ever knew them."""
+        return {UUID(evidence) for tokens, evidence in _people(record) if tokens[0][-32:] in self._nodes}
 
     def _named_in(self, event: Any) -> bool:
         data = event.get("data") if isinstance(event, dict) else None

@@ -12,7 +12,7 @@ brings a restored database, or a restored key store, to where it was.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,6 +41,7 @@ _FIRST: Final = UUID(int=0)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PATIENCE: Final = 60.0
 _POLL: Final = 0.05
+_AT_ONCE: Final = 500
 _logger = structlog.get_logger("storyline.erasures")
 
 
@@ -79,9 +80,9 @@ class Directory(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Around:
-    """What an erasure needs beside the database. ends: where the log ends. retention_days: of inbox topics, None
-    where there are none. cache_seconds: how long another process may still hold a key. after_step: called after each
-    step with its name."""
+    """What an erasure needs beside the database. ends: where the log ends. records: what stands on the log at these
+    (partition, offset). retention_days: of inbox topics, None where there are none. cache_seconds: how long another
+    process may still hold a key. after_step: called after each step with its name."""
 
     keyring: Keyring
     hasher: Callable[[], Hasher]
@@ -89,6 +90,7 @@ class Around:
     parking: Callable[[], Parking]
     directory: Directory
     ends: Callable[[], Mapping[int, int]]
+    records: Callable[[Sequence[tuple[int, int]]], Iterable[bytes]]
     log_id: Callable[[], str]
     retention_days: int | None = None
     cache_seconds: float = 60
@@ -241,7 +243,9 @@ class Steps:
         for letter_id, parked_at, inside in self._letters(connection):
             if search.finds(inside, parked_at):
                 found.append(letter_id)
-                strays |= search.strays(inside)
+                strays |= search.strays(inside.value) if inside.kind == "record" else set()
+        for record in self._settled_records(connection):
+            strays |= search.strays(record)
         known = connection.execute(SQL["erased_among"], {"evidences": sorted(strays)}).fetchall()
         if left := sorted(strays - {evidence for (evidence,) in known}):
             self._add(connection, row.id, left)
@@ -269,6 +273,12 @@ class Steps:
                 at, last = parked_at, letter_id
             if not rows:
                 return
+
+    def _settled_records(self, connection: psycopg.Connection) -> Iterator[bytes]:
+        """Records that were parked once and stand on the log still, whatever became of their letters."""
+        rows = connection.execute(SQL["settled_records"], {"log_id": self._around.log_id()}).fetchall()
+        for start in range(0, len(rows), _AT_ONCE):
+            yield from self._around.records(rows[start : start + _AT_ONCE])
 
     def _empty(self, connection: psycopg.Connection, row: Erasure) -> str:
         evidences, nodes = self._taken(connection, row.id)

@@ -7,7 +7,7 @@ instead of made (`Parts.build(settings, log=…)`), which is how tests and bench
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import Any
@@ -37,6 +37,7 @@ from eventlog.opening import open_log
 from eventlog.port import Log, Logged
 from eventlog.sealer import Sealer
 from eventlog.tokens import Hasher
+from projections.anchors import records_at
 from projections.decoding import Decoder
 from projections.deriving import Deriver, Reading
 from projections.directory import emptying
@@ -221,6 +222,7 @@ class Parts:
             parking=lambda: self.parking,
             directory=emptying,
             ends=self._ends,
+            records=self._records,
             log_id=lambda: self.log.log_id,
             retention_days=settings.retention_days if on_kafka else None,
             cache_seconds=settings.key_cache_seconds,
@@ -230,11 +232,14 @@ class Parts:
 
     def _ends(self) -> dict[int, int]:
         """Where the log ends, asked of a log of one's own: the other one may be reading."""
-        log = open_log(self.settings.log_url)
-        try:
+        with contextlib.closing(open_log(self.settings.log_url)) as log:
             return log.ends()
-        finally:
-            log.close()
+
+    def _records(self, places: Sequence[tuple[int, int]]) -> list[bytes]:
+        """What stands on the log at these (partition, offset), where it holds something."""
+        with contextlib.closing(open_log(self.settings.log_url)) as log:
+            found = records_at(log, log.ends(), places)
+        return [one.value for one in found.values() if one is not None]
 
     @cached_property
     def channels(self) -> Channels:

@@ -123,6 +123,29 @@ def test_what_a_parked_record_was_sealed_under_is_destroyed_too(
     assert (done.certificate["letters"], done.certificate["evidences"]) == (1, 3)
 
 
+def test_a_record_whose_letter_was_settled_long_ago_is_found_on_the_log(
+    small: Story, erasing: Erasing, parking: Parking
+) -> None:
+    clash = event(1, data={"who": who(ADA), "content": {"subject": "another"}})
+    entries = small.seal([clash, event(2, id="x", data={"who": who(ADA, "+442071234567")})], START)
+    key = decode(entries[1].value).head.key
+    places = small.log.append(entries)
+    park_records(
+        parking,
+        small,
+        *[
+            Parked("name-clash", "taken", *place, entry.key, entry.value, "email.received")
+            for entry, place in zip(entries, places, strict=True)
+        ],
+    )
+    small.rows("UPDATE storyline.positions SET next_offset = 1000 RETURNING 1")  # nobody applies them
+    parking.discard_many("a test", by="cli")
+    done = erasing.erase(node_of(small, "#17"), WHY, by="cli")
+    assert small.keyring.keys([key]) == {key: None}
+    assert done.certificate is not None
+    assert done.certificate["letters"] == 0
+
+
 def test_more_letters_than_one_batch_holds_are_all_looked_at(
     small: Story, erasing: Erasing, parking: Parking
 ) -> None:

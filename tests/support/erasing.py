@@ -19,6 +19,7 @@ from commands.erasing import Around, Erasing
 from commands.ledger import Ledger
 from commands.parking import Parking
 from domain.identifiers import Identifier
+from projections.anchors import records_at
 from projections.directory import emptying
 from tests.support.letters import parking_of
 from tests.support.postgres import PostgresServer
@@ -87,6 +88,9 @@ def erasing_with(small: Any, pool: ConnectionPool, parking: Parking, ledger: Pat
         "parking": lambda: parking,
         "directory": emptying,
         "ends": small.log.ends,
+        "records": lambda places: [
+            one.value for one in records_at(small.log, small.log.ends(), places).values() if one is not None
+        ],
         "log_id": lambda: small.log.log_id,
     }
     return Erasing(pool, Around(**{**parts, **changes}))
