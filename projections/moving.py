@@ -173,7 +173,7 @@ class Move:
             for model in self.models:
                 built = connection.execute(_BUILDS["built"], {"name": model.name}).fetchone()
                 if built is None or built[1] != model.sql_hash:
-                    raise Misconfigured(f"{model.name} is not in its newest form: `storyline rebuild {model.name}`.")
+                    raise Misconfigured(f"{model.name} is not in its newest form: `storyline rebuild`.")
                 ours = ours and is_beside(connection, model, _MOVE)
             if ours:
                 return

@@ -205,16 +205,13 @@ def _troubles(status: Status, check: LogCheck, lease: float) -> list[str]:
         "`storyline dead-letters list`, mend the cause, then redrive or discard them."
         for one in status.dead_letters
     ]
+    if changed := ", ".join(one.name for one in status.read_models if one.changed):
+        found.append(
+            f"The SQL of {changed} is another than the one that the tables were made by: run `storyline rebuild`."
+        )
     found += [
-        f"The SQL of the read model {one.name} is another than the one that its tables were made by: run `storyline "
-        f"rebuild {one.name}`."
-        for one in status.read_models
-        if one.changed
-    ]
-    found += [
-        f"The rebuild of {one.name.partition(':')[2]} stands at {one.percent} % and has not moved for "
-        f"{_span(one.still)}: if it is not at work "
-        "any more, run it again, it goes on; until then its tables take their space."
+        f"The rebuild stands at {one.percent} % and has not moved for {_span(one.still)}: if it is not at work any "
+        "more, run it again, it goes on; until then its tables take their space."
         for one in status.rebuilds
         if one.still > _STILL and one.name != "move"
     ]

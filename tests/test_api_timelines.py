@@ -16,6 +16,8 @@ from tests.support.api import BATCH, RunningApi, running_api
 from tests.support.postgres import PostgresServer
 from tests.support.story import event
 
+_RECORDS_OF = "SELECT record FROM identity.evidences JOIN timeline.events USING (evidence) WHERE customer = %s"
+
 
 @pytest.fixture(scope="module")
 def api(postgres: PostgresServer, server_directory: Path) -> Iterator[RunningApi]:
@@ -222,8 +224,7 @@ def test_what_an_erasure_destroyed_is_shown_as_erased_and_an_altered_row_as_unre
     publish(api, client, *(mail(one, n, refs=[ref]) for n, one in enumerate((erased, altered, good))))
     keys = {}
     for email in (erased, altered):
-        customer = api.customer(email)
-        [row] = api.story.rows("SELECT record FROM timeline.events WHERE owner = %s", customer)
+        [row] = api.story.rows(_RECORDS_OF, api.customer(email))
         keys[email] = row[0]
     from eventlog.record import decode
 
@@ -231,7 +232,7 @@ def test_what_an_erasure_destroyed_is_shown_as_erased_and_an_altered_row_as_unre
     with api.access._pool.connection() as connection:
         connection.execute("UPDATE keyring.keys SET wrapped = NULL, erased_at = now() WHERE key_id = %s", [key])
         broken = keys[altered].replace(b'"type":"email.received"', b'"type":"email.receivex"')
-        connection.execute("UPDATE timeline.events SET record = %s WHERE owner = %s", [broken, api.customer(altered)])
+        connection.execute("UPDATE timeline.events SET record = %s WHERE record = %s", [broken, keys[altered]])
     answer = client.get(f"/v1/refs/order/{ref['value']}/timeline")
     assert answer.status_code == 200
     newest, middle, oldest = answer.json()["items"]

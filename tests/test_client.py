@@ -149,7 +149,10 @@ def test_after_a_lost_answer_and_5xx_the_same_bytes_are_sent_again(api: RunningA
     assert len(seen) == 4
     assert pauses == [3.0, 0.4, 3.0]
     api.project()
-    rows = api.story.rows("SELECT count(*) FROM timeline.events WHERE owner = %s", api.customer(email))
+    rows = api.story.rows(
+        "SELECT count(*) FROM identity.evidences JOIN timeline.events USING (evidence) WHERE customer = %s",
+        api.customer(email),
+    )
     assert rows == [(3,)]
     assert len(receipts) == len(json.loads(seen[0]))
 

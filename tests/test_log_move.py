@@ -234,7 +234,7 @@ def test_rows_that_differ_are_not_switched_in(
     small.publish(*[person(number) for number in range(50)])
     with projecting(small):
         eventually(lambda: small.rows("SELECT count(*) FROM timeline.events") == [(50,)])
-        small.rows("DELETE FROM timeline.lookup RETURNING 1")
+        small.rows("DELETE FROM identity.evidences RETURNING 1")
         with pytest.raises(MoveDiffers):
             move(small, target, url, tmp_path / "map")
         small.publish(person(51))

@@ -127,7 +127,7 @@ def test_what_postgres_would_refuse_is_parked_and_the_rest_goes_on(
 
 @pytest.mark.parametrize("gone", ["timeline", "identity"])
 def test_where_only_the_durable_tables_came_back_the_log_is_applied_anew(small: Story, gone: str) -> None:
-    """The read models are one family: one of them that is gone, or empty, beside others that are full would be wrong."""
+    """The read models are one family: one that is empty beside others that are full would be wrong."""
     small.publish(*[event(number) for number in range(20)])
     small.project(consumer="live")
     before = small.hashes()

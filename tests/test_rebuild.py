@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -73,10 +74,20 @@ def test_a_rebuild_rules_on_name_clashes_as_live_did(small: Story) -> None:
     assert small.hashes() == before
 
 
-def test_a_rebuild_that_differs_is_not_switched_in(small: Story) -> None:
-    small.publish(event(1), event(2))
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM timeline.refs",
+        "UPDATE identity.nodes SET shared = true",
+        "UPDATE customers.contacts SET touchpoints = touchpoints + 1",
+        "DELETE FROM directory.terms",
+    ],
+)
+def test_a_rebuild_that_differs_is_not_switched_in(small: Story, damage: LiteralString) -> None:
+    """One read model that is wrong keeps the others from being switched, too."""
+    small.publish(event(1, data={"refs": [{"kind": "order", "value": "O-1"}]}), event(2))
     small.project()
-    small.rows("DELETE FROM timeline.lookup RETURNING 1")
+    assert small.rows(f"{damage} RETURNING 1")
     before = small.hashes()
     with pytest.raises(RebuildDiffers):
         _rebuild(small).run()

@@ -19,6 +19,7 @@ from consumers.inbox_topics import InboxTopics
 from consumers.projector import Projector
 from projections.positions import Positions
 from projections.rebuild import Rebuild
+from projections.registry import MODELS
 from projections.status import Status, read_status
 from storyline.cli import main
 from tests.support.api import RunningApi, running_api
@@ -47,7 +48,7 @@ def test_S92_where_all_is_well_nothing_is_to_be_done(small: Story) -> None:
     found = look(small)
     assert (found.well, found.troubles, found.lag, found.behind, found.inbox) == (True, [], 0, None, None)
     assert sum(one.next_offset for one in found.partitions) == 30
-    assert [(one.name, one.changed) for one in found.read_models] == [("timeline", False)]
+    assert [(one.name, one.changed) for one in found.read_models] == [(model.name, False) for model in MODELS]
 
 
 def test_S92_records_that_wait_for_a_projector_that_is_not_there(small: Story) -> None:
@@ -127,7 +128,8 @@ def test_S92_dead_letters_rebuilds_and_changed_read_models(small: Story) -> None
     troubles = look(small).troubles
     assert len(troubles) == 3
     assert "1 dead letters of projector wait (poison), the oldest for 3 d" in troubles[0]
-    assert "storyline rebuild timeline" in troubles[1]
+    assert "The SQL of timeline, identity, customers, directory is another" in troubles[1]
+    assert "storyline rebuild" in troubles[1]
     assert "has not moved for 5 min" in troubles[2]
 
 

@@ -120,8 +120,9 @@ class Story:
                     "WHERE schemaname = %s AND tablename <> 'rules'",
                     [model.name],
                 ).fetchall()
-                connection.execute("TRUNCATE " + ", ".join(row[0] for row in tables))
-            connection.execute("TRUNCATE storyline.positions")
+                for (table,) in tables:
+                    connection.execute(f"DELETE FROM {table}")  # much faster for a few rows than TRUNCATE
+            connection.execute("DELETE FROM storyline.positions")
 
     def rows(self, query: str, *parameters: Any) -> list[Any]:
         """Rows of a query."""
