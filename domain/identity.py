@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import combinations
+from itertools import chain, combinations, repeat
 from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
@@ -327,13 +327,19 @@ class _Resolving:
         customers = self._customers()
         told = Resolution(disputes=sorted(self.disputes), stars={graph.tokens[root] for root in self.stars})
         self._tell_nodes(told, customers, outside)
-        tokens, order, roots = graph.tokens, graph.order, self.roots
-        for one, members, open_ in zip(graph.ids, graph.members, self.open, strict=True):
+        tokens, order, roots, shared = graph.tokens, graph.order, self.roots, graph.shared
+        linking = chain(self.open[: graph.active], repeat(()))
+        for one, members, open_ in zip(graph.ids, graph.members, linking, strict=False):
             if members:
-                first = min([order[node] for node in open_ or members]) & MASK
+                first = min([order[node] for node in open_]) & MASK if open_ else self._strongest(members)
                 told.homes[one] = tokens[customers[first]]
-                told.components[one] = tokens[roots[first]] if open_ else None
+                told.components[one] = None if shared[first] else tokens[roots[first]]
         return told
+
+    def _strongest(self, members: Collection[int]) -> int:
+        """Whose an evidence is that links nobody; times are of no account, some are those of other components."""
+        priorities = self.graph.priorities
+        return min(members, key=lambda node: (priorities[node], node))
 
     def _customers(self) -> list[int]:
         """The first node of each node's cluster."""

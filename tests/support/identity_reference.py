@@ -187,7 +187,10 @@ class _Plainly:
         )
 
     def _home(self, one: Evidence) -> UUID:
-        return min(self._open(one.nodes) or one.nodes, key=self.order)
+        linking = self._open(one.nodes) if one.first_at is not None else []
+        if not linking:
+            return min(one.nodes, key=lambda node: (self.kinds[node].priority, node))
+        return min(linking, key=self.order)
 
     def answer(self) -> Resolution:
         told = Resolution(disputes=sorted(self.disputes), stars={min(star) for star in self.stars})
