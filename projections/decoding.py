@@ -35,6 +35,8 @@ _CORRECTING: Final = frozenset(CORRECTIONS)
 _TELLING: Final = CLAIMING | RULINGS.keys() | _CORRECTING
 """Types of which more follows than rows of the timeline."""
 
+_LAST: Final = 2**63 - 1
+"""After any time."""
 _EVENT = struct.Struct("!hi16si16siqiqi?i?i16siiiq")
 """name, evidence, happened_at, recorded_at, future, touch, digest, position; then codes and record."""
 _NOBODY = struct.Struct("!hi16siiqiqi?i?i16siiiq")  # the same with a null evidence
@@ -207,11 +209,12 @@ class Decoder:
     def _remember(self, one: More) -> None:
         """Only now, not as they are met: should the first event with an evidence be refused, the next brings it."""
         line = one.line
+        since = _LAST if line.type in RULINGS else one.times[0]  # a ruling is no evidence: the next event brings it
         if line.tokens:
-            self._since(line.evidence, one.times[0])
+            self._since(line.evidence, since)
         for party in line.parties:
             if party.tokens:
-                self._since(party.evidence, one.times[0])
+                self._since(party.evidence, since)
         for ref in line.refs:
             self._codes[ref_hash(ref)] = None
         while len(self._codes) > self._memory:
