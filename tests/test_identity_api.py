@@ -24,7 +24,7 @@ from tests.support.story import event
 
 @pytest.fixture(scope="module")
 def api(postgres: PostgresServer, server_directory: Path) -> Iterator[RunningApi]:
-    with running_api(postgres, server_directory) as running, one_runner(running):
+    with running_api(postgres, server_directory) as running, one_runner(running.story):
         yield running
 
 

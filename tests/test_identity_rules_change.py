@@ -20,6 +20,7 @@ from storyline.cli import identity as cli
 from storyline.parts import Parts
 from storyline.settings import Settings
 from tests.support.postgres import PostgresServer
+from tests.support.projecting import one_runner
 from tests.support.story import Story, event, story
 
 STRICT = Rules(shared={"customer_no": 1, "email": 2})
@@ -32,7 +33,7 @@ def told(postgres: PostgresServer) -> Iterator[Story]:
     """A history with shared phones, numbers that clash, rulings and what was taken back."""
     name = postgres.create_database()
     dsn = postgres.dsn_of(name)
-    with story(dsn, f"{dsn}&partitions=2") as made:
+    with story(dsn, f"{dsn}&partitions=2") as made, one_runner(made):
         made.publish(*history(Random(17), 160))
         made.publish(*rulings())
         made.project()

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.api import RunningApi
+from tests.support.story import Story
 
 __all__ = ["one_runner"]
 
 
 @contextmanager
-def one_runner(running: RunningApi) -> Iterator[None]:
-    """Within this block `running.project()` goes on with one and the same runner."""
-    runner = running.story.runner()
+def one_runner(story: Story) -> Iterator[None]:
+    """Within this block `story.project()` goes on with one and the same runner."""
+    runner = story.runner()
 
     def project() -> None:
-        runner.run_to(running.story.log.ends())
+        runner.run_to(story.log.ends())
 
-    running.project = project  # type: ignore[method-assign]
+    story.project = project  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
