@@ -207,6 +207,7 @@ def test_a_thousand_evidences_of_one_customer_hide_no_other(api: RunningApi, cli
     api.project()
     found = _search(client, "aaa.")["customers"]
     assert {one["identifiers"][0]["value"] for one in found} == {"aaa.busy@example.org", "aaa.quiet@example.org"}
+    assert {one["why"][0]["how"] for one in found} == {"begins"}
 
 
 @pytest.mark.parametrize("q", ["%", "_", "\\", "'", "a%b", "##", "ß" * 200, "🦊", "e-mail:", "\u202e", "\uffff", "İ"])
