@@ -138,8 +138,10 @@ def resolve(
     """Who is who, by these evidences and rulings.
 
     `kinds` names every node of the evidences, and those of the rulings that are known (others are passed over).
-    Whole components are to be given: all evidences and rulings of each node that is not in `outside`, which holds
-    the shared nodes that were met inside these evidences. `rulings`: only those that count.
+    Whole components are to be given: all evidences and rulings of each node that is not in `outside`, and every
+    inactive evidence that it is in. `outside` holds what else stands in these evidences: shared nodes, and in an
+    inactive evidence nodes of other components. Where such an evidence is at home in another component, its home is
+    told as the node itself that is first, whose customer the caller knows. `rulings`: only those that count.
     """
     return _Resolving(Graph(kinds, _earliest(evidences), rules, outside), rulings, rules, trace).answer(outside)
 
