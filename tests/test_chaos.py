@@ -87,6 +87,11 @@ def _line(offset: int, mark: str, *, partition: int = 0, name: str = "", digest:
             "digest": digest.encode().hex().zfill(32),
             "owner": f"customer_no.0.{'a' * 32}",
             "tokens": [f"customer_no.0.{'a' * 32}"],
+            "evidence": "e" * 32,
+            "parties": [{"role": "cc", "evidence": "c" * 32, "tokens": [f"email.0.{'b' * 32}"]}],
+            "about": [{"relation": "answers", "name": f"chaos#{'f' * 32}"}],
+            "channel": "email",
+            "direction": "in",
             "refs": [ref] if ref else [],
             "time": _WHEN.isoformat(),
             "recorded_at": _WHEN.replace(microsecond=offset).isoformat(),
@@ -102,10 +107,11 @@ def _rows(lines: Sequence[Line]) -> Rows:
         Row(
             one.name,
             one.digest,
-            one.owner,
+            one.evidence,
             one.happened,
             one.recorded,
             one.type,
+            True,
             one.partition,
             one.offset,
             one.value,
@@ -113,7 +119,13 @@ def _rows(lines: Sequence[Line]) -> Rows:
         for one in lines
     ]
     refs = [(ref, one.happened, one.name) for one in lines for ref in one.refs]
-    return Rows(events, refs, [("a" * 32, "a" * 32)], [])
+    about = [(target, relation, one.name) for one in lines for target, relation in one.about]
+    parties = [(evidence, one.happened, one.name, role) for one in lines for evidence, role, _ in one.parties]
+    evidences: list[tuple[str, tuple[str, ...], datetime, str]]
+    evidences = [("e" * 32, ("a" * 32,), _WHEN, "a" * 32), ("c" * 32, ("b" * 32,), _WHEN, "b" * 32)]
+    nodes = [(letter * 32, _WHEN, letter * 32) for letter in "ab"]
+    contacts = [("e" * 32, "email", "in", len({one.name for one in lines}), _WHEN, _WHEN)]
+    return Rows(events, refs, about, parties, evidences, nodes, contacts, [])
 
 
 def _judged(ledger: Ledger, lines: Sequence[Line], rows: Rows) -> list[str]:
@@ -146,11 +158,30 @@ def test_the_oracle_tells_what_is_lost() -> None:
     assert _judged(_acknowledged("a", "b"), LINES, without_refs) == ["lost"]
 
 
+@pytest.mark.parametrize("table", ["about", "parties", "evidences", "nodes", "contacts"])
+def test_the_oracle_tells_what_one_of_the_read_models_lost(table: str) -> None:
+    rows = _rows(LINES)
+    getattr(rows, table).pop()
+    assert _judged(_acknowledged("a", "b"), LINES, rows) == ["lost"]
+
+
+def test_the_oracle_tells_a_sum_and_a_time_that_are_wrong() -> None:
+    rows = _rows(LINES)
+    later = _WHEN.replace(hour=1)
+    rows.contacts = [("e" * 32, "email", "in", 3, _WHEN, _WHEN)]
+    assert _judged(_acknowledged("a", "b"), LINES, rows) == ["doubled"]
+    rows.contacts = [("e" * 32, "email", "in", 2, _WHEN, later)]
+    assert _judged(_acknowledged("a", "b"), LINES, rows) == ["different"]
+    rows = _rows(LINES)
+    rows.evidences[0] = (*rows.evidences[0][:2], later, rows.evidences[0][3])
+    assert _judged(_acknowledged("a", "b"), LINES, rows) == ["lost", "uninvited"]
+
+
 def test_the_oracle_tells_what_is_doubled() -> None:
     twice = [*LINES, _line(2, "b", ref="order:1")]
     assert "doubled" in _judged(_acknowledged("a", "b"), twice, _rows(twice))
     rows = _rows(LINES)
-    rows.lookup *= 2
+    rows.about *= 2
     assert _judged(_acknowledged("a", "b"), LINES, rows) == ["doubled"]
 
 
@@ -159,7 +190,7 @@ def test_the_oracle_tells_what_was_never_invited() -> None:
     ledger.add(Sent("b", "bad", "P1", None))
     ledger.refuse(["b"])
     assert _judged(ledger, LINES, _rows(LINES)) == ["uninvited"]
-    assert _judged(_acknowledged("a", "b"), LINES, _rows([*LINES, _line(2, "x")])) == ["uninvited"]
+    assert _judged(_acknowledged("a", "b"), LINES, _rows([*LINES, _line(2, "x")])) == ["doubled", "uninvited"]
 
 
 def test_the_oracle_tells_an_append_that_overtook_an_acknowledged_one() -> None:

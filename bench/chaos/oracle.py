@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from bench.chaos.ledger import Ack, Place, Sent
@@ -31,6 +32,9 @@ CHECKS = {
     "gave_up": "a process ended by itself in a way that starting again cannot mend",
 }
 """What each check means. Any count above 0 makes the run red."""
+
+_TOUCHPOINTS = frozenset({"email.received"})
+"""Of the types that are published here."""
 
 
 @dataclass
@@ -56,8 +60,8 @@ Kept = dict[str, Line]
 """The record that a name keeps, by name."""
 
 
-def fold(lines: Iterable[Line]) -> tuple[Kept, set[tuple[str, str]], set[tuple[str, Place]]]:
-    """(what the timeline must hold, what the lookup must hold, records that lost a name clash: (name, place)).
+def fold(lines: Iterable[Line]) -> tuple[Kept, set[tuple[str, Place]]]:
+    """(what the timeline must hold, records that lost a name clash: (name, place)).
 
     A name keeps the content that was accepted first, and of its repeats the one recorded first.
     """
@@ -65,15 +69,13 @@ def fold(lines: Iterable[Line]) -> tuple[Kept, set[tuple[str, str]], set[tuple[s
     for line in lines:
         named[line.name].append(line)
     kept: Kept = {}
-    lookup: set[tuple[str, str]] = set()
     lost: set[tuple[str, Place]] = set()
     for name, all_of_it in named.items():
         digest = min(all_of_it, key=lambda line: (line.recorded, line.partition, line.offset)).digest
         same = [line for line in all_of_it if line.digest == digest]
         kept[name] = min(same, key=lambda line: (line.recorded, line.value))
-        lookup |= {(token, line.owner) for line in same for token in line.tokens}
         lost |= {(name, (line.partition, line.offset)) for line in all_of_it if line.digest != digest}
-    return kept, lookup, lost
+    return kept, lost
 
 
 def judge(
@@ -82,12 +84,13 @@ def judge(
 ) -> Findings:  # fmt: skip
     """Hold what was answered against the log, and the log against the read models."""
     findings = Findings()
-    kept, lookup, clashed = fold(lines.values())
+    kept, clashed = fold(lines.values())
     _on_the_log(sent, lines, findings)
     _in_order(acks, requests, findings)
     _in_the_timeline(sent, kept, lines, rows, findings)
-    _in_refs(kept, rows, findings)
-    _same("lookup", Counter(lookup), Counter(rows.lookup), str, findings)
+    _beside_the_timeline(kept, rows, findings)
+    _in_identity(kept, rows, findings)
+    _in_contacts(kept, rows, findings)
     _parked(sent, clashed, rows, log_id, topic, findings)
     return findings
 
@@ -149,17 +152,75 @@ def _in_the_timeline(
         if line is None:
             findings.add("uninvited", f"a row named {row.name} stands for nothing on the log")
             continue
-        expected = (line.digest, line.owner, line.happened, line.recorded, line.type, line.value)
+        expected = (line.digest, line.evidence, line.happened, line.recorded, line.type, _touches(line), line.value)
         at_its_place = lines.get((row.partition, row.offset))
-        if expected != (row.digest, row.owner, row.happened, row.recorded, row.type, row.value):
+        if expected != (row.digest, row.evidence, row.happened, row.recorded, row.type, row.touch, row.value):
             findings.add("different", f"the row of {line.mark} is not what its record says")
         elif at_its_place is None or at_its_place.value != row.value:
             findings.add("different", f"the row of {line.mark} names a place where another record stands")
 
 
-def _in_refs(kept: Kept, rows: Rows, findings: Findings) -> None:
-    expected = Counter((ref, line.happened, name) for name, line in kept.items() for ref in set(line.refs))
-    _same("refs", expected, Counter(rows.refs), lambda key: kept[key[2]].mark if key[2] in kept else key[2], findings)
+def _touches(line: Line) -> bool:
+    return line.type in _TOUCHPOINTS
+
+
+def _beside_the_timeline(kept: Kept, rows: Rows, findings: Findings) -> None:
+    """Refs, what events say of others, and whom they name as parties."""
+
+    def told(key: tuple[Any, ...]) -> str:
+        return kept[key[2]].mark if key[2] in kept else str(key[2])
+
+    refs = Counter((ref, line.happened, name) for name, line in kept.items() for ref in set(line.refs))
+    _same("refs", refs, Counter(rows.refs), told, findings)
+    about = Counter((*one, name) for name, line in kept.items() for one in set(line.about))
+    _same("about", about, Counter(rows.about), told, findings)
+    parties = Counter(
+        (evidence, line.happened, name, role)
+        for name, line in kept.items()
+        for evidence, role in {(evidence, role) for evidence, role, tokens in line.parties if tokens}
+    )
+    _same("parties", parties, Counter(rows.parties), told, findings)
+
+
+def _in_identity(kept: Kept, rows: Rows, findings: Findings) -> None:
+    """Who is who. In these histories it is plain: an identifier of the first kind stands in each set that says more
+    than one, and none of the others stands beside two of them. So a set is at home with its first identifier."""
+    since: dict[tuple[str, tuple[str, ...]], datetime] = {}
+    homes: dict[str, tuple[datetime, str]] = {}
+    for line in kept.values():
+        people = [(line.evidence, line.tokens), *[(evidence, tokens) for evidence, _, tokens in line.parties]]
+        for evidence, tokens in people:
+            if tokens:
+                since[evidence, tokens] = min(since.get((evidence, tokens), line.happened), line.happened)
+    for (_, tokens), first in since.items():
+        for token in tokens:
+            known = homes.get(token)
+            home = tokens[0] if known is None or known[1] == token else known[1]
+            homes[token] = (first if known is None else min(known[0], first), home)
+    evidences = Counter(
+        (evidence, tuple(sorted(tokens)), first, homes[tokens[0]][1]) for (evidence, tokens), first in since.items()
+    )
+    found = Counter((evidence, tuple(sorted(nodes)), *rest) for evidence, nodes, *rest in rows.evidences)
+    _same("evidences", evidences, found, str, findings)
+    nodes = Counter((token, first, home) for token, (first, home) in homes.items())
+    _same("nodes", nodes, Counter(rows.nodes), str, findings)
+
+
+def _in_contacts(kept: Kept, rows: Rows, findings: Findings) -> None:
+    """The sums of touchpoints are what a plain count gives."""
+    times: dict[tuple[str, str, str], list[datetime]] = defaultdict(list)
+    for line in kept.values():
+        if line.evidence and _touches(line):
+            times[line.evidence, line.channel, line.direction].append(line.happened)
+    expected = {key: (len(of), min(of), max(of)) for key, of in times.items()}
+    found = {row[:3]: row[3:] for row in rows.contacts}
+    for key in expected.keys() | found.keys():
+        right, there = expected.get(key, (0,)), found.get(key, (0,))
+        if there[0] != right[0]:
+            check = "lost" if there[0] < right[0] else "doubled" if right[0] else "uninvited"
+            findings.add(check, f"contacts: {key} counts {there[0]} touchpoints instead of {right[0]}")
+        elif there != right:
+            findings.add("different", f"contacts: {key} has other times than its touchpoints")
 
 
 def _same(

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -24,7 +24,8 @@ __all__ = ["EmbeddedBook", "KafkaBook", "Line", "Row", "Rows", "line_of", "read_
 
 
 class Line(NamedTuple):
-    """A record of the log. name, digest, owner, tokens, refs: hashes as hex. owner: "" where nobody is named."""
+    """A record of the log. Hashes as hex; evidence, channel, direction: "" where it says none. parties: (evidence,
+    role, tokens) of each. about: (target, relation)."""
 
     partition: int
     offset: int
@@ -32,12 +33,16 @@ class Line(NamedTuple):
     mark: str
     name: str
     digest: str
-    owner: str
+    evidence: str
     tokens: tuple[str, ...]
     refs: tuple[str, ...]
+    parties: tuple[tuple[str, str, tuple[str, ...]], ...]
+    about: tuple[tuple[str, str], ...]
     happened: datetime
     recorded: datetime
     type: str
+    channel: str
+    direction: str
 
 
 class Row(NamedTuple):
@@ -45,10 +50,11 @@ class Row(NamedTuple):
 
     name: str
     digest: str
-    owner: str
+    evidence: str
     happened: datetime
     recorded: datetime
     type: str
+    touch: bool
     partition: int
     offset: int
     value: bytes
@@ -56,11 +62,20 @@ class Row(NamedTuple):
 
 @dataclass
 class Rows:
-    """The read models, and the dead letters as (consumer, reason, origin, partition, offset)."""
+    """The read models, and the dead letters as (consumer, reason, origin, partition, offset).
+
+    about: (target, relation, name). parties: (evidence, happened, name, role). evidences: (evidence, its nodes,
+    known since, customer). nodes: (node, known since, customer). contacts: (evidence, channel, direction,
+    touchpoints, first, last). All hashes as hex; of evidences and nodes those that count.
+    """
 
     events: list[Row]
     refs: list[tuple[str, datetime, str]]
-    lookup: list[tuple[str, str]]
+    about: list[tuple[str, str, str]]
+    parties: list[tuple[str, datetime, str, str]]
+    evidences: list[tuple[str, tuple[str, ...], datetime, str]]
+    nodes: list[tuple[str, datetime, str]]
+    contacts: list[tuple[str, str, str, int, datetime, datetime]]
     letters: list[tuple[str, str, str, int, int]]
 
 
@@ -68,7 +83,10 @@ def line_of(partition: int, offset: int, value: bytes) -> Line:
     """What a record says in clear."""
     told = json.loads(value)
     recorded = datetime.fromisoformat(told["recorded_at"])
-    tokens = tuple(token[-32:] for token in told.get("tokens", ()))
+    tokens = _hashes(told.get("tokens", ()))
+    parties = [
+        (one.get("evidence", ""), one["role"], _hashes(one.get("tokens", ()))) for one in told.get("parties", ())
+    ]
     return Line(
         partition,
         offset,
@@ -76,13 +94,21 @@ def line_of(partition: int, offset: int, value: bytes) -> Line:
         told["public"].get("mailbox", ""),
         told["name"][-32:],
         told["digest"],
-        told["owner"][-32:] if tokens else "",
+        told["evidence"] if tokens else "",
         tokens,
         tuple(hashlib.blake2b(ref.encode(), digest_size=16).hexdigest() for ref in told.get("refs", ())),
+        tuple(parties),
+        tuple((one["name"][-32:], one["relation"]) for one in told.get("about", ())),
         min(datetime.fromisoformat(told["time"]).astimezone(UTC), recorded),
         recorded,
         told["type"],
+        told.get("channel") or "",
+        told.get("direction") or "",
     )
+
+
+def _hashes(tokens: Iterable[str]) -> tuple[str, ...]:
+    return tuple(token[-32:] for token in tokens)
 
 
 class KafkaBook:
@@ -158,17 +184,31 @@ def read_rows(dsn: str) -> Rows:
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         connection.execute("SET LOCAL timezone = 'UTC'")
         events = connection.execute(
-            "SELECT name, digest, owner, happened_at, recorded_at, type, log_partition, log_offset, record "
+            "SELECT name, digest, evidence, happened_at, recorded_at, type, touch, log_partition, log_offset, record "
             "FROM timeline.events"
         ).fetchall()
         refs = connection.execute("SELECT ref, happened_at, name FROM timeline.refs").fetchall()
-        lookup = connection.execute("SELECT token, owner FROM timeline.lookup").fetchall()
+        about = connection.execute("SELECT target, relation, name FROM timeline.about").fetchall()
+        parties = connection.execute("SELECT evidence, happened_at, name, role FROM timeline.parties").fetchall()
+        evidences = connection.execute(
+            "SELECT evidence, nodes, first_at, customer FROM identity.evidences WHERE first_at IS NOT NULL"
+        ).fetchall()
+        nodes = connection.execute(
+            "SELECT node, first_at, customer FROM identity.nodes WHERE first_at IS NOT NULL"
+        ).fetchall()
+        contacts = connection.execute(
+            "SELECT evidence, channel, direction, touchpoints, first_at, last_at FROM customers.contacts"
+        ).fetchall()
         letters = connection.execute(
             "SELECT consumer, reason, origin, origin_partition, origin_offset FROM storyline.dead_letters"
         ).fetchall()
     return Rows(
         [Row(row[0].hex, row[1].hex, row[2].hex if row[2] else "", *row[3:]) for row in events],
         [(ref.hex, happened, name.hex) for ref, happened, name in refs],
-        [(token.hex, owner.hex) for token, owner in lookup],
+        [(target.hex, relation, name.hex) for target, relation, name in about],
+        [(evidence.hex, happened, name.hex, role) for evidence, happened, name, role in parties],
+        [(one.hex, tuple(node.hex for node in held), first, home.hex) for one, held, first, home in evidences],
+        [(node.hex, first, customer.hex) for node, first, customer in nodes],
+        [(evidence.hex, *row) for evidence, *row in contacts],
         [(row[0], row[1], row[2], row[3], row[4]) for row in letters],
     )

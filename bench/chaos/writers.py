@@ -42,7 +42,8 @@ class Maker:
         self._count = 0
 
     def good(self) -> Made:
-        """A mail of one of 40 people, every third about one of 60 orders."""
+        """A mail of one of 40 people, every third about one of 60 orders; some in answer to another, some in copy to
+        somebody."""
         self._count += 1
         mark, rng = f"{self.name}-{self._count}", self.rng
         person, ref = f"P{rng.randrange(40)}", f"O{rng.randrange(60)}" if rng.random() < 0.35 else None
@@ -52,6 +53,11 @@ class Maker:
         data: dict[str, Any] = {"who": who, "content": {"subject": f"Number {self._count}", "mailbox": mark}}
         if ref:
             data["refs"] = [{"kind": "order", "value": ref}]
+        if rng.random() < 0.1:
+            data["about"] = [{"relation": "answers", "source": f"chaos/{self.name}", "id": f"e{self._count - 1}"}]
+        if rng.random() < 0.1:
+            copied = {"kind": "email", "value": f"copied{rng.randrange(10)}@example.org"}
+            data["parties"] = [{"role": "cc", "who": [copied]}]
         raw = {
             "specversion": "1.0",
             "source": f"chaos/{self.name}",
