@@ -116,6 +116,7 @@ def test_S07_a_familys_phone_and_a_switchboard_make_nobody_one_person(api: Runni
     board = identity(client, node(api, "phone", switchboard))
     assert board["id"] == node(api, "phone", switchboard)
     assert board["links"] == []
+    assert [(one["node"], one["people"]) for one in board["shared"]] == [(board["id"], 4)]
 
 
 def test_the_earliest_event_of_a_link_is_told_whatever_comes_first(api: RunningApi, client: httpx.Client) -> None:

@@ -6,7 +6,9 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -184,6 +186,41 @@ def test_a_dry_run_tells_what_then_comes(api: RunningApi, steward: httpx.Client)
     assert after["id"] == identity(steward, ann.id)["id"]
     undone = done(steward.post(f"/v1/rulings/{told['ruling']}/undo", json={"dry_run": True}))["change"]
     assert {person["id"] for person in undone["after"]} == {person["id"] for person in tried["before"]}
+
+
+def test_in_a_tangled_history_all_comes_about_as_a_dry_run_foresaw(api: RunningApi, steward: httpx.Client) -> None:
+    random, mark = Random(3), api.fresh()
+    kinds = {"customer_no": 8, "email": 12, "phone": 8, "cookie": 16}
+    whos = [
+        [{"kind": kind, "value": f"{kind}-{random.randint(1, kinds[kind])}-{mark}"} for kind in chosen]
+        for chosen in (random.choices(sorted(kinds), k=2) for _ in range(40))
+    ]
+    publish(api, steward, *[bought(place, f"{mark}-{place}", who) for place, who in enumerate(whos)])
+    tokens = [api.story.hasher.token(Identifier(**one)) for who in whos for one in who]
+    nodes = sorted({token[-32:] for token in tokens if token is not None})
+    for round_ in range(2):
+        before = of_identity(api)
+        ids = sorted({found["id"] for found in map(partial(identity, steward), nodes) if not _is_shared(found)})
+        body: dict[str, Any] = {"customers": random.sample(ids, 3)}
+        path = "/v1/customers/merge"
+        if round_ % 2:
+            largest = max((identity(steward, one) for one in ids), key=lambda found: len(found["ids"]))
+            own = random.sample(largest["ids"], 4)
+            body, path = {"sides": [own[:2], own[2:]]}, f"/v1/customers/{largest['id']}/split"
+        change = done(steward.post(path, json={**body, "dry_run": True}))["change"]
+        ruling = rule(api, steward, path, **body)["ruling"]
+        after = {node: identity(steward, node)["id"] for node in nodes}
+        assert all(place["after"] in {after[node] for node in place["identifiers"]} for place in change["evidences"])
+        for person in change["after"]:
+            found = identity(steward, person["id"])
+            assert found["ids"] == [one["node"] for one in person["identifiers"]]
+        rule(api, steward, f"/v1/rulings/{ruling}/undo")
+        assert of_identity(api) == before
+
+
+def _is_shared(found: Any) -> bool:
+    """Is it an identifier that several people share, and nobody's?"""
+    return any(one["node"] == found["id"] for one in found["shared"])
 
 
 def test_a_merge_settles_a_dispute_and_a_split_makes_one(api: RunningApi, steward: httpx.Client) -> None:

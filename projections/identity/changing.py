@@ -20,7 +20,7 @@ from domain.errors import Unavailable
 from domain.identity_rules import Blocked, Rules
 from eventlog.port import Log
 from eventlog.sql import load
-from projections.identity.apply import Shown, apply
+from projections.identity.apply import LOCK, Shown, apply
 from projections.identity.filling import fill
 from projections.moves import lock_switches, refuse_moved
 from projections.positions import Positions
@@ -35,6 +35,8 @@ BESIDE: Final[LiteralString] = "_rules"
 """What the schema is called that is filled by other rules, after the read model's name."""
 _SAMPLES: Final = 20
 _AT_ONCE: Final = 2000
+_OWN_LOCK: Final = LOCK + 300
+"""Of those who change the tables beside: projectors go on meanwhile."""
 _OPTIONS: Final = "-c temp_buffers=64MB -c maintenance_work_mem=256MB -c jit=off -c client_min_messages=warning"
 
 _Told = Callable[[int, int], None]
@@ -140,9 +142,9 @@ def _catch_up(connection: psycopg.Connection) -> None:
         behind = cursor.execute(_SQL["behind"]).fetchall()
         for start in range(0, len(behind), _AT_ONCE):
             some = behind[start : start + _AT_ONCE]
-            apply(cursor, Shown(recounted={row[0]: (tuple(row[2]), row[1]) for row in some}))
+            apply(cursor, Shown(recounted={row[0]: (tuple(row[2]), row[1]) for row in some}), _OWN_LOCK)
         rulings = cursor.execute(_SQL["rulings_behind"]).fetchall()
-        apply(cursor, Shown(rulings=[_ruling(row) for row in rulings]))
+        apply(cursor, Shown(rulings=[_ruling(row) for row in rulings]), _OWN_LOCK)
         cursor.execute(_SQL["loose_behind"])
 
 

@@ -55,7 +55,8 @@ class Weighed(NamedTuple):
 class Explanation:
     """Why a customer is one. `whole`: the component was resolved anew, so that `links` are those which made the
     identifiers one; else they are the customer's own direct links, and `refused` what is kept of refusals. `star`: it
-    was resolved by its direct numbers alone. `more`: not all that there is, is told."""
+    was resolved by its direct numbers alone. `shared`: what links nobody, the customer itself if it is such. `more`:
+    not all that there is, is told."""
 
     customer: UUID
     whole: bool
@@ -74,7 +75,7 @@ def explain(loaded: Loaded, customer: UUID, most: int) -> Explanation:
     own = {one.node for one in nodes}
     homes = [one for one in loaded.evidences.values() if one.customer == customer]
     beside = {node for home in homes if home.first_at is not None for node in home.nodes} - own
-    shared = [loaded.nodes[node] for node in beside if node in loaded.nodes and loaded.nodes[node].shared]
+    shared = [node for node in map(loaded.nodes.get, beside | own) if node is not None and node.shared]
     rulings = [one for one in loaded.rulings if any(node in own for side in one.sides for node in side)]
     trace = Trace() if loaded.whole else None
     if trace is None:
