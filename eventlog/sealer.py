@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from domain.errors import BadInput, Erased, Problem
 from domain.event import Event
-from domain.identifiers import Identifier, Ref
+from domain.identifiers import Identifier, Ref, normalise
+from domain.identity_rules import Blocked
 from eventlog.keyring import Keyring
 from eventlog.port import Entry
 from eventlog.record import MAX_RECORD, AboutHead, Head, PartyHead, encode, head_of, stamp
@@ -42,12 +43,13 @@ class Sealer:
         keyring: Keyring,
         hasher: Hasher,
         *,
+        blocked: Blocked | None = None,
         cache_size: int = 100_000,
         cache_seconds: float = 60,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self._keyring, self.hasher = keyring, hasher
+        self._keyring, self.hasher, self._blocked = keyring, hasher, blocked
         self._subjects: OrderedDict[tuple[Identifier, ...], tuple[float, _Subject]] = OrderedDict()
         self._lock = threading.Lock()
         self._cache_size, self._cache_seconds = cache_size, cache_seconds
@@ -103,14 +105,23 @@ class Sealer:
         return found
 
     def _make_subjects(self, people: Sequence[tuple[Identifier, ...]]) -> dict[tuple[Identifier, ...], _Subject]:
-        base = {who: self.hasher.tokens(who) for who in people}
+        kept = {who: self._without_blocked(who) for who in people}
+        base = {who: self.hasher.tokens(those) for who, those in kept.items()}
         generations = self._keyring.generations({token for tokens in base.values() for token in tokens})
         made = {}
         for who, first in base.items():
-            tokens = self.hasher.raised(who, generations) if generations else first
+            tokens = self.hasher.raised(kept[who], generations) if generations else first
             evidence = self.hasher.evidence(tokens) if tokens else ""
             made[who] = _Subject(tokens, evidence, evidence)
         return made
+
+    def _without_blocked(self, who: tuple[Identifier, ...]) -> tuple[Identifier, ...]:
+        """The identifiers that this deployment does not block; the blocked ones are sealed, and get no token."""
+        blocked = self._blocked
+        if not blocked:
+            return who
+        values = [(one, normalise(one.kind, one.value, self.hasher.region)) for one in who]
+        return tuple([one for one, value in values if value is None or not blocked.blocks(one.kind, value)])
 
     def _remember(self, subjects: dict[tuple[Identifier, ...], _Subject], until: float) -> None:
         """Keep them under what was sent, which spares the next event all hashing; long lists would take much room."""

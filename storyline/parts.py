@@ -29,7 +29,8 @@ from commands.publishing import Publisher, Rights
 from commands.rulings import Rulings
 from domain.catalogue import load_catalogue
 from domain.catalogue.registry import Catalogue
-from domain.errors import StorylineError
+from domain.errors import Misconfigured, StorylineError
+from domain.identity_rules import Blocked, read_rules
 from eventlog.key_access import KeyAccess
 from eventlog.keyring import Keyring
 from eventlog.masterkey import MasterKeys
@@ -117,7 +118,18 @@ class Parts:
 
     @cached_property
     def sealer(self) -> Sealer:
-        return Sealer(self.keyring, self.hasher)
+        return Sealer(self.keyring, self.hasher, blocked=self._blocked())
+
+    def _blocked(self) -> Blocked:
+        """What this deployment blocks beside what identifies nobody anywhere."""
+        path = self.settings.identity_file
+        if path is None:
+            return Blocked()
+        try:
+            text = path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise Misconfigured("STORYLINE_IDENTITY_FILE names a file that cannot be read.") from None
+        return read_rules(text, self.settings.region)[1]
 
     @cached_property
     def publisher(self) -> Publisher:

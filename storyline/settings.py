@@ -95,6 +95,9 @@ class Settings(BaseSettings):
         default=60, ge=5, description="A projector that lags and does not move for so long rejoins"
     )
     region: str = Field(default="GB", description="ISO 3166 country of phone numbers without a country code")
+    identity_file: Path | None = Field(
+        default=None, description="TOML file with the rules of identity; what it blocks gets no token from now on"
+    )
     types_dir: Path | None = Field(default=None, description="Folder of the deployment's event types (JSON Schema)")
     channels_file: Path | None = Field(
         default=None, description="JSON file that binds each inbox channel to its sources and types"
