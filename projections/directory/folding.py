@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["LONGEST", "TYPED_KINDS", "folded", "name_terms", "term_of", "words_of"]
+__all__ = ["LONGEST", "TYPED_KINDS", "digits_of", "folded", "name_terms", "term_of", "words_of"]
 
 LONGEST: Final = 200
 """Characters of a term; what is longer is cut."""
