@@ -41,7 +41,7 @@ class Erasing(Steps):
 
     def of(self, evidences: Sequence[UUID]) -> Sequence[Erasure]:
         """The erasures that any of these evidences fell under, oldest first."""
-        with self._pool.connection() as connection:
+        with self._reading() as connection:
             rows = connection.execute(SQL["of_evidences"], {"evidences": list(evidences)}).fetchall()
         return [Erasure(*row) for row in rows]
 
@@ -106,13 +106,13 @@ class Erasing(Steps):
             wanted = UUID(erasure)
         except ValueError:
             raise NotFound("There is no erasure of that id.") from None
-        with self._pool.connection() as connection:
+        with self._reading() as connection:
             return self._one(connection, wanted)
 
     def list(self, limit: int = 100, cursor: str | None = None) -> tuple[Sequence[Erasure], str | None]:
         """(a page, newest first; the cursor of the next page or None). A cursor is the id of the last one seen."""
         after = None if cursor is None else self.show(cursor).id
-        with self._pool.connection() as connection:
+        with self._reading() as connection:
             rows = connection.execute(SQL["page"], {"after": after, "limit": limit + 1}).fetchall()
         found = [Erasure(*row) for row in rows[:limit]]
         return found, found[-1].id.hex if len(rows) > limit else None

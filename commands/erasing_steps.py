@@ -107,18 +107,24 @@ class Steps:
     @contextmanager
     def _alone(self) -> Iterator[psycopg.Connection]:
         """A connection that no other erasure has at the same time."""
+        with self._reading() as connection:
+            until = time.monotonic() + _PATIENCE
+            while connection.execute(SQL["try_alone"]).fetchone() != (True,):
+                if time.monotonic() > until:
+                    raise Unavailable("Another erasure is under way; try again.")
+                time.sleep(_POLL)
+            try:
+                yield connection
+            finally:
+                if not connection.closed:
+                    connection.execute(SQL["not_alone"])
+
+    @contextmanager
+    def _reading(self) -> Iterator[psycopg.Connection]:
+        """A connection. Raises Unavailable where the database does not answer."""
         try:
             with self._pool.connection() as connection:
-                until = time.monotonic() + _PATIENCE
-                while connection.execute(SQL["try_alone"]).fetchone() != (True,):
-                    if time.monotonic() > until:
-                        raise Unavailable("Another erasure is under way; try again.")
-                    time.sleep(_POLL)
-                try:
-                    yield connection
-                finally:
-                    if not connection.closed:
-                        connection.execute(SQL["not_alone"])
+                yield connection
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise Unavailable(f"The database of the erasures does not answer ({type(error).__name__}).") from None
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.story import START, Story, event
 
 WHY = "asked for it by letter"
+BOTH = {"who": who(ADA, "#17")}
 READABLE = ["directory.claims", "directory.identifiers", "directory.terms", "directory.words"]
 
 
@@ -313,6 +317,47 @@ def test_nothing_of_an_erased_person_comes_into_the_directory_again_while_a_read
     assert small.rows("SELECT count(*) FROM timeline.events") == [(9,)]
     assert small.parked == []
     assert found_in(small.dsn) == []
+
+
+def test_who_publishes_while_her_customer_is_erased_is_never_refused(small: Story, erasing: Erasing) -> None:
+    """Whatever the moment: it is either of before, and unreadable, or of someone new."""
+    stop, troubles = threading.Event(), list[BaseException]()
+    numbers = itertools.count(1000)
+
+    def publish() -> None:
+        n = next(numbers)
+        small.publish(event(n, data={"who": who(ADA, "#17", f"n{n}@example.org")}), event(-n, data=BOTH))
+        time.sleep(0.01)
+
+    runner = small.runner()
+
+    def again(work: Callable[[], object]) -> None:
+        try:
+            while not stop.is_set():
+                work()
+        except BaseException as trouble:
+            troubles.append(trouble)
+
+    works = [publish, publish, publish, lambda: runner.run_to(small.log.ends())]
+    threads = [threading.Thread(target=again, args=(work,)) for work in works]
+    for one in threads:
+        one.start()
+    done = erasing.erase(ada(small), WHY, by="cli")
+    stop.set()
+    for one in threads:
+        one.join()
+    assert troubles == []
+    runner.run_to(small.log.ends())
+    runner.close()
+    erasing.apply()
+    assert erasing.show(done.id.hex).step == "certified"
+    left = small.rows(
+        "SELECT evidence FROM storyline.erased_nodes JOIN identity.members USING (node)"
+        " LEFT JOIN storyline.erased USING (evidence) WHERE erased.evidence IS NULL"
+    )
+    assert left == []
+    gone = [row[0].hex for row in small.rows("SELECT evidence FROM storyline.erased")]
+    assert set(small.keyring.keys(gone).values()) == {None}
 
 
 def test_what_cannot_be_erased_is_told(small: Story, erasing: Erasing, ledger: Path) -> None:
