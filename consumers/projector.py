@@ -38,6 +38,9 @@ class ProjectorMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.events = Counter("storyline_projected_events", "Records taken from the log", registry=registry)
         self.parked = Counter("storyline_projector_parked", "Records parked", registry=registry)
+        self.unopened = Counter(
+            "storyline_projector_unopened", "Events whose key the key store does not know", registry=registry
+        )
         self.batch_seconds = Histogram(
             "storyline_projector_batch_seconds", "Time of one transaction", registry=registry
         )
@@ -53,6 +56,13 @@ class ProjectorMetrics:
         """One transaction was committed."""
         self.events.inc(applied.events)
         self.parked.inc(applied.parked)
+        if applied.unopened:
+            self.unopened.inc(applied.unopened)
+            _logger.error(
+                "projector.unknown_keys",
+                events=applied.unopened,
+                detail="restore the key store's backup, then rebuild",
+            )
         self.batch_seconds.observe(applied.seconds)
         if applied.newest:
             self.behind.set(max(0.0, time.time() - applied.newest))

@@ -119,6 +119,7 @@ class Decoder:
         if again and more:
             others = {event[0] for event in again}
             more = [one for one in more if one.mark not in others]
+        unknown = self._deriver.unopened
         follows = self._deriver.follow(more)
         for one in more:
             self._remember(one)
@@ -137,6 +138,7 @@ class Decoder:
             poison=tuple(poison),
             newest=max([event[1] for event in events]).timestamp() if events else 0.0,
             anchors={partition: Anchor(offset, record_hash(value)) for partition, (offset, value) in last.items()},
+            unopened=self._deriver.unopened - unknown,
         )
 
     def _read(self, value: bytes) -> Line:

@@ -79,6 +79,11 @@ class Deriver:
         self._money = types_with_money(catalogue)
         self._public = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
+    @property
+    def unopened(self) -> int:
+        """How many events had a key that the key store does not know."""
+        return 0 if self._opener is None else self._opener.unknown
+
     def touches(self, type: str) -> bool:
         """Is it a touchpoint? So is a type that nobody knows any more: what is no contact the catalogue says."""
         return type not in self._untouched

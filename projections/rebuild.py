@@ -3,8 +3,8 @@ one transaction.
 
 1. Empty tables in the schemas NAME_next. 2. The whole log is applied to them, under a consumer of its own; killed at
 any point, the next start goes on from its positions. 3. At a moment of the live tables the two are compared by their
-row hashes. 4. Live is held still for as long as the last few events take, the schemas are renamed, and the one before is
-kept as NAME_previous. A reader sees the old rows or the new ones, never a mix.
+row hashes. 4. Live is held still for as long as the last few events take, the schemas are renamed, and those before
+are kept as NAME_previous. A reader sees the old rows or the new ones, never a mix.
 """
 
 from __future__ import annotations

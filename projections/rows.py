@@ -90,7 +90,7 @@ class Batch(NamedTuple):
     `again`: rows of further events with such a name. `derived`, `sightings`, `rulings`: what follows from the first
     ones. `evidences`: all that its events name, 16 bytes each. `correcting`: it holds corrections. `newest`: the
     latest recorded_at in it, epoch seconds (0 if none), for measuring how far behind we are. `anchors`: the last
-    record of each partition in it.
+    record of each partition in it. `unopened`: events whose key is unknown, of which the directory says nothing.
     """
 
     generation: int
@@ -107,6 +107,7 @@ class Batch(NamedTuple):
     poison: tuple[PoisonRecord, ...]
     newest: float
     anchors: dict[int, Anchor]
+    unopened: int = 0
 
     @property
     def size(self) -> int:

@@ -58,13 +58,15 @@ Park = Callable[[psycopg.Connection, Sequence[Parked]], None]
 
 
 class Applied(NamedTuple):
-    """What one transaction did. `seconds`: how long it took; `newest`: the latest recorded_at in it (epoch)."""
+    """What one transaction did. `seconds`: how long it took; `newest`: the latest recorded_at in it (epoch);
+    `unopened`: events whose key is unknown."""
 
     events: int
     parked: int
     clashes: int
     seconds: float
     newest: float
+    unopened: int = 0
 
 
 @dataclass
@@ -210,7 +212,7 @@ class Runner:
                 self.park(connection, parked)
         self.cursor |= batch.cursor
         self.positions.anchors |= batch.anchors
-        return Applied(batch.size, len(parked), len(lost), time.perf_counter() - began, batch.newest)
+        return Applied(batch.size, len(parked), len(lost), time.perf_counter() - began, batch.newest, batch.unopened)
 
     @property
     def anchors(self) -> dict[int, Anchor]:
