@@ -17,6 +17,8 @@ from urllib.request import urlopen
 import psutil
 from pydantic import SecretStr
 
+from eventlog.key_access import KeyAccess
+from eventlog.masterkey import MasterKeys
 from storyline.parts import Parts
 from storyline.settings import Settings
 from tests.support.process import Server, free_ports, wait_until
@@ -43,11 +45,13 @@ def _answers(url: str) -> bool:
 
 @dataclass
 class Deployment:
-    """One Storyline in production mode: a database, a log, an API of its own process, a projector if asked for."""
+    """One Storyline in production mode: a database, a log, an API of its own process, a projector if asked for.
+    `keys`: the key store of what is on the log already; without it one in the same database."""
 
     dsn: str
     log_url: str
     directory: Path
+    keys: KeyAccess | None = None
     port: int = field(init=False)
     key: str = field(init=False)
     parts: Parts = field(init=False)
@@ -56,12 +60,14 @@ class Deployment:
     def __post_init__(self) -> None:
         self._ports = free_ports(3)
         self.port = self._ports[0]
+        keys = self.keys or KeyAccess(self.dsn, MasterKeys(secrets.token_bytes(32)))
+        _, (master, _) = keys.master.__reduce__()
         self._env = {
             "LOG_URL": self.log_url,
             "DATABASE_URL": self.dsn,
-            "KEYS_URL": self.dsn,
+            "KEYS_URL": keys.url,
             "STORYLINE_MODE": "production",
-            "STORYLINE_MASTER_KEY": b64encode(secrets.token_bytes(32)).decode(),
+            "STORYLINE_MASTER_KEY": b64encode(master).decode(),
             "STORYLINE_PORT": str(self._ports[0]),
             "STORYLINE_PROJECTOR_PORT": str(self._ports[1]),
             "STORYLINE_LOG_FORMAT": "json",
@@ -71,7 +77,7 @@ class Deployment:
             mode="production",
             database_url=self.dsn,
             log_url=self.log_url,
-            keys_url=self.dsn,
+            keys_url=keys.url,
             master_key=SecretStr(self._env["STORYLINE_MASTER_KEY"]),
         )
         self.parts = Parts.build(settings)

@@ -36,7 +36,6 @@ from bench.report import Entry, median, percentile, progress, show
 from bench.stand import stand
 from domain.event import read_event
 from eventlog.sql import load
-from projections.registry import MODELS
 from projections.runner import Runner
 from tests.support.process import Server
 
@@ -69,7 +68,9 @@ def _fill(deployment: Deployment, raw: Iterator[dict[str, Any]], events: int) ->
         if pending is not None:
             pending.result()
     log = parts.log
-    runner = Runner(deployment.dsn, deployment.log_url, log.log_id, log.partitions, MODELS, lambda *parked: None)
+    runner = Runner(
+        deployment.dsn, deployment.log_url, log.log_id, log.partitions, lambda *parked: None, parts.reading
+    )
     try:
         runner.run_to(log.ends())
     finally:
@@ -117,7 +118,7 @@ async def _ask(connections: list[psycopg.AsyncConnection], customers: Sequence[s
     async def line(connection: psycopg.AsyncConnection) -> None:
         for customer in left:
             async with connection.cursor(binary=True) as cursor:
-                await cursor.execute(_PAGE_SQL, {**most, "owner": UUID(hex=customer)})
+                await cursor.execute(_PAGE_SQL, {**most, "customer": UUID(hex=customer)})
                 await cursor.fetchall()
 
     began = time.perf_counter()

@@ -127,7 +127,7 @@ def _entry(
     rate = median([one.rate for one in rounds])
     return Entry(
         name=f"scale-{adapter}-x{setting.projectors}" + ("" if setting.batch == 10_000 else f"-by-{setting.batch}"),
-        profile="timeline",
+        profile="identity",
         events=course.events,
         events_per_s=rate,
         limit="bare pipe x1",
@@ -253,7 +253,7 @@ def main(arguments: list[str]) -> None:
             sys.exit("There is no Kafka here; --adapter embedded measures the embedded log.")
         found = courses(servers, given.events, given.customers, [given.adapter], given.partitions)
         course = found[given.adapter]
-        deployment = Deployment(course.dsn, course.log_url, servers.directory)
+        deployment = Deployment(course.dsn, course.log_url, servers.directory, course.keys)
         try:
             entries = _measure(given.adapter, course, deployment, settings, given.runs)
             entries[-1].notes["bytes_per_event"] = {**_segments(course, servers.directory), **_sizes(course)}

@@ -42,8 +42,8 @@ SELECT (SELECT wal_fpi FROM pg_stat_wal), deadlocks, xact_rollback
 FROM pg_stat_database WHERE datname = current_database();
 
 -- name: sizes
--- Bytes of each table and index of the read model, and rows of each table as far as they are known.
+-- Bytes of each table and index of the read models.
 SELECT c.relname, CASE WHEN c.relkind = 'i' THEN pg_relation_size(c.oid) ELSE pg_table_size(c.oid) END
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname = 'timeline' AND c.relkind IN ('r', 'i')
+WHERE n.nspname IN ('timeline', 'identity', 'customers', 'directory') AND c.relkind IN ('r', 'i')
 ORDER BY c.relname;

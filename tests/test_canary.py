@@ -1,5 +1,6 @@
 """Is what is personal readable anywhere but through the door? A canary goes into every personal place of events that
-are published to a real system; then every byte that it left behind is searched."""
+are published to a real system; then every byte that it left behind is searched. Of all tables only the directory's
+hold readable data: what a person is found by. What an erasure leaves of it `test_erasure_canary.py` asks."""
 
 # mypy: untyped_calls_exclude=kafka
 
@@ -21,6 +22,8 @@ from tests.support.kafka import KafkaBroker
 from tests.support.served import Served, served
 
 CANARY = "zqcanaryzq"
+SECRET = f"{CANARY}secret"
+"""A canary where nobody is found by it: in texts, subjects, extensions, ids. It is readable in no table at all."""
 CONTROL = "PublicControlCode"
 """A public code, which must be found: so the search itself works."""
 
@@ -31,10 +34,10 @@ def canary_event(number: int, **changes: Any) -> dict[str, Any]:
     return {
         "specversion": "1.0",
         "source": "test/mail",
-        "id": f"id-{CANARY}-{number}",
+        "id": f"id-{SECRET}-{number}",
         "type": "email.received",
         "time": "2026-03-01T09:30:00Z",
-        "region": f"extension {CANARY}",
+        "region": f"extension {SECRET}",
         "data": {
             "who": [
                 {"kind": "email", "value": person},
@@ -42,11 +45,11 @@ def canary_event(number: int, **changes: Any) -> dict[str, Any]:
                 {"kind": "cookie", "value": f"{CANARY}-cookie-{number}"},
             ],
             "parties": [{"role": "cc", "who": [{"kind": "email", "value": f"cc.{person}"}]}],
-            "refs": [{"kind": "conversation", "value": f"<thread-{CANARY}@example.org>"}],
+            "refs": [{"kind": "conversation", "value": f"<thread-{SECRET}@example.org>"}],
             "content": {
-                "subject": f"About {CANARY}",
-                "text": f"The text says {CANARY}. " * 50,
-                "message_id": f"<{CANARY}@example.org>",
+                "subject": f"About {SECRET}",
+                "text": f"The text says {SECRET}. " * 50,
+                "message_id": f"<{SECRET}@example.org>",
                 "mailbox": CONTROL,
             },
         },
@@ -125,20 +128,40 @@ def use_every_route(system: Served) -> None:
         wait_for(lambda: bool(client.get("/v1/dead-letters").json()["letters"]))
 
 
+def files_of(schema: str, dsn: str) -> set[Path]:
+    """The files of a schema's tables, their indexes and what is stored beside them."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        rows = connection.execute(
+            "WITH own AS (SELECT oid, reltoastrelid FROM pg_class WHERE relnamespace = to_regnamespace(%s)) "
+            "SELECT current_setting('data_directory') || '/' || pg_relation_filepath(oid) FROM own "
+            "WHERE pg_relation_filepath(oid) IS NOT NULL UNION "
+            "SELECT current_setting('data_directory') || '/' || pg_relation_filepath(reltoastrelid) FROM own "
+            "WHERE reltoastrelid <> 0",
+            [schema],
+        ).fetchall()
+    return {Path(path).resolve() for (path,) in rows}
+
+
 def search(system: Served) -> None:
-    """Nothing in any table, file or line of output."""
+    """By what a person is found stands in the directory, and on its way there in the write-ahead log; nothing else of
+    it in any table, file or line of output."""
     with EmbeddedPostgres.start(system.data_dir) as postgres:
-        assert tables_with(CANARY, postgres.dsn) == []
+        assert tables_with(SECRET, postgres.dsn) == []
+        assert set(tables_with(CANARY, postgres.dsn)) == {"directory.identifiers", "directory.terms"}
         assert "timeline.events" in tables_with(CONTROL, postgres.dsn)
+        directory = files_of("directory", postgres.dsn)
         with psycopg.connect(postgres.dsn, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
     system.stop()
     assert files_with(CONTROL, system.data_dir), "the search finds what is public"
-    assert files_with(CANARY, system.data_dir) == []
+    assert files_with(SECRET, system.data_dir) == []
+    readable = {path.resolve() for path in files_with(CANARY, system.data_dir) if path.parent.name != "pg_wal"}
+    assert readable & directory, "the search finds what is personal"
+    assert readable - directory == set()
     assert CANARY not in system.printed().lower()
 
 
-def test_a_canary_published_over_http_is_found_in_no_byte(server_directory: Path) -> None:
+def test_a_canary_published_over_http_is_found_in_no_byte_but_the_directorys(server_directory: Path) -> None:
     directory = server_directory / "canary-embedded"
     directory.mkdir(mode=0o755)
     with served(directory, STORYLINE_LOG_FORMAT="json", STORYLINE_LOG_LEVEL="debug") as system:
