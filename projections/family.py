@@ -135,7 +135,8 @@ def _shown(cursor: _Cursor, batch: Batch, kept: _Kept, settled: Settled) -> iden
     sightings = [one for one in kept.sightings if one.evidence not in asked]
     shown = {one.evidence: one.tokens for one in kept.sightings if one.evidence in asked} | tokens
     recounted_ = {one: (shown.get(one, ()), times.get(one)) for one in asked}
-    return identity.Shown(sightings, recounted_, [*kept.rulings, *settled.rulings])
+    rulings = [*kept.rulings, *settled.rulings]
+    return identity.Shown(sightings, recounted_, rulings, lambda evidences: settling.earliest(cursor, evidences))
 
 
 def _too_early(dropped: Sighting, times: dict[UUID, datetime | None]) -> bool:

@@ -7,7 +7,7 @@ known of it. The one exception in form, not in outcome, are components that are 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -33,11 +33,18 @@ LOCK = 7053081010
 @dataclass(slots=True)
 class Shown:
     """What a batch shows. `sightings`: of new events; `recounted`: evidences whose earliest time was looked up, with
-    their tokens (none where they are known); `rulings`: and whether each counts."""
+    their tokens (none where they are known); `rulings`: and whether each counts; `earliest`: looks times up again."""
 
     sightings: list[Sighting] = field(default_factory=list)
     recounted: dict[UUID, tuple[tuple[str, ...], datetime | None]] = field(default_factory=dict)
     rulings: list[tuple[RulingSeen, bool]] = field(default_factory=list)
+    earliest: Callable[[Collection[UUID]], Mapping[UUID, datetime | None]] | None = None
+
+    def look_again(self) -> None:
+        """Look the times up again: another may have brought an earlier event meanwhile."""
+        if self.earliest is not None and self.recounted:
+            times = self.earliest(self.recounted)
+            self.recounted = {one: (tokens, times.get(one)) for one, (tokens, _) in self.recounted.items()}
 
 
 class _Change(NamedTuple):
@@ -59,6 +66,7 @@ def apply(cursor: psycopg.Cursor[Any], shown: Shown, lock: int = LOCK) -> None:
     if not shown.rulings and not _changes(tables, shown):
         return
     tables.lock(lock)
+    shown.look_again()
     changes = _changes(tables, shown)  # another may have brought the same a moment before
     if changes or shown.rulings:
         _Resolving(tables, kinds, changes, shown.rulings).run()
