@@ -80,7 +80,7 @@ async def identity(request: Request, caller: Reads, customer: CustomerId) -> Res
 @router.post(
     "/v1/customers/merge",
     summary="Merge customers",
-    responses={200: shapes.answer("RuledAnswer"), **responses(408, 413, 415, 422, 429, 503)},
+    responses={200: shapes.answer("RuledAnswer"), **responses(408, 413, 415, 429)},
     openapi_extra=shapes.request_body(MergeRequest),
 )
 async def merge(request: Request, caller: _Steward) -> Response:
@@ -109,7 +109,7 @@ async def merge(request: Request, caller: _Steward) -> Response:
 @router.post(
     "/v1/customers/{customer}/split",
     summary="Split a customer",
-    responses={200: shapes.answer("RuledAnswer"), **responses(404, 408, 413, 415, 422, 429, 503)},
+    responses={200: shapes.answer("RuledAnswer"), **responses(404, 408, 413, 415, 429)},
     openapi_extra=shapes.request_body(SplitRequest),
 )
 async def split(request: Request, caller: _Steward, customer: CustomerId) -> Response:
@@ -132,7 +132,11 @@ async def split(request: Request, caller: _Steward, customer: CustomerId) -> Res
     return _json(await _ruled(held, loader, receipt, [side[0].node for side in sides]))
 
 
-@router.get("/v1/rulings", summary="What stewards ruled", responses={200: shapes.answer("RulingsPage")})
+@router.get(
+    "/v1/rulings",
+    summary="What stewards ruled",
+    responses={200: shapes.answer("RulingsPage"), **responses(404)},
+)
 async def rulings(
     request: Request,
     caller: _ReadsRulings,
@@ -161,7 +165,7 @@ async def rulings(
 @router.post(
     "/v1/rulings/{ruling}/undo",
     summary="Take a ruling back",
-    responses={200: shapes.answer("RuledAnswer"), **responses(404, 408, 410, 413, 415, 422, 429, 503)},
+    responses={200: shapes.answer("RuledAnswer"), **responses(404, 408, 410, 413, 415, 429)},
     openapi_extra=shapes.request_body(UndoRequest),
 )
 async def undo(request: Request, caller: _Steward, ruling: _RulingId) -> Response:
