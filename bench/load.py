@@ -45,7 +45,7 @@ def sealed(
     keys: KeyAccess, events: int, customers: int, seed: int = 1, linking: bool = False
 ) -> Iterator[list[Entry]]:
     """Entries of `events` generated events over `customers` customers (skewed), 5,000 at a time; with the keys that
-    `keys` leads to. Before them comes one of each customer. `linking`: each event brings a cookie never seen before."""
+    `keys` leads to. Before them comes one of each customer. `linking`: each event brings a new cookie."""
     keyring = keys.keyring()
     keyring.install()
     sealer = Sealer(keyring, Hasher(keyring.hashing_key()), cache_seconds=3600)
