@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from domain.errors import Unavailable
+from domain.errors import Misconfigured, Unavailable
 from domain.identity_rules import Blocked, Rules
 from projections.identity.changing import change, check, ignored_by, live_rules
 from storyline.cli import identity as cli
@@ -204,6 +204,14 @@ def test_the_command_line_shows_tries_and_applies_rules(
     assert printed(cli.apply_rules, file)["merges"] == foreseen["merges"]
     assert printed(cli.rules)["limits"] == {"customer_no": 2}
     assert printed(cli.rules)["star"]["nodes"] == 50
+    cli.rules()
+    cli.check_rules(file)
+    shown = capsysbinary.readouterr().out.decode()
+    assert "customer_no = 2" in shown
+    assert "0 would merge out of several, 0 would split into several." in shown
+    file.write_text("[limits]\nphones = 2\n", encoding="utf-8")
+    with pytest.raises(Misconfigured, match="limits.phones is unknown"):
+        cli.check_rules(file)
 
 
 class _Open:

@@ -1,1 +1,1 @@
-"""The read model `identity`: who is who, by which evidence and which rulings, and what other rules would make of it."""
+"""The read model `identity`: who is who, by which evidence and rulings, and what other rules would make of it."""
