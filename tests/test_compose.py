@@ -36,8 +36,15 @@ def test_every_server_is_a_pinned_image_with_its_data_on_a_volume_of_its_own() -
         assert tag and tag != "latest"
         (volume,) = service["volumes"]
         volumes.append(volume.partition(":")[0])
-    assert sorted(volumes) == sorted(COMPOSE["volumes"])
+    assert sorted([*volumes, "ledger"]) == sorted(COMPOSE["volumes"])
     assert SERVICES["kafka"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_processes_share_the_ledger_of_erasures_which_no_server_holds(name: str) -> None:
+    assert SERVICES[name]["volumes"] == ["ledger:/var/lib/storyline"]
+    assert SERVICES[name]["environment"]["STORYLINE_LEDGER"].startswith("/var/lib/storyline/")
+    assert "--owner=10001" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_the_volume_of_postgres_18_lies_where_its_image_keeps_data() -> None:
