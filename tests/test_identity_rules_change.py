@@ -210,7 +210,7 @@ def test_the_command_line_shows_tries_and_applies_rules(
     assert "customer_no = 2" in shown
     assert "0 would merge out of several, 0 would split into several." in shown
     file.write_text("[limits]\nphones = 2\n", encoding="utf-8")
-    with pytest.raises(Misconfigured, match="limits.phones is unknown"):
+    with pytest.raises(Misconfigured, match=r"limits\.phones is unknown"):
         cli.check_rules(file)
 
 
