@@ -8,6 +8,8 @@ BIN = $(VENV)/bin
 PYTHON =
 # words for the command behind a target, e.g. ARGS=--once or ARGS='-k timeline'
 ARGS =
+# how many processes share the tests
+WORKERS = 2
 UV_COMPILE = pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
@@ -21,7 +23,7 @@ demo: $(VENV)/runtime.stamp ## run Storyline with a generated year of a small sh
 	@$(BIN)/storyline demo $(ARGS)
 
 test: $(VENV)/dev.stamp ## run all tests; ARGS='-k timeline' runs some
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/dev.stamp ## check style (ruff) and types (mypy --strict)
 	@$(BIN)/python -m ruff check .

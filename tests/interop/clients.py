@@ -27,6 +27,8 @@ from cloudevents.v1 import kafka as older_binding
 from cloudevents.v1.http import CloudEvent as OlderCloudEvent
 from kafka import KafkaProducer
 
+from tests.support.once import alone_in
+
 __all__ = ["CLIENTS", "Client", "Letter", "NoClientError", "send_batch"]
 
 _FILES = Path(__file__).parent
@@ -160,11 +162,10 @@ def _made(name: str, sources: Sequence[Path], make: Callable[[Path], None]) -> P
     state = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:12]
     folder = root / f"cloudevents-{name}-{state}"
     if not folder.exists():
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=root) as scratch:
-            made = Path(scratch) / "made"
-            make(made)
+        with alone_in(root), tempfile.TemporaryDirectory(dir=root) as scratch:
             if not folder.exists():
+                made = Path(scratch) / "made"
+                make(made)
                 made.rename(folder)
     return folder
 

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.once import alone_in
 from tests.support.process import Server, ServerError
 
 __all__ = ["FULL", "KAFKA_VERSION", "LEAN", "JavaNode", "NoKafkaError", "jars", "properties_of"]
@@ -113,10 +114,9 @@ def jars() -> Path:
             f"No Apache Kafka: STORYLINE_TEST_KAFKA is not set, Docker does not answer, and "
             f"{' and '.join(missing)} cannot be found. Give one of the three."
         )
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as scratch:
-        _fetch(Path(scratch) / "jars")
+    with alone_in(cache), tempfile.TemporaryDirectory(dir=cache) as scratch:
         if not found.exists():
+            _fetch(Path(scratch) / "jars")
             # Renamed in one step, so that nobody ever sees half a folder.
             (Path(scratch) / "jars").rename(found)
     return found
