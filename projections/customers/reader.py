@@ -23,7 +23,17 @@ from domain.facts import Contact, Facts, Sum, average
 from domain.profile import Claim, Touch
 from eventlog.sql import load
 
-__all__ = ["TOUCHES", "Answer", "CustomerReader", "Dispute", "History", "Identified", "View"]
+__all__ = [
+    "TOUCHES",
+    "Answer",
+    "CustomerReader",
+    "Dispute",
+    "History",
+    "Identified",
+    "View",
+    "cursor_of",
+    "place_of",
+]
 
 _SQL = load("projections.customers", "queries.sql")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -112,7 +122,7 @@ class CustomerReader:
 
     async def consents(self, node: UUID, cursor: str | None, limit: int) -> History | None:
         """Her consents with a page of their history. Raises Unavailable, and BadInput for what is no cursor."""
-        at, name = _place(cursor) if cursor else (_NEVER, _LAST)
+        at, name = place_of(cursor)
         try:
             async with self._pool.connection() as connection, connection.transaction():
                 return await _View(connection).history(node, at, name, limit)
@@ -173,7 +183,7 @@ class _View:
             page = await self._send("words", at=at, name=name, most=limit + 1)
         words = [Word(*row) for row in await page.fetchall()]
         standing = await self._standing([Word(*row) for row in await last.fetchall()])
-        older = _cursor_of(words[limit - 1]) if len(words) > limit else None
+        older = cursor_of(words[limit - 1]) if len(words) > limit else None
         return History(self._asked["customer"], standing, tuple(words[:limit]), older)
 
     async def _standing(self, words: Sequence[Word]) -> tuple[Standing, ...]:
@@ -215,12 +225,16 @@ def _dispute(row: Sequence[Any]) -> Dispute:
     return Dispute(mine, other, *row[8:])
 
 
-def _cursor_of(word: Word) -> str:
+def cursor_of(word: Word) -> str:
+    """The opaque place of a word in a history."""
     micros = (word.happened_at - _EPOCH) // timedelta(microseconds=1)
     return urlsafe_b64encode(f"{micros}.{word.name.hex}".encode()).decode().rstrip("=")
 
 
-def _place(cursor: str) -> tuple[datetime, UUID]:
+def place_of(cursor: str | None) -> tuple[datetime, UUID]:
+    """What `cursor_of` gave, and the newest place for None. Raises BadInput."""
+    if cursor is None:
+        return _NEVER, _LAST
     try:
         micros, _, name = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition(".")
         return _EPOCH + timedelta(microseconds=int(micros[:20])), UUID(hex=name)

@@ -22,9 +22,22 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from domain.errors import BadInput, NotYet, Problem, Unavailable
 from eventlog.sql import load
 
-__all__ = ["Correction", "Customer", "Filters", "Page", "RefStory", "Row", "Story", "TimelineReader", "cursor_of"]
+__all__ = [
+    "Correction",
+    "Customer",
+    "CustomerThen",
+    "Filters",
+    "Organisation",
+    "Page",
+    "RefStory",
+    "Row",
+    "Story",
+    "TimelineReader",
+    "Told",
+    "cursor_of",
+]
 
-_SQL = load("projections.timeline", "queries.sql")
+_SQL = load("projections.timeline", "queries.sql") | load("projections.timeline", "gathered.sql")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVER = datetime(1, 1, 1, tzinfo=UTC)
 _NEVER = datetime(9999, 12, 31, tzinfo=UTC)
@@ -45,6 +58,28 @@ class RefStory(NamedTuple):
 
 
 Story = Customer | RefStory
+"""What can be followed live, too."""
+
+
+class CustomerThen(NamedTuple):
+    """The story of a customer as of a moment: by evidences that were at home in it then. Events count that happened
+    by the one time and were recorded by the other, corrections that were recorded."""
+
+    customer: UUID
+    evidences: tuple[UUID, ...]
+    happened_by: datetime
+    recorded_by: datetime
+
+
+class Organisation(NamedTuple):
+    """The story of an organisation: its own, as that of a ref, and that of its contacts' evidences."""
+
+    organisation: UUID
+    evidences: tuple[UUID, ...]
+
+
+Told = Story | CustomerThen | Organisation
+"""What has pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +158,13 @@ class TimelineReader:
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise Unavailable(f"The read models do not answer ({type(error).__name__}).") from None
 
-    async def page(self, story: Story, filters: Filters, cursor: str | None, limit: int) -> Page:
+    async def page(self, story: Told, filters: Filters, cursor: str | None, limit: int) -> Page:
         """A page of a story: its newest rows, or what a cursor goes on to. At most `limit` rows."""
         direction, at, name = _place(cursor) if cursor else ("o", _NEVER, _LAST)
         older = direction == "o"
-        kind = "customer" if isinstance(story, Customer) else "ref"
+        kind, asked = _asked(story)
         parameters = {
-            kind: story[0],
+            **asked,
             "at": at,
             "name": name,
             "since": filters.since,
@@ -145,7 +180,7 @@ class TimelineReader:
         corrected = [values[0] for values in found[:limit] if values[-1]]
         if not older:
             rows.reverse()
-        rows = await self._corrected(rows, corrected)
+        rows = await self._corrected(rows, corrected, asked.get("recorded_by"))
         goes_on = more if older else bool(rows)
         back = bool(cursor) if older else more
         return Page(
@@ -154,10 +189,16 @@ class TimelineReader:
             cursor_of(rows[0], "newer") if rows and (back or older) else None,
         )
 
-    async def _corrected(self, rows: list[Row], names: Sequence[UUID] | None = None) -> list[Row]:
-        """The rows with what corrects or retracts them; `names`: of those that have such, where it is known."""
+    async def _corrected(
+        self, rows: list[Row], names: Sequence[UUID] | None = None, recorded_by: datetime | None = None
+    ) -> list[Row]:
+        """The rows with what corrects or retracts them; `names`: of those that have such, where it is known;
+        `recorded_by`: only what was recorded by then."""
         asked = [row.name for row in rows] if names is None else names
-        found = await self._fetch("corrections", {"names": asked}) if asked else []
+        if recorded_by is None:
+            found = await self._fetch("corrections", {"names": asked}) if asked else []
+        else:
+            found = await self._fetch("corrections_then", {"names": asked, "recorded_by": recorded_by})
         if not found:
             return rows
         by_target: dict[UUID, list[Correction]] = {}
@@ -227,6 +268,16 @@ class TimelineReader:
             if time.monotonic() >= until:
                 raise NotYet("What was published is on the log, but not visible yet; ask again.")
             await asyncio.sleep(_POLL)
+
+
+def _asked(story: Told) -> tuple[str, dict[str, Any]]:
+    """What the queries of a story are called, and what they ask with."""
+    if isinstance(story, Customer):
+        return "customer", {"customer": story.id}
+    if isinstance(story, RefStory):
+        return "ref", {"ref": story.ref}
+    kind = "then" if isinstance(story, CustomerThen) else "organisation"
+    return kind, {**story._asdict(), "evidences": list(story.evidences)}
 
 
 def _list(values: Sequence[str] | None) -> list[str] | None:
