@@ -200,7 +200,8 @@ def _main(path: str) -> None:
     plan = msgspec.json.decode(Path(path).read_bytes(), type=_Plan)
     requests = msgspec.msgpack.decode(Path(plan.requests).read_bytes(), type=list[bytes])
     hits = uvloop.run(_send_all(plan, requests))
-    with open(sys.stdout.fileno(), "wb", closefd=False) as output:  # noqa: PTH123 - all of it, even where -u is set
+    # With PYTHONUNBUFFERED the standard output itself would write a part of what is longer than a pipe holds.
+    with open(sys.stdout.fileno(), "wb", closefd=False) as output:
         output.write(msgspec.json.encode(hits))
 
 
