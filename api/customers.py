@@ -19,7 +19,7 @@ from api.timelines import CustomerId, Reads, unseals
 from api.vectors import read_vector
 from domain.consents import Standing, Word
 from domain.errors import NotFound
-from domain.facts import Facts
+from domain.facts import Facts, written
 from domain.profile import ProfileField, ProfileRules, preferred, profile_of
 from projections.customers.reader import Answer, CustomerReader, Dispute, Identified, View
 
@@ -158,8 +158,8 @@ def _facts(facts: Facts) -> told.CustomerFacts:
             told.MoneyIn(
                 one.currency,
                 one.orders,
-                f"{one.revenue:f}",
-                f"{one.refunds:f}",
+                written(one.revenue),
+                written(one.refunds),
                 None if one.average is None else f"{one.average:f}",
             )
             for one in facts.sums

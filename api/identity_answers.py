@@ -22,6 +22,7 @@ from api.identity_shapes import (
 )
 from commands.rulings import SOURCE, Told
 from domain.errors import Poison
+from domain.facts import written
 from domain.identifiers import Identifier
 from domain.identity import Dispute
 from eventlog.record import decode
@@ -147,7 +148,8 @@ def _changed(person: Person, spelled: Spelled, most: int) -> CustomerChanged:
         events=person.events,
         orders=person.facts.orders,
         money=[
-            IdentitySum(one.currency, one.orders, str(one.revenue), str(one.refunds)) for one in person.facts.sums
+            IdentitySum(one.currency, one.orders, written(one.revenue), written(one.refunds))
+            for one in person.facts.sums
         ],
     )
 

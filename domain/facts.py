@@ -32,6 +32,7 @@ __all__ = [
     "is_interesting",
     "money_of",
     "types_with_money",
+    "written",
 ]
 
 
@@ -292,3 +293,10 @@ def average(revenue: Decimal, orders: int) -> Decimal | None:
     if not orders:
         return None
     return _EXACT.divide(revenue, Decimal(orders)).quantize(_CENT, rounding=ROUND_HALF_EVEN, context=_EXACT)
+
+
+def written(amount: Decimal) -> str:
+    """An exact amount as people write it: with at least two decimals, never with an exponent."""
+    exponent = amount.as_tuple().exponent
+    exact = amount.quantize(_CENT, context=_EXACT) if isinstance(exponent, int) and exponent > -2 else amount
+    return f"{exact:f}"

@@ -118,7 +118,7 @@ def test_S03_an_agent_sees_facts_profile_campaign_and_preferences(ann: Person) -
     ann.publish(*told)
     found = ann.get()
     assert found["facts"]["money"] == [
-        {"currency": "GBP", "orders": 2, "revenue": "30.10", "refunds": "5", "average_order": "15.05"}
+        {"currency": "GBP", "orders": 2, "revenue": "30.10", "refunds": "5.00", "average_order": "15.05"}
     ]
     assert {(one["channel"], one["direction"]): one["touchpoints"] for one in found["facts"]["contacts"]} == {
         ("email", "in"): 2,
@@ -144,7 +144,7 @@ def test_what_was_retracted_counts_nowhere_and_what_was_amended_counts_as_amende
     )
     consent = ann.event("consent.given", {"purpose": "marketing"})
     ann.publish(first, second, campaign, consent)
-    assert ann.get()["facts"]["money"][0]["revenue"] == "30"
+    assert ann.get()["facts"]["money"][0]["revenue"] == "30.00"
 
     def about(relation: str, target: Any) -> list[Any]:
         return [{"relation": relation, "source": target["source"], "id": target["id"]}]

@@ -50,7 +50,7 @@ def test_S83_an_export_holds_everything_about_a_person_in_full(api: RunningApi) 
     assert profile["name"]["value"] == f"Ada {CANARY}"
     assert profile["name"]["source"] == "test/mail"
     assert {one["value"] for one in found["customer"]["identifiers"]} == {ADA, "17"}
-    assert found["customer"]["facts"]["money"][0]["revenue"] == "1250"
+    assert found["customer"]["facts"]["money"][0]["revenue"] == "1250.00"
     assert len(found["identity"]["links"]) == 1
     assert [one["granted"] for one in found["consents"]] == [False, True]
     assert len(found["events"]) == 6

@@ -29,6 +29,7 @@ from domain.facts import (
     is_interesting,
     money_of,
     types_with_money,
+    written,
 )
 from eventlog.sql import load
 from projections.customers.reader import facts_of_rows
@@ -285,3 +286,10 @@ def test_sql_and_python_add_contacts_up_alike(tables: str) -> None:
         asked = {"evidences": [UUID(int=1), UUID(int=2)], "most": 10}
         found = connection.execute(_QUERIES["contacts"], asked).fetchall()
     assert facts_of_rows(found, []) == fold([Contact(*one[1:]) for one in told], [])
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [("39.9", "39.90"), ("0", "0.00"), ("1E+3", "1000.00"), ("0.001", "0.001"), ("-5", "-5.00")]
+)
+def test_amounts_are_written_as_people_write_them(amount: str, text: str) -> None:
+    assert written(Decimal(amount)) == text

@@ -181,7 +181,7 @@ def test_a_dry_run_tells_what_then_comes(api: RunningApi, steward: httpx.Client)
     assert {person["id"] for person in tried["before"]} == {identity(steward, one.id)["id"] for one in (ann, bob)}
     [after] = tried["after"]
     assert (after["events"], after["orders"]) == (4, 4)
-    assert after["money"] == [{"currency": "EUR", "orders": 4, "revenue": "40.00", "refunds": "0"}]
+    assert after["money"] == [{"currency": "EUR", "orders": 4, "revenue": "40.00", "refunds": "0.00"}]
     told = merge(api, steward, ann, bob)
     assert after["id"] == identity(steward, ann.id)["id"]
     undone = done(steward.post(f"/v1/rulings/{told['ruling']}/undo", json={"dry_run": True}))["change"]
