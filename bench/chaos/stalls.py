@@ -112,7 +112,7 @@ def _holders(scene: Scene) -> set[int]:
 
 
 def _rewound(scene: Scene) -> None:
-    """An operator takes the end of a partition out of the read model and sets its position back, while it is read.
+    """An operator takes the end of a partition out of the read models and sets its position back, while it is read.
     Nobody tells the projector; only the compare-and-set does."""
     done, patience = 0, time.monotonic() + 30
     while scene.going or (not done and time.monotonic() < patience):
@@ -126,8 +126,9 @@ def _rewound(scene: Scene) -> None:
             if row is None or row[0] <= back:
                 continue
             start = row[0] - back
-            connection.execute(_FORGET_REFS, (partition, start))
-            connection.execute(_FORGET, (partition, start))
+            touched = [row[0] for row in connection.execute(_FORGET, (partition, start)).fetchall()]
+            connection.execute(_FORGET_CONTACTS, (touched,))
+            connection.execute(_COUNT_CONTACTS, (touched,))
             connection.execute(_REWIND, (start, partition))
             done += 1
         scene.well()
@@ -142,11 +143,19 @@ WHERE p.consumer = 'live' AND s.process = %s
 _HOLD = """
 SELECT next_offset FROM storyline.positions WHERE consumer = 'live' AND log_partition = %s FOR UPDATE
 """
-_FORGET_REFS = """
-DELETE FROM timeline.refs USING timeline.events
-WHERE refs.name = events.name AND log_partition = %s AND log_offset >= %s
+_FORGET = """
+WITH gone AS (DELETE FROM timeline.events WHERE log_partition = %s AND log_offset >= %s RETURNING name, evidence),
+refs AS (DELETE FROM timeline.refs USING gone WHERE refs.name = gone.name),
+about AS (DELETE FROM timeline.about USING gone WHERE about.name = gone.name),
+parties AS (DELETE FROM timeline.parties USING gone WHERE parties.name = gone.name)
+SELECT DISTINCT evidence FROM gone WHERE evidence IS NOT NULL
 """
-_FORGET = "DELETE FROM timeline.events WHERE log_partition = %s AND log_offset >= %s"
+_FORGET_CONTACTS = "DELETE FROM customers.contacts WHERE evidence = ANY (%s)"
+_COUNT_CONTACTS = """
+INSERT INTO customers.contacts
+SELECT evidence, coalesce(channel, ''), coalesce(direction, ''), count(*), min(happened_at), max(happened_at)
+FROM timeline.events WHERE touch AND evidence = ANY (%s) GROUP BY 1, 2, 3
+"""
 _REWIND = """
 UPDATE storyline.positions SET next_offset = %s, anchor_offset = NULL, anchor = NULL
 WHERE consumer = 'live' AND log_partition = %s
@@ -167,6 +176,6 @@ STALLS = (
         _SHARED,
     ),
     Fault(
-        "rewound", "a partition's end is taken out of the read model and its position set back, under way", _rewound
+        "rewound", "a partition's end is taken out of the read models and its position set back, under way", _rewound
     ),
 )
