@@ -120,11 +120,14 @@ def install(connection: psycopg.Connection) -> None:
         connection.execute(_SQL["lock"])
         if all(_stands(connection, model) for model in MODELS):
             return
+        connection.execute(_SQL["extensions"])
+        known = [connection.execute(_SQL["built"], {"name": model.name}).fetchone() for model in MODELS]
         for model in MODELS:
             connection.execute(on_schemas("drop_schema", model.name))
             _build(connection, model, model.name)
             connection.execute(_SQL["note"], _noted(model))
-        connection.execute(_SQL["start_over"])
+        if any(known):
+            connection.execute(_SQL["start_over"])
 
 
 def _stands(connection: psycopg.Connection, model: ReadModel) -> bool:

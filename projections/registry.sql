@@ -62,3 +62,7 @@ ALTER SCHEMA {} RENAME TO {};
 -- name: carry
 -- What no event fills is taken over by a new build. The braces are filled with quoted names.
 INSERT INTO {} SELECT * FROM {};
+
+-- name: extensions
+-- What the tables stand on: likeness of names.
+CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
