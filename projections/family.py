@@ -50,6 +50,8 @@ class Family:
     def __init__(self, deriver: Deriver, suffix: str = "") -> None:
         self._settler = Settler(deriver)
         self._step = _SUFFIXES.get(suffix, 0)
+        self.mistaken = False
+        """The reader took identifiers of the last batch for known that nothing shows: it has to start afresh."""
         self.spent: dict[str, float] = {}
         """Seconds by part, for whoever measures."""
 
@@ -68,11 +70,13 @@ class Family:
         names = self._settler.concerned(cursor, batch.names, outcome.changed, batch.correcting)
         if names and not alone:
             raise GoAloneError
-        settled = self._settler.settle(cursor, names) if names else Settled()
+        settled = self._settler.settle(cursor, names, outcome.evidences) if names else Settled()
         kept = _Kept(batch, outcome, names)
         self._copy_parties(cursor, kept.derived, settled.derived)
         with self._timed("identity"):
-            identity.apply(cursor, _shown(cursor, batch, kept, settled), identity.LOCK + self._step)
+            shown = _shown(cursor, batch, kept, settled)
+            self.mistaken = any(shown.recounted[one.evidence][1] is None for one in kept.dropped)
+            identity.apply(cursor, shown, identity.LOCK + self._step)
         with self._timed("customers"):
             customers.apply(cursor, kept.derived)
             customers.apply(cursor, settled.derived)
@@ -102,7 +106,8 @@ class Family:
 
 class _Kept:
     """What of a batch's consequences holds: of the events that are new and count as they stand. `dropped`: sightings
-    that may not hold; `recount`: evidences of events that were settled, whose sums are made anew."""
+    of repeats, whose events may name others by now (someone came back after an erasure); `recount`: evidences of
+    events that were settled, whose sums are made anew."""
 
     def __init__(self, batch: Batch, outcome: Outcome, settled: Collection[UUID]) -> None:
         names = {name.bytes for name in settled}
@@ -110,7 +115,7 @@ class _Kept:
         gone = (outcome.doubtful - outcome.new.names() if outcome.doubtful else set()) | names
         self.derived = batch.derived.without(gone, NAME_SIZE)
         self.sightings = [one for one in batch.sightings if one.mark[:NAME_SIZE] not in gone]
-        self.dropped = [one for one in batch.sightings if one.mark[:NAME_SIZE] in gone]
+        self.dropped = [one for one in batch.sightings if one.mark[:NAME_SIZE] in gone - names]
         self.rulings = [(one, True) for one in batch.rulings if one.mark[:NAME_SIZE] not in gone]
         self.recount: set[bytes] = set()
         if gone or outcome.doubtful:
@@ -125,16 +130,15 @@ class _Kept:
 
 def _shown(cursor: _Cursor, batch: Batch, kept: _Kept, settled: Settled) -> identity.Shown:
     """What the batch shows of who is who."""
-    tokens = {one.evidence: one.tokens for one in kept.dropped} | settled.evidences
     loose = settling.loose_among(cursor, batch.evidences)
-    asked = {*tokens, *loose}
+    asked = {*settled.evidences, *(one.evidence for one in kept.dropped), *loose}
     times = settling.earliest(cursor, asked) if asked else {}
     early = [one.evidence for one in kept.dropped if _too_early(one, times)]
     if early:
         settling.loosen(cursor, early)
     sightings = [one for one in kept.sightings if one.evidence not in asked]
-    shown = {one.evidence: one.tokens for one in kept.sightings if one.evidence in asked} | tokens
-    recounted_ = {one: (shown.get(one, ()), times.get(one)) for one in asked}
+    tokens = settled.evidences | {one.evidence: one.tokens for one in kept.sightings}
+    recounted_ = {one: (tokens.get(one, ()), times.get(one)) for one in asked}
     rulings = [*kept.rulings, *settled.rulings]
     return identity.Shown(sightings, recounted_, rulings, lambda evidences: settling.earliest(cursor, evidences))
 

@@ -59,7 +59,8 @@ Park = Callable[[psycopg.Connection, Sequence[Parked]], None]
 
 class Applied(NamedTuple):
     """What one transaction did. `seconds`: how long it took; `newest`: the latest recorded_at in it (epoch);
-    `unopened`: events whose key is unknown."""
+    `unopened`: events whose key is unknown; `afresh`: the reader took identifiers of it for known that are not, so
+    that its decoder must not be used again."""
 
     events: int
     parked: int
@@ -67,6 +68,7 @@ class Applied(NamedTuple):
     seconds: float
     newest: float
     unopened: int = 0
+    afresh: bool = False
 
 
 @dataclass
@@ -155,8 +157,7 @@ class Runner:
         if batch is None or not batch.cursor:
             return None
         applied = self.apply(batch)
-        if applied.clashes:
-            # The reader took the refused events' identifiers for known; it starts afresh from here.
+        if applied.afresh:
             self._fetcher.seek(Span(dict(self.cursor), self._until))
         return applied
 
@@ -169,7 +170,7 @@ class Runner:
                 told(applied)
 
     def apply(self, batch: Batch) -> Applied:
-        """Apply one batch, with its positions. After name clashes its decoder must not be used again."""
+        """Apply one batch, with its positions. Where `afresh` is said, its decoder must not be used again."""
         alone = False
         for attempt in range(5):
             try:
@@ -212,7 +213,9 @@ class Runner:
                 self.park(connection, parked)
         self.cursor |= batch.cursor
         self.positions.anchors |= batch.anchors
-        return Applied(batch.size, len(parked), len(lost), time.perf_counter() - began, batch.newest, batch.unopened)
+        afresh = bool(lost) or self.family.mistaken
+        seconds = time.perf_counter() - began
+        return Applied(batch.size, len(parked), len(lost), seconds, batch.newest, batch.unopened, afresh)
 
     @property
     def anchors(self) -> dict[int, Anchor]:

@@ -46,8 +46,8 @@ class _Stored(NamedTuple):
 
 @dataclass(slots=True)
 class Settled:
-    """What settling left to do. `evidences`: whose earliest time is to be looked up, with their tokens; `rulings`:
-    all that were settled, and whether each counts."""
+    """What settling left to do. `evidences`: whose earliest time is to be looked up, with their tokens (none of those
+    that the events do not name any more); `rulings`: all that were settled, and whether each counts."""
 
     derived: Derived = NOTHING_MORE
     evidences: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
@@ -70,13 +70,15 @@ class Settler:
             found.update(row[0] for row in cursor.execute(_SQL["targets"], {"names": asked}))
         return found
 
-    def settle(self, cursor: _Cursor, names: Collection[UUID]) -> Settled:
-        """Take away what followed from these events so far, and make anew what follows from them now."""
+    def settle(self, cursor: _Cursor, names: Collection[UUID], before: Collection[bytes]) -> Settled:
+        """Take away what followed from these events so far, and make anew what follows from them now. `before`:
+        evidences that they may have been about until now."""
         wanted = {"names": list(names)}
         stored = [_Stored(*row) for row in cursor.execute(_SQL["records"], wanted).fetchall()]
         what = effects(names, [Said(*row) for row in cursor.execute(_SQL["said"], wanted).fetchall()])
-        for statement in ("forget_corrected", "forget_parties"):
-            cursor.execute(_SQL[statement], wanted)
+        cursor.execute(_SQL["forget_corrected"], wanted)
+        former = {row[0] for row in cursor.execute(_SQL["forget_parties"], wanted)}
+        former.update(UUID(bytes=evidence) for evidence in before)
         for table in ("trades", "consents", "answers"):
             cursor.execute(_FACTS[f"forget_{table}"], wanted)
         directory.forget(cursor, list(names))
@@ -84,7 +86,7 @@ class Settler:
         events = [self._anew(one, what[one.name], amendments) for one in stored]
         self._note(cursor, events)
         follows = self._deriver.follow([one.more for one in events], {one.more.mark: one for one in events})
-        settled = Settled(follows.derived)
+        settled = Settled(follows.derived, dict.fromkeys(former, ()))
         for sighting in follows.sightings:
             settled.evidences[sighting.evidence] = sighting.tokens
         retracted = {one.more.mark for one in events if one.retracted}

@@ -53,8 +53,8 @@ FROM unnest(%(names)s::uuid[], %(retracted)s::boolean[], %(amended)s::uuid[]) AS
 ORDER BY name;
 
 -- name: forget_parties
--- Whom these events name as parties.
-DELETE FROM parties WHERE name = ANY (%(names)s::uuid[]);
+-- Whom these events name as parties; gives them.
+DELETE FROM parties WHERE name = ANY (%(names)s::uuid[]) RETURNING evidence;
 
 -- name: earliest
 -- Since when is each of these evidences known, by the events that count? Null where none does.

@@ -85,7 +85,7 @@ def _apply(arena: Story, runner: Runner, batches: Sequence[Sequence[Logged]]) ->
     decoder = arena.decoder()
     for batch in batches:
         applied = runner.apply(decoder.batch(0, runner.cursor, batch))
-        if applied.clashes:
+        if applied.afresh:
             decoder = arena.decoder()
 
 

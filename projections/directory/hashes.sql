@@ -2,10 +2,12 @@
 -- schema that stands first in the search path.
 
 -- name: identifiers
--- Every column.
+-- Every column. Of evidences that some event names: one that a repeat brought may be of nobody any more.
 SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s', evidence, node, kind, namespace, value),
     0)::numeric), 0)
-FROM identifiers;
+FROM identifiers
+WHERE EXISTS (SELECT FROM events WHERE events.evidence = identifiers.evidence)
+    OR EXISTS (SELECT FROM parties WHERE parties.evidence = identifiers.evidence);
 
 -- name: claims
 -- Every column.
@@ -20,8 +22,11 @@ SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s',
 FROM claims;
 
 -- name: terms
--- Every column.
-SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s', evidence, kind, term), 0)::numeric), 0) FROM terms;
+-- Every column, of the same.
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s', evidence, kind, term), 0)::numeric), 0)
+FROM terms
+WHERE EXISTS (SELECT FROM events WHERE events.evidence = terms.evidence)
+    OR EXISTS (SELECT FROM parties WHERE parties.evidence = terms.evidence);
 
 -- name: words
 -- Every column.
