@@ -20,4 +20,4 @@ def test_projectors_are_measured_side_by_side_with_the_bare_pipe(capsys: pytest.
     assert notes["wal_bytes_per_event"] > 0
     assert notes["deadlocks"] == 0
     assert notes["cpu_us_per_event"].keys() >= {"runners", "readers", "broker", "others on this machine"}
-    assert notes["bytes_per_event"].keys() >= {"events", "events_pkey", "events_story", "lookup"}
+    assert notes["bytes_per_event"].keys() >= {"events", "events_pkey", "events_story", "nodes"}
