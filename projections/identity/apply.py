@@ -62,25 +62,36 @@ def apply(cursor: psycopg.Cursor[Any], shown: Shown, lock: int = LOCK) -> None:
     if not shown.sightings and not shown.recounted and not shown.rulings:
         return
     tables = Tables(cursor)
-    kinds = _kinds(shown)
-    if not shown.rulings and not _changes(tables, shown):
+    if not shown.rulings and not _any_change(tables, shown):
         return
     tables.lock(lock)
     shown.look_again()
-    changes = _changes(tables, shown)  # another may have brought the same a moment before
+    changes, tokens = _changes(tables, shown)  # another may have brought the same a moment before
     if changes or shown.rulings:
-        _Resolving(tables, kinds, changes, shown.rulings).run()
+        _Resolving(tables, _kinds(shown, tokens), changes, shown.rulings).run()
 
 
-def _kinds(shown: Shown) -> dict[UUID, Kind]:
-    """What the nodes of these evidences are."""
-    every = [one.tokens for one in shown.sightings]
-    every += [tokens for tokens, _ in shown.recounted.values()]
+def _any_change(tables: Tables, shown: Shown) -> bool:
+    """Is any of this new, or known since another time?"""
+    known = tables.known({one.evidence for one in shown.sightings} | shown.recounted.keys())
+    for one in shown.sightings:
+        before = known.get(one.evidence)
+        if before is None or (one.at is not None and (before[1] is None or one.at < before[1])):
+            return True
+    return any(
+        known[evidence][1] != at if evidence in known else bool(tokens)
+        for evidence, (tokens, at) in shown.recounted.items()
+    )
+
+
+def _kinds(shown: Shown, tokens: Iterable[tuple[str, ...]]) -> dict[UUID, Kind]:
+    """What the nodes of new evidences, and of the rulings, are."""
+    every = list(tokens)
     every += [side for ruling, _ in shown.rulings for side in ruling.sides]
     found: dict[UUID, Kind] = {}
     named: dict[str, Kind] = {}
-    for tokens in every:
-        for token in tokens:
+    for together in every:
+        for token in together:
             prefix = token[:-33]
             kind = named.get(prefix)
             if kind is None:
@@ -90,16 +101,18 @@ def _kinds(shown: Shown) -> dict[UUID, Kind]:
     return found
 
 
-def _changes(tables: Tables, shown: Shown) -> dict[UUID, _Change]:
-    """Which of these evidences are new, or known since another time?"""
+def _changes(tables: Tables, shown: Shown) -> tuple[dict[UUID, _Change], list[tuple[str, ...]]]:
+    """Which of these evidences are new, or known since another time? And the tokens of the new ones."""
     asked = {one.evidence for one in shown.sightings} | shown.recounted.keys()
     known = tables.known(asked)
     found: dict[UUID, _Change] = {}
+    fresh: list[tuple[str, ...]] = []
     for sighting in shown.sightings:
         evidence, at = sighting.evidence, sighting.at
         before = known.get(evidence)
         if before is None:
             found[evidence] = _Change(_nodes_of(sighting.tokens), at, True, False)
+            fresh.append(sighting.tokens)
         elif at is not None and (before[1] is None or at < before[1]):
             found[evidence] = _Change(before[0], at, False, False)
     for evidence, (tokens, at) in shown.recounted.items():
@@ -107,12 +120,13 @@ def _changes(tables: Tables, shown: Shown) -> dict[UUID, _Change]:
         if before is None:
             if tokens:
                 found[evidence] = _Change(_nodes_of(tokens), at, True, False)
+                fresh.append(tokens)
         elif at != before[1]:
             fell = before[1] is not None and (at is None or at > before[1])
             found[evidence] = _Change(before[0], at, False, fell)
         else:
             found.pop(evidence, None)
-    return found
+    return found, fresh
 
 
 def _nodes_of(tokens: Collection[str]) -> tuple[UUID, ...]:

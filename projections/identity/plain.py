@@ -43,6 +43,7 @@ class Plain:
         self, tables: Tables, rules: Rules, kinds: Mapping[UUID, Kind], nodes: Mapping[UUID, NodeRow]
     ) -> None:
         self._tables, self._rules, self._kinds = tables, rules, kinds
+        self._before = nodes
         self._now = dict(nodes)
         self._changed: set[UUID] = set()
         self._written = Written()
@@ -71,7 +72,7 @@ class Plain:
         if taken is None:
             return False
         self._now.update(taken.rows)
-        self._changed.update(taken.rows)
+        self._changed.update([node for node, row in taken.rows.items() if row != self._before.get(node)])
         self._kept[taken.into] = taken.plain
         self._gone += taken.absorbed
         customer = taken.plain.customer

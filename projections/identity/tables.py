@@ -168,11 +168,11 @@ class Tables:
             columns = {
                 "component": _hexes(plains),
                 "customer": _hexes(row.customer for row in rows),
-                "priority": [row.priority for row in rows],
+                "priority": _texts(row.priority for row in rows),
                 "first_at": _times(row.first_at for row in rows),
-                "nodes": [row.nodes for row in rows],
-                "links": [row.links for row in rows],
-                "numbers": [" ".join(row.numbers) for row in rows],
+                "nodes": _texts(row.nodes for row in rows),
+                "links": _texts(row.links for row in rows),
+                "numbers": _texts(" ".join(row.numbers) for row in rows),
             }
             self._cursor.execute(_SQL["put_plain"], columns)
 
@@ -254,7 +254,12 @@ def _evidences(rows: Iterable[Sequence[Any]]) -> dict[UUID, EvidenceRow]:
 
 def _hexes(ids: Iterable[UUID | None]) -> str:
     """Ids as Postgres writes an array: much faster for thousands than to adapt each."""
-    return "{" + ",".join([one.hex if one is not None else "NULL" for one in ids]) + "}"
+    return "{" + ",".join(["%032x" % one.int if one is not None else "NULL" for one in ids]) + "}"  # noqa: UP031
+
+
+def _texts(values: Iterable[object]) -> str:
+    """Numbers, and texts without quotes or backslashes (kinds, namespaces, hex), as Postgres writes an array."""
+    return '{"' + '","'.join(map(str, values)) + '"}'
 
 
 def _times(times: Iterable[datetime | None]) -> str:
@@ -266,12 +271,12 @@ def _node_columns(nodes: Mapping[UUID, NodeRow]) -> dict[str, Any]:
     states = [row.state for row in rows]
     return {
         "node": _hexes(nodes),
-        "kind": [row.kind.kind for row in rows],
-        "namespace": [row.kind.namespace for row in rows],
-        "priority": [row.kind.priority for row in rows],
+        "kind": _texts(row.kind.kind for row in rows),
+        "namespace": _texts(row.kind.namespace for row in rows),
+        "priority": _texts(row.kind.priority for row in rows),
         "first_at": _times(state.first_at for state in states),
-        "shared": [state.shared for state in states],
-        "strong": [" ".join(state.strong) for state in states],
+        "shared": _texts(state.shared for state in states),
+        "strong": _texts(" ".join(state.strong) for state in states),
         "direct": _hexes(state.direct for state in states),
         "direct_at": _times(state.direct_at for state in states),
         "component": _hexes(state.component for state in states),
@@ -283,7 +288,7 @@ def _evidence_columns(evidences: Mapping[UUID, EvidenceRow]) -> dict[str, Any]:
     rows = list(evidences.values())
     return {
         "evidence": _hexes(evidences),
-        "nodes": [" ".join([node.hex for node in row.nodes]) for row in rows],
+        "nodes": _texts(" ".join(["%032x" % node.int for node in row.nodes]) for row in rows),  # noqa: UP031
         "first_at": _times(row.first_at for row in rows),
         "component": _hexes(row.component for row in rows),
         "customer": _hexes(row.customer for row in rows),
