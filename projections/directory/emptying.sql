@@ -18,5 +18,6 @@ SELECT to_regnamespace(%(name)s) IS NOT NULL;
 SET LOCAL search_path TO {}, {}, {}, {}, public, pg_temp;
 
 -- name: vacuum
--- Take what was deleted out of the tables and their indexes, so that no dead row keeps it.
-VACUUM (INDEX_CLEANUP ON) {}, {}, {}, {};
+-- Take what was deleted out of the tables and their indexes, so that no dead row keeps it; and sample them anew, since
+-- the planner's statistics (`pg_stats`) hold values in clear.
+VACUUM (ANALYZE, INDEX_CLEANUP ON) {}, {}, {}, {};
