@@ -190,6 +190,5 @@ ORDER BY origin_partition, origin_offset;
 SELECT to_regclass('storyline.proposals') IS NOT NULL;
 
 -- name: forget_proposals
--- Nobody has to decide any more whether someone who was erased is someone else.
-DELETE FROM storyline.proposals
-WHERE state = 'open' AND (a = ANY (%(nodes)s::uuid[]) OR b = ANY (%(nodes)s::uuid[]));
+-- Nobody has to decide any more whether someone who was erased is someone else; what a steward wrote about it goes, too.
+DELETE FROM storyline.proposals WHERE a = ANY (%(nodes)s::uuid[]) OR b = ANY (%(nodes)s::uuid[]);
