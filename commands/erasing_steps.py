@@ -107,17 +107,20 @@ class Steps:
     @contextmanager
     def _alone(self) -> Iterator[psycopg.Connection]:
         """A connection that no other erasure has at the same time."""
-        with self._reading() as connection:
-            until = time.monotonic() + _PATIENCE
-            while connection.execute(SQL["try_alone"]).fetchone() != (True,):
-                if time.monotonic() > until:
-                    raise Unavailable("Another erasure is under way; try again.")
-                time.sleep(_POLL)
-            try:
-                yield connection
-            finally:
-                if not connection.closed:
-                    connection.execute(SQL["not_alone"])
+        until = time.monotonic() + _PATIENCE
+        while True:
+            # Who waits gives the connection back meanwhile: there are few, and the one that is at work needs another.
+            with self._reading() as connection:
+                if connection.execute(SQL["try_alone"]).fetchone() == (True,):
+                    try:
+                        yield connection
+                    finally:
+                        if not connection.closed:
+                            connection.execute(SQL["not_alone"])
+                    return
+            if time.monotonic() > until:
+                raise Unavailable("Another erasure is under way; try again.")
+            time.sleep(_POLL)
 
     @contextmanager
     def _reading(self) -> Iterator[psycopg.Connection]:
@@ -276,9 +279,9 @@ class Steps:
                         yield letter_id, parked_at, open_letter(key, bytes(sealed), letter_id, reason)
                 except SealError:
                     continue
-                at, last = parked_at, letter_id
             if not rows:
                 return
+            last, _, at, *_ = rows[-1]
 
     def _settled_records(self, connection: psycopg.Connection) -> Iterator[bytes]:
         """Records that were parked once and stand on the log still, whatever became of their letters."""
