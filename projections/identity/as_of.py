@@ -277,46 +277,48 @@ class _Walk:
         return BadInput([Problem(field_, trouble, "Ask for an earlier moment, or without one for the customer now.")])
 
     def _answer(self, node: UUID) -> Then:
-        inside = {one for one, judged in self._judged.items() if not judged.shared} | {node}
+        # Around what is shared nothing else is known in full.
+        shared = self._judged[node].shared
+        inside = {node} if shared else {one for one, judged in self._judged.items() if not judged.shared}
         beside = {other for one in self._evidences.values() for other in one.nodes}
         outside = {one: Outside(None, self._is_shared(one)) for one in beside - inside}
-        # Around what is shared nothing else is known in full.
-        if self._judged[node].shared:
-            outside = {one: Outside(None, self._is_shared(one)) for one in beside - {node}}
-            inside = {node}
         kinds = {one: self._whats[one].kind for one in inside | beside}
         rulings = sorted(self._rulings.values(), key=lambda one: (one.at, one.name.int), reverse=True)
         counting = [Ruling(one.name, one.at, one.merges, one.sides) for one in rulings if one.counts]
         resolved = resolve(kinds, list(self._evidences.values()), counting, self._rules, outside)
         customer = resolved.nodes[node].customer
-        return Then(
-            self._moment,
-            customer,
-            self._whats[node].customer,
-            {one: self._evidences[one].first_at for one, home in resolved.homes.items() if home == customer},
-            self._loaded(resolved, rulings, outside),
-            self._spoken,
-            {
-                one: Behind(max([len(others) for others in judged.beside.values()], default=0), True)
-                for one, judged in self._judged.items()
-                if judged.shared
-            },
-        )
+        hers = {one: self._evidences[one].first_at for one, home in resolved.homes.items() if home == customer}
+        if shared:
+            self._evidences = {one: self._evidences[one] for one in hers}
+            met = {other for one in self._evidences.values() for other in one.nodes}
+            outside = {one: known for one, known in outside.items() if one in met}
+        loaded = self._loaded(node, resolved, rulings, outside)
+        now = self._whats[node].customer
+        return Then(self._moment, customer, now, hers, loaded, self._spoken, self._behind())
+
+    def _behind(self) -> dict[UUID, Behind]:
+        """Of what is shared: how many stronger identifiers were met beside it, at least."""
+        shared = {one: judged.beside for one, judged in self._judged.items() if judged.shared}
+        return {one: Behind(max(map(len, beside.values()), default=0), True) for one, beside in shared.items()}
 
     def _is_shared(self, node: UUID) -> bool:
         judged = self._judged.get(node)
         return judged.shared if judged is not None else node in self._rules.ignored
 
-    def _loaded(self, resolved: Resolution, rulings: list[StoredRuling], outside: Mapping[UUID, Outside]) -> Loaded:
+    def _loaded(
+        self, node: UUID, resolved: Resolution, rulings: list[StoredRuling], outside: Mapping[UUID, Outside]
+    ) -> Loaded:
         """The component, as an explanation takes it."""
-        found = Loaded(True, bool(resolved.stars), self._rules, rulings=rulings, disputes=list(resolved.disputes))
-        for node, state in resolved.nodes.items():
-            kind = self._whats[node].kind
-            found.nodes[node] = Node(node, *kind, state.first_at, state.shared, state.component, state.customer)
-        for node, one in outside.items():
-            found.nodes[node] = Node(node, *self._whats[node].kind, None, one.shared, None, node)
-        found.met = {node for node, one in outside.items() if not one.shared}
+        starred = resolved.nodes[node].component in resolved.stars
+        found = Loaded(True, starred, self._rules, rulings=rulings, disputes=list(resolved.disputes))
+        for one, state in resolved.nodes.items():
+            kind = self._whats[one].kind
+            found.nodes[one] = Node(one, *kind, state.first_at, state.shared, state.component, state.customer)
+        for one, known in outside.items():
+            found.nodes[one] = Node(one, *self._whats[one].kind, None, known.shared, None, one)
+        found.met = {one for one, known in outside.items() if not known.shared}
         for evidence in self._evidences.values():
             found.evidences[evidence.id] = Home(*evidence, resolved.homes[evidence.id])
-        found.elsewhere = {node for one in rulings for side in one.sides for node in side} - found.nodes.keys()
+        named = {one for ruling in rulings for side in ruling.sides for one in side}
+        found.elsewhere = named - found.nodes.keys()
         return found

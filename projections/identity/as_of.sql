@@ -43,11 +43,17 @@ WHERE EXISTS (
 LIMIT %(most)s;
 
 -- name: said
--- What was known to correct these events, what takes that back, and so on. When it happened is of no account here: a
--- correction says what was true all along.
+-- What was known to correct these events, what takes that back, and so on; and what they correct themselves, since a
+-- correction is taken back by a later one alone. When it happened is of no account otherwise: a correction says what was
+-- true all along.
 WITH RECURSIVE said AS (
-    SELECT target, relation, name FROM timeline.about
-    WHERE target = ANY (%(names)s::uuid[]) AND relation IN ('corrects', 'retracts')
+    (
+        SELECT target, relation, name FROM timeline.about
+        WHERE target = ANY (%(names)s::uuid[]) AND relation IN ('corrects', 'retracts')
+        UNION
+        SELECT target, relation, name FROM timeline.about
+        WHERE name = ANY (%(names)s::uuid[]) AND relation IN ('corrects', 'retracts')
+    )
     UNION
     SELECT about.target, about.relation, about.name FROM timeline.about JOIN said ON about.target = said.name
     WHERE about.relation IN ('corrects', 'retracts')
