@@ -100,7 +100,7 @@ async def merge(request: Request, caller: _Steward) -> Response:
     sides = merge_sides(people)
     customers = list(nodes)
     if wanted.dry_run:
-        return _json(await _tried(held, loader, customers, new=(True, sides)))
+        return _json(await _tried(held, loader, caller, customers, new=(True, sides)))
     why = Why(wanted.reason, wanted.comment)
     receipt = await _work(held, lambda: _desk(held).merge(sides, why, caller.key_id))
     return _json(await _ruled(held, loader, receipt, customers))
@@ -126,7 +126,7 @@ async def split(request: Request, caller: _Steward, customer: CustomerId) -> Res
     shared = {one.node for one in nodes if one.shared}
     sides = split_sides(asked, {one.node: one for one in _candidates(own, spelled)}, shared)
     if wanted.dry_run:
-        return _json(await _tried(held, loader, [present], new=(False, sides)))
+        return _json(await _tried(held, loader, caller, [present], new=(False, sides)))
     why = Why(wanted.reason, wanted.comment)
     receipt = await _work(held, lambda: _desk(held).split(sides, why, caller.key_id))
     return _json(await _ruled(held, loader, receipt, [side[0].node for side in sides]))
@@ -184,7 +184,7 @@ async def undo(request: Request, caller: _Steward, ruling: _RulingId) -> Respons
     if wanted.dry_run:
         places = await loader.customers([node for side in found.sides for node in side])
         customers = list(dict.fromkeys(places.values()))
-        return _json(await _tried(held, loader, customers, without=name))
+        return _json(await _tried(held, loader, caller, customers, without=name))
     why = Why(wanted.reason, wanted.comment)
     receipt = await _work(held, lambda: _desk(held).undo(records[name][1], why, caller.key_id))
     return _json(await _ruled(held, loader, receipt, first))
@@ -234,6 +234,7 @@ def _sides(desk: Rulings, wanted: SplitRequest) -> list[list[UUID | None]]:
 async def _tried(
     held: Services,
     loader: IdentityLoader,
+    caller: Caller,
     customers: Sequence[UUID],
     new: tuple[bool, Sequence[Side]] | None = None,
     without: UUID | None = None,
@@ -252,7 +253,8 @@ async def _tried(
 
     change = await _work(held, task)
     nodes = {one.node for person in (*change.before, *change.after) for one in person.nodes[:_MOST]}
-    told = change_told(loaded, change, await loader.spelled(nodes), _MOST, all_trades)
+    spelled = await loader.spelled(nodes) if unseals(caller) else {}
+    told = change_told(loaded, change, spelled, _MOST, all_trades)
     return RuledAnswer(dry_run=True, change=told)
 
 

@@ -311,6 +311,21 @@ def test_ruling_needs_the_scope_steward_and_words_in_clear_the_scope_read(
         assert len(found.json()["identifiers"]) == 5
 
 
+def test_a_dry_run_shows_identifiers_in_clear_to_the_scope_read_alone(api: RunningApi, steward: httpx.Client) -> None:
+    ann, bob = two_people(api, steward)
+    sides = [[one["node"]] for one in identity(steward, ann.id)["identifiers"][:2]]
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("/v1/customers/merge", {"customers": [ann.id, bob.id], "dry_run": True}),
+        (f"/v1/customers/{ann.id}/split", {"sides": sides, "dry_run": True}),
+    ]
+    with api.client("steward") as blind:
+        for path, body in asked:
+            seen, unseen = steward.post(path, json=body), blind.post(path, json=body)
+            assert done(seen)["change"]["after"] and done(unseen)["change"]["after"]
+            assert ann.email in seen.text
+            assert ann.email not in unseen.text
+
+
 def test_all_rulings_are_listed_newest_first_page_by_page(api: RunningApi, steward: httpx.Client) -> None:
     for _ in range(2):
         ann, bob = two_people(api, steward)
