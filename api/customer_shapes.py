@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 __all__ = [
     "ConsentNow",
@@ -110,6 +110,9 @@ class Consents(Struct, frozen=True):
     current: list[ConsentNow]
     history: list[WordSaid]
     older: str | None
+    happened_by: datetime | UnsetType = UNSET
+    recorded_by: datetime | UnsetType = UNSET
+    now: Annotated[str | UnsetType, Meta(description="As of a moment: the present id")] = UNSET
 
 
 class CustomerIdentifier(Struct, omit_defaults=True, frozen=True, kw_only=True):
@@ -145,3 +148,6 @@ class Customer(Struct, omit_defaults=True, frozen=True, kw_only=True):
     identifiers: list[CustomerIdentifier] | None = None
     disputed: list[DisputedLink] = []
     timeline: str
+    happened_by: datetime | None = None
+    recorded_by: datetime | None = None
+    now: Annotated[str | None, Meta(description="As of a moment, of which `id` is then: the present id")] = None

@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from anyio import to_thread
 from fastapi import APIRouter, Header, Query, Request, Response
+from msgspec import structs
 
 from api import customer_shapes as told
 from api import shapes
+from api.as_of import AsOf, echo, reader_of
 from api.problems import responses
 from api.services import Services, services
 from api.timelines import CustomerId, Reads, unseals
@@ -43,16 +45,22 @@ async def customer(
     request: Request,
     caller: Reads,
     customer: CustomerId,
+    moment: AsOf,
     after_positions: _Positions = None,
     storyline_after: _After = None,
 ) -> Response:
     """All that is known of a customer. Any id that the customer ever had is good; the answer has the present one.
 
-    A key with `read-sealed` and not `read` gets the same without profile, identifiers and their values.
+    A key with `read-sealed` and not `read` gets the same without profile, identifiers and their values. With
+    `happened_by` or `recorded_by` it is what was known then; the id is that of then, and `now` the present one.
     """
     held = services(request)
     await _visible(held, after_positions or storyline_after)
-    view = await CustomerReader(held.pool).view(node_of(customer))
+    found = None
+    if moment is None:
+        view = await CustomerReader(held.pool).view(node_of(customer))
+    else:
+        found, view = await reader_of(held).view(node_of(customer), moment)
     if view is None:
         raise nobody()
     rules, zone = held.parts.profile_rules, held.parts.time_zone
@@ -60,6 +68,8 @@ async def customer(
         made = await to_thread.run_sync(answer_of, view, rules, zone, unseals(caller), limiter=held.unsealing)
     else:
         made = answer_of(view, rules, zone, unseals(caller))
+    if found is not None:
+        made = structs.replace(made, **echo(found))
     return Response(shapes.encode(made), media_type="application/json")
 
 
@@ -72,19 +82,27 @@ async def consents(
     request: Request,
     _caller: Reads,
     customer: CustomerId,
+    moment: AsOf,
     limit: Annotated[int, Query(ge=1, le=500, description="Most words of the history on the page")] = 100,
     before: Annotated[str | None, Query(max_length=200, description="`older` of a page: go on to older")] = None,
     after_positions: _Positions = None,
     storyline_after: _After = None,
 ) -> Response:
-    """What a customer allows now, per purpose and channel, and everything that was said about it, newest first."""
+    """What a customer allows now, per purpose and channel, and everything that was said about it, newest first. With
+    `happened_by` or `recorded_by` what was allowed then, as far as was known."""
     held = services(request)
     await _visible(held, after_positions or storyline_after)
-    found = await CustomerReader(held.pool).consents(node_of(customer), before or None, limit)
+    node, then = node_of(customer), None
+    if moment is None:
+        found = await CustomerReader(held.pool).consents(node, before or None, limit)
+    else:
+        then, found = await reader_of(held).consents(node, moment, before or None, limit)
     if found is None:
         raise nobody()
     current = [_consent(one) for one in found.standing]
     page = told.Consents(found.customer.hex, current, [word_of(one) for one in found.words], found.older)
+    if then is not None:
+        page = structs.replace(page, **echo(then))
     return Response(shapes.encode(page), media_type="application/json")
 
 

@@ -9,10 +9,12 @@ from uuid import UUID
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from api import shapes
+from api.as_of import AsOf, echo, reader_of
 from api.body import read_model
+from api.customers import node_of
 from api.identity_answers import change_told, identity_told, ruling_told
 from api.identity_shapes import (
     MergeRequest,
@@ -55,26 +57,36 @@ _NAMED: Final = 256
     summary="Why a customer is one person",
     responses={200: shapes.answer("CustomerIdentity"), **responses(404)},
 )
-async def identity(request: Request, caller: Reads, customer: CustomerId) -> Response:
+async def identity(request: Request, caller: Reads, customer: CustomerId, moment: AsOf) -> Response:
     """The links and events that make these identifiers one person; what was refused, and why; what stewards ruled.
 
-    A component of more than 5,000 identifiers is told as such, with the customer's own direct links.
+    A component of more than 5,000 identifiers is told as such, with the customer's own direct links. With
+    `happened_by` or `recorded_by` as of then, by the rules of now.
     """
     held = services(request)
-    loader = IdentityLoader(held.pool)
-    present = await _present(loader, customer)
-    loaded = await loader.load([present])
+    loader, reader = IdentityLoader(held.pool), reader_of(held)
+    then = None if moment is None else await reader.then(node_of(customer), moment)
+    present = await _present(loader, customer) if then is None else then.customer
+    loaded = await loader.load([present]) if then is None else then.loaded
     found = await _work(held, lambda: explain(loaded, present, _MOST))
-    shown = {one.node for one in (*found.nodes, *found.shared[:_MOST_SHARED])}
+    shared = [one.node for one in found.shared[:_MOST_SHARED]]
+    shown = {one.node for one in found.nodes}.union(shared)
     spelled = await loader.spelled(shown) if unseals(caller) else {}
     homes = loaded.evidences
     since = {link.evidence: link.first_at for link in found.links}
     since |= {one.evidence: one.first_at for one in found.refused if one.evidence in homes}
-    events = await loader.first_events({one: at for one, at in since.items() if one is not None})
-    behind = await loader.behind([one.node for one in found.shared[:_MOST_SHARED]])
+    counting = {one: at for one, at in since.items() if one is not None}
+    events = await (loader.first_events(counting) if then is None else reader.first_events(then, counting))
+    behind = (
+        await loader.behind(shared)
+        if then is None
+        else {one: then.behind[one] for one in shared if one in then.behind}
+    )
     did = {one.ruling.name: one.did for one in found.rulings}
-    rulings = await _shaped(held, loader, [one.ruling for one in found.rulings], unseals(caller), did)
-    return _json(identity_told(found, spelled, events, behind, rulings))
+    whose = None if then is None else {one.node: one.customer for one in loaded.nodes.values() if one.component}
+    rulings = await _shaped(held, loader, [one.ruling for one in found.rulings], unseals(caller), did, whose)
+    told = identity_told(found, spelled, events, behind, rulings)
+    return _json(told if then is None else structs.replace(told, **echo(then)))
 
 
 @router.post(
@@ -283,10 +295,12 @@ async def _shaped(
     found: Sequence[StoredRuling],
     unseal: bool,
     did: Mapping[UUID, bool | None] | None = None,
+    whose: Mapping[UUID, UUID] | None = None,
 ) -> list[RulingShape]:
-    """Rulings with who, when and why, and whom they name now."""
+    """Rulings with who, when and why, and whom they name: now, or by `whose`."""
     records = await loader.records([one.name for one in found])
-    places = await loader.customers([node for one in found for side in one.sides for node in side])
+    named = [node for one in found for side in one.sides for node in side]
+    places = await loader.customers(named) if whose is None else whose
     known = [one.name for one in found if one.name in records]
     told = await _work(held, lambda: _desk(held).told([records[name][1] for name in known], unseal))
     said = dict(zip(known, told, strict=True))

@@ -132,6 +132,9 @@ class CustomerIdentity(Struct, omit_defaults=True, frozen=True, kw_only=True):
     whole: bool
     star: bool = False
     more: Annotated[bool, Meta(description="Not all that there is, is told")] = False
+    happened_by: datetime | None = None
+    recorded_by: datetime | None = None
+    now: Annotated[str | None, Meta(description="As of a moment, of which `id` is then: the present id")] = None
 
 
 class IdentitySum(Struct, frozen=True):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from api import (
@@ -145,6 +145,9 @@ class Page(Struct, frozen=True):
     older: str | None
     newer: str | None
     searched: Annotated[int, Meta(description="Rows that a text search has looked at")] = 0
+    happened_by: datetime | UnsetType = UNSET
+    recorded_by: datetime | UnsetType = UNSET
+    now: Annotated[str | UnsetType, Meta(description="As of a moment: the customer's present id")] = UNSET
 
 
 class Placed(Struct, frozen=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 from uuid import UUID
@@ -12,9 +11,11 @@ from uuid import UUID
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.routing import APIRoute
+from msgspec import structs
 from starlette.types import Receive, Scope, Send
 
 from api import shapes
+from api.as_of import AsOf, echo, read_when, reader_of
 from api.body import read_model
 from api.items import Renderer, holds
 from api.problems import responses
@@ -24,13 +25,14 @@ from api.services import Services, services
 from api.vectors import read_vector
 from commands.access import Caller
 from domain.errors import BadInput, NotFound, Problem
-from domain.event import read_time
 from domain.identifiers import KINDS, REF_KINDS, Identifier, Ref
 from eventlog.record import ref_hash
 from eventlog.tokens import Hasher
-from projections.timeline.reader import Customer, Filters, Page, RefStory, Row, Story
+from projections.identity.as_of import Moment
+from projections.timeline.reader import Customer, CustomerThen, Filters, Page, RefStory, Row, Told
 
 __all__ = [
+    "Asks",
     "CustomerId",
     "Namespace",
     "Reads",
@@ -41,6 +43,7 @@ __all__ = [
     "ref_story",
     "render",
     "router",
+    "told_page",
     "unseals",
 ]
 
@@ -106,19 +109,10 @@ async def asked(
             filters.types,
             filters.channels,
             filters.directions,
-            _time(since, "since") if since else filters.since,
-            _time(until, "until") if until else filters.until,
+            read_when(since, "since") if since else filters.since,
+            read_when(until, "until") if until else filters.until,
         )
     return Asked(filters, before or None, after or None, limit, q, after_positions or storyline_after)
-
-
-def _time(text: str, field: str) -> datetime:
-    try:
-        # A `+` that was not quoted arrives as a blank.
-        return read_time(text.replace(" ", "+") if text.count(" ") == 1 and "T" in text else text).astimezone(UTC)
-    except ValueError as error:
-        way_out = "Send a time such as 2026-03-01T09:30:00Z."
-        raise BadInput([Problem(field, f"is not right: {error}.", way_out)]) from None
 
 
 Asks = Annotated[Asked, Depends(asked)]
@@ -149,9 +143,17 @@ _PAGE: dict[int | str, dict[str, Any]] = {200: shapes.answer("Page", "A page, ne
 @customers.get(
     "/v1/customers/{customer}/timeline", summary="A customer's timeline", responses={**_PAGE, **responses(404, 429)}
 )
-async def customer_timeline(request: Request, caller: Reads, customer: CustomerId, query: Asks) -> Response:
-    """A customer's story, newest first. 404 where there is nothing of the customer at all."""
-    return await _timeline(request, caller, customer_story(customer), query)
+async def customer_timeline(
+    request: Request, caller: Reads, customer: CustomerId, query: Asks, moment: AsOf
+) -> Response:
+    """A customer's story, newest first. 404 where there is nothing of the customer at all.
+
+    With `happened_by` or `recorded_by` as of then: with what counted, under the identifiers that were hers.
+    """
+    story = customer_story(customer)
+    if moment is None:
+        return await _timeline(request, caller, story, query)
+    return await _timeline_then(services(request), caller, story, query, moment)
 
 
 @router.get(
@@ -251,23 +253,39 @@ def _light(rows: Sequence[Row]) -> bool:
     return sum([len(row.record) for row in rows]) + sum(corrections) <= _LIGHT
 
 
-async def _timeline(request: Request, caller: Caller, story: Story, query: Asked) -> Response:
+async def _timeline(request: Request, caller: Caller, story: Told, query: Asked) -> Response:
     return Response(await _page(services(request), caller, story, query), media_type="application/json")
 
 
-async def _page(held: Services, caller: Caller, story: Story, query: Asked) -> bytes:
-    """The JSON of a page. Raises NotFound, BadInput, NotYet, Unavailable."""
+async def _timeline_then(held: Services, caller: Caller, story: Customer, query: Asked, moment: Moment) -> Response:
+    await _visible(held, query)
+    found = await reader_of(held).then(story.id, moment)
+    page = await told_page(held, caller, CustomerThen(found.customer, tuple(found.evidences), *moment), query)
+    return Response(shapes.encode(structs.replace(page, **echo(found))), media_type="application/json")
+
+
+async def _visible(held: Services, query: Asked) -> None:
     if query.positions:
         await held.wait_for(read_vector(query.positions, "after_positions"))
+
+
+async def _page(held: Services, caller: Caller, story: Told, query: Asked) -> bytes:
+    """The JSON of a page. Raises NotFound, BadInput, NotYet, Unavailable."""
+    await _visible(held, query)
+    return shapes.encode(await told_page(held, caller, story, query))
+
+
+async def told_page(held: Services, caller: Caller, story: Told, query: Asked) -> shapes.Page:
+    """A page of a story, what is asked for being visible. Raises NotFound, BadInput, Unavailable."""
     if query.q:
-        return shapes.encode(await _search(held, story, query, unseals(caller)))
+        return await _search(held, story, query, unseals(caller))
     page = await held.reader.page(story, query.filters, query.before or query.after, query.limit)
     if not page.rows and query.everything:
         raise NotFound("There is nothing of that name on any timeline.")
-    return shapes.encode(shapes.Page(await render(held, page.rows, unseals(caller)), page.older, page.newer))
+    return shapes.Page(await render(held, page.rows, unseals(caller)), page.older, page.newer)
 
 
-async def _search(held: Services, story: Story, query: Asked, unseal: bool) -> shapes.Page:
+async def _search(held: Services, story: Told, query: Asked, unseal: bool) -> shapes.Page:
     """Rows that hold a text. Looks at a stated number of rows, then hands out the cursor to go on with.
 
     Each step is small enough for all of it to fit on the page, so that a cursor never stands within a step.

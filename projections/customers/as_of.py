@@ -6,7 +6,7 @@ out of its record, by the effect that was known then. Folds are those of the pre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -23,7 +23,8 @@ from domain.profile import Claim, Touch
 from eventlog.sql import load
 from projections.customers.reader import TOUCHES, Answer, Dispute, History, Identified, View, cursor_of, place_of
 from projections.customers.remaking import Remade, Remaker, Stored
-from projections.identity.as_of import Limits, Moment, Then, then
+from projections.identity.as_of import Limits, Moment, Then, first_events, then
+from projections.identity.loading import Event
 
 __all__ = ["AsOfReader"]
 
@@ -52,6 +53,14 @@ class AsOfReader:
         """All that was known of her."""
         return await self._read(node, moment, _View.read)
 
+    async def first_events(self, found: Then, evidences: Collection[UUID]) -> dict[UUID, Event]:
+        """The earliest event of each of these evidences that counted then."""
+        try:
+            async with self._pool.connection() as connection:
+                return await first_events(connection, found, evidences)
+        except (psycopg.OperationalError, PoolTimeout) as error:
+            raise _silent(error) from None
+
     async def consents(self, node: UUID, moment: Moment, cursor: str | None, limit: int) -> tuple[Then, History]:
         """Her consents then, with a page of their history."""
         at, name = place_of(cursor)
@@ -63,7 +72,11 @@ class AsOfReader:
                 found = await then(connection, node, moment, self._limits)
                 return found, await ask(_View(connection, found, self._remaker))
         except (psycopg.OperationalError, PoolTimeout) as error:
-            raise Unavailable(f"The read models do not answer ({type(error).__name__}).") from None
+            raise _silent(error) from None
+
+
+def _silent(error: Exception) -> Unavailable:
+    return Unavailable(f"The read models do not answer ({type(error).__name__}).")
 
 
 async def _nothing_more(_view: _View) -> None:
