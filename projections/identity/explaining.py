@@ -78,12 +78,12 @@ def explain(loaded: Loaded, customer: UUID, most: int) -> Explanation:
     shared = [node for node in map(loaded.nodes.get, beside | own) if node is not None and node.shared]
     rulings = [one for one in loaded.rulings if any(node in own for side in one.sides for node in side)]
     trace = Trace() if loaded.whole else None
+    refused: Sequence[Link | Dispute]
     if trace is None:
-        links, refused = _direct(homes, own, loaded), [_kept(one, loaded) for one in loaded.disputes]
+        links, refused = _direct(homes, own, loaded), loaded.disputes
     else:
         _resolve(loaded, loaded.ruled(), trace)
-        links = [one for one in trace.followed if one.a in own and one.b in own]
-        refused = [_refused(one, loaded) for one in trace.refused]
+        links, refused = [one for one in trace.followed if one.a in own and one.b in own], trace.refused
     refused = [one for one in refused if one.a in own or one.b in own]
     return Explanation(
         customer,
@@ -92,7 +92,7 @@ def explain(loaded: Loaded, customer: UUID, most: int) -> Explanation:
         loaded.cut or max(len(nodes), len(links), len(refused)) > most,
         nodes[:most],
         links[:most],
-        refused[:most],
+        [_refused(one, loaded) for one in refused[:most]],
         sorted(shared, key=lambda one: one.order)[:most],
         [Weighed(one, None if trace is None else trace.rulings.get(one.name, False)) for one in rulings[:most]],
     )
@@ -115,33 +115,22 @@ def _direct(homes: Iterable[Home], own: set[UUID], loaded: Loaded) -> list[Link]
     return list(found.values())
 
 
-def _refused(link: Link, loaded: Loaded) -> Refused:
-    reason: Reason = link.refused or "limit"
-    return Refused(*link[:2], link.first_at, link.evidence, reason, why_refused(link.a, link.b, reason, loaded))
-
-
-def _kept(one: Dispute, loaded: Loaded) -> Refused:
-    return Refused(one.a, one.b, one.first_at, None, one.reason, why_refused(one.a, one.b, one.reason, loaded))
+def _refused(one: Link | Dispute, loaded: Loaded) -> Refused:
+    evidence, reason = (one.evidence, one.refused or "limit") if isinstance(one, Link) else (None, one.reason)
+    return Refused(one.a, one.b, one.first_at, evidence, reason, why_refused(one.a, one.b, reason, loaded))
 
 
 def why_refused(a: UUID, b: UUID, reason: Reason, loaded: Loaded) -> str:
     """Why a link was not followed, in words."""
     if reason == "split":
         return "A steward ruled that these are different people."
-    mine, theirs = (_kinds_of(loaded, node) for node in (a, b))
+    mine, theirs = loaded.kinds_of(a), loaded.kinds_of(b)
     limits = loaded.rules.limits
     for kind, namespace in sorted(mine & theirs):
         if kind in limits:
             scope = f" in {namespace}" if namespace else ""
             return f"Both have a {kind} of their own{scope}, and one customer may have {limits[kind]}."
     return f"One customer would have too many identifiers of a kind that is limited ({', '.join(sorted(limits))})."
-
-
-def _kinds_of(loaded: Loaded, node: UUID) -> set[tuple[str, str]]:
-    known = loaded.nodes.get(node)
-    if known is None:
-        return set()
-    return {(one.kind, one.namespace) for one in loaded.nodes.values() if one.customer == known.customer}
 
 
 class Person(NamedTuple):

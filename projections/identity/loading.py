@@ -127,6 +127,16 @@ class Loaded:
     cut: bool = False
     met: set[UUID] = field(default_factory=set)
     elsewhere: set[UUID] = field(default_factory=set)
+    held: dict[UUID, set[tuple[str, str]]] = field(default_factory=dict)
+
+    def kinds_of(self, node: UUID) -> set[tuple[str, str]]:
+        """(kind, namespace) of all identifiers of a node's customer; looked up once for all, since one answer may ask
+        for thousands."""
+        if not self.held:
+            for one in self.nodes.values():
+                self.held.setdefault(one.customer, set()).add((one.kind, one.namespace))
+        known = self.nodes.get(node)
+        return set() if known is None else self.held.get(known.customer, set())
 
     def kinds(self) -> dict[UUID, Kind]:
         """As `domain.identity.resolve` takes them: the components' nodes, and what was met inside their evidences."""
