@@ -41,10 +41,12 @@ EVER: Final = Moment()
 
 
 class Limits(NamedTuple):
-    """What one answer may cost. `evidences`: most of those that hang together; `page`: of one identifier at a time;
-    `corrected`: most events that corrections speak of; `rulings`: most of those on these identifiers."""
+    """What one answer may cost. `evidences`: most of those that hung together; `looked`: most of one identifier's that
+    are looked at, were they there then or not; `page`: of those at a time; `corrected`: most events that corrections
+    speak of; `rulings`: most of those on these identifiers."""
 
     evidences: int = 2000
+    looked: int = 20_000
     page: int = 200
     corrected: int = 5000
     rulings: int = 500
@@ -198,7 +200,8 @@ class _Walk:
                 if len(rows) == page and (whole or not nodes[one].shared or not nodes[one].evidences)
             ]
             offset += page
-            if pending and offset > self._limits.evidences:
+            most = max([len(nodes[one].evidences) for one in pending], default=0)
+            if most > self._limits.evidences or (pending and offset >= self._limits.looked):
                 raise self._too_much()
 
     def _note(self, node: UUID, judged: _Judged, evidences: Iterable[UUID]) -> None:
