@@ -41,9 +41,9 @@ EVER: Final = Moment()
 
 
 class Limits(NamedTuple):
-    """What one answer may cost. `evidences`: most of those that hung together; `looked`: most of one identifier's that
-    are looked at, were they there then or not; `page`: of those at a time; `corrected`: most events that corrections
-    speak of; `rulings`: most of those on these identifiers."""
+    """What one answer may cost. `evidences`: most of those that hung together; `looked`: most of one identifier's
+    that are looked at, were they there then or not; `page`: of those at a time; `corrected`: most events that
+    corrections speak of; `rulings`: most of those on these identifiers."""
 
     evidences: int = 2000
     looked: int = 20_000
