@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from commands.erasing_scope import SQL, account, raised_by, scope_of
+from commands.erasing_scope import SQL, Scope, account, raised_by, scope_of
 from commands.erasing_steps import Around, Erasure, State, Steps
 from domain.errors import BadInput, NotFound, NotYet, Problem
+from domain.identifiers import Identifier
 
 __all__ = ["Around", "Erasing", "Erasure", "State"]
 
@@ -35,7 +36,7 @@ class Erasing(Steps):
             self._customer(connection, node)
             if not self._caught_up(connection, _PATIENCE):
                 raise NotYet("The read models are behind the log, so not all of this customer is known; try again.")
-            erasure = self._begin(connection, self._customer(connection, node), why, by)
+            erasure = self._begin(connection, node, why, by)
             self._go_on(connection, erasure, _PATIENCE)
             return self._one(connection, erasure)
 
@@ -45,9 +46,9 @@ class Erasing(Steps):
             rows = connection.execute(SQL["of_evidences"], {"evidences": list(evidences)}).fetchall()
         return [Erasure(*row) for row in rows]
 
-    def _begin(self, connection: psycopg.Connection, customer: UUID, why: str, by: str) -> UUID:
-        """The erasure of what is at home in a customer: a new one, or the last where nothing is left to erase."""
-        scope, known = scope_of(connection, customer)
+    def _begin(self, connection: psycopg.Connection, node: UUID, why: str, by: str) -> UUID:
+        """The erasure of what is at home in a node's customer: a new one, or the last where nothing is left to erase."""
+        customer, scope, known = self._scope(connection, node)
         if not scope.evidences and not scope.nodes:
             last = connection.execute(SQL["last_of"], {"customer": customer}).fetchone()
             if last is not None:
@@ -72,8 +73,7 @@ class Erasing(Steps):
         """What erasing a customer would come to, as a certificate tells it; changes nothing. Raises NotFound."""
         node = _node(customer)
         with self._alone() as connection:
-            found = self._customer(connection, node)
-            scope, _ = scope_of(connection, found)
+            found, scope, _ = self._scope(connection, node)
             return {"customer": found.hex, **account(connection, scope), "keys": len(scope.evidences)}
 
     def apply(self) -> int:
@@ -116,6 +116,14 @@ class Erasing(Steps):
             rows = connection.execute(SQL["page"], {"after": after, "limit": limit + 1}).fetchall()
         found = [Erasure(*row) for row in rows[:limit]]
         return found, found[-1].id.hex if len(rows) > limit else None
+
+    def _scope(self, connection: psycopg.Connection, node: UUID) -> tuple[UUID, Scope, dict[UUID, Identifier]]:
+        """(the customer of a node, what is at home there, its identifiers in clear), all of one moment: she might
+        become one with another, or two, between one question and the next."""
+        with connection.transaction():
+            connection.execute(SQL["hold_identity"])
+            customer = self._customer(connection, node)
+            return customer, *scope_of(connection, customer)
 
     def _customer(self, connection: psycopg.Connection, node: UUID) -> UUID:
         row = connection.execute(SQL["customer"], {"node": node}).fetchone()

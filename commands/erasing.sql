@@ -8,6 +8,10 @@ SELECT pg_try_advisory_lock(7053081021);
 -- Let the next one begin.
 SELECT pg_advisory_unlock(7053081021);
 
+-- name: hold_identity
+-- Nobody resolves who is who, or puts other rules into effect, for the rest of this transaction.
+SELECT pg_advisory_xact_lock(7053081010);
+
 -- name: customer
 -- Whose a node is.
 SELECT customer FROM identity.nodes WHERE node = %(node)s;

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -114,3 +116,30 @@ def test_erasures_that_wait_for_another_one_hold_up_nobody_else(small: Story, le
         finally:
             other.execute("SELECT pg_advisory_unlock(7053081021)")
         assert len({one.result(60).id for one in waiting}) == 1
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_whom_an_erasure_takes_is_read_at_one_moment_while_nobody_resolves(
+    small: Story, ledger: Path, dry_run: bool
+) -> None:
+    """She becomes one with somebody else just when her erasure begins: all of the two goes, or it would be certified
+    that nothing was there."""
+    ada, bob = node_of(small, "#17"), node_of(small, "#18")
+    with (
+        erasing_of(small, ledger) as erasing,
+        ThreadPoolExecutor(1) as threads,
+        psycopg.connect(small.dsn) as resolving,
+    ):
+        resolving.execute("SELECT pg_advisory_xact_lock(7053081010)")
+        for table in ("nodes", "evidences"):
+            resolving.execute(f"UPDATE identity.{table} SET customer = %s WHERE customer = %s", (bob, ada))
+        done: Future[Any] = (
+            threads.submit(erasing.foresee, ada) if dry_run else threads.submit(erasing.erase, ada, WHY, by="cli")
+        )
+        waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        eventually(lambda: done.done() or small.rows(waits) == [(1,)], 20)
+        resolving.commit()
+        told = done.result(60)
+    found = told if isinstance(told, dict) else told.certificate
+    assert found is not None
+    assert (found["customer"], found["identifiers"]) == (UUID(bob).hex, 4)
