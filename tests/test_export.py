@@ -82,6 +82,14 @@ def test_an_export_of_many_events_comes_whole_and_in_pieces(api: RunningApi) -> 
     assert api.rss() - before < 100 * 2**20
 
 
+def test_an_export_holds_every_identifier_however_many_there_are(api: RunningApi) -> None:
+    devices = [{"kind": "device", "value": f"d-{n}"} for n in range(1100)]
+    api.story.publish(*[event(2000 + n, data={"who": [*who("#600"), one]}) for n, one in enumerate(devices)])
+    api.project()
+    found = export(api, "#600")["customer"]["identifiers"]
+    assert {one["value"] for one in found} == {"600", *(one["value"] for one in devices)}
+
+
 def test_an_export_needs_the_scope_and_an_id(api: RunningApi) -> None:
     with api.client("read", "operate", "admin") as client:
         assert client.get(f"/v1/customers/{node_of(api.story, ADA)}/export").status_code == 403

@@ -112,11 +112,12 @@ class CustomerReader:
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
 
-    async def view(self, node: UUID) -> View | None:
-        """The customer of any of her nodes, None for what is no node. Raises Unavailable."""
+    async def view(self, node: UUID, identifiers: int = _MOST_IDENTIFIERS) -> View | None:
+        """The customer of any of her nodes, None for what is no node. identifiers: most that are read of her. Raises
+        Unavailable."""
         try:
             async with self._pool.connection() as connection, connection.transaction():
-                return await _View(connection).read(node)
+                return await _View(connection).read(node, identifiers)
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise Unavailable(f"The read models do not answer ({type(error).__name__}).") from None
 
@@ -148,7 +149,7 @@ class _View:
         self._asked = {"customer": found[0], "evidences": found[1]}
         return True
 
-    async def read(self, node: UUID) -> View | None:
+    async def read(self, node: UUID, most: int) -> View | None:
         if not await self._known(node):
             return None
         async with self._connection.pipeline():  # one round trip for all
@@ -158,7 +159,7 @@ class _View:
             answer = await self._send("answer")
             words = await self._send("last_words", most=_MOST_WORDS)
             claims = await self._send("claims", most=_MOST_CLAIMS)
-            identifiers = await self._send("identifiers", most=_MOST_IDENTIFIERS)
+            identifiers = await self._send("identifiers", most=most)
             disputes = await self._send("disputes", most=_MOST_DISPUTES)
             erased = await self._send("erased")
         answered = await answer.fetchone()
