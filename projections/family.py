@@ -137,7 +137,8 @@ def _shown(cursor: _Cursor, batch: Batch, kept: _Kept, settled: Settled) -> iden
     if early:
         settling.loosen(cursor, early)
     sightings = [one for one in kept.sightings if one.evidence not in asked]
-    tokens = settled.evidences | {one.evidence: one.tokens for one in kept.sightings}
+    # Of what a repeat names another new event may tell, too: only one sighting of each evidence is carried.
+    tokens = settled.evidences | {one.evidence: one.tokens for one in [*kept.dropped, *kept.sightings]}
     recounted_ = {one: (tokens.get(one, ()), times.get(one)) for one in asked}
     rulings = [*kept.rulings, *settled.rulings]
     return identity.Shown(sightings, recounted_, rulings, lambda evidences: settling.earliest(cursor, evidences))
