@@ -59,6 +59,8 @@ class Renderer:
         read = iter(found)
         items = [self._item(row, next(read)) for row in rows]
         for row, item in zip(rows, items, strict=True):
+            if row.roles:
+                item.party = list(row.roles)
             if row.corrections:
                 item.corrections = [
                     self._correction(one.relation, one.name.hex, next(read)) for one in row.corrections
@@ -86,7 +88,7 @@ class Renderer:
         return record, opened, opened is None, None
 
     def _item(self, row: Row, read: _Read) -> Item:
-        name, happened_at, recorded_at, future, partition, offset, _, customer, _ = row
+        name, happened_at, recorded_at, future, partition, offset, _, customer, _, _ = row
         record, opened, erased, unreadable = read
         position = f"{partition}:{offset}"
         if record is None:

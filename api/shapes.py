@@ -137,6 +137,7 @@ class Item(Struct, omit_defaults=True, kw_only=True):
     erased: Annotated[bool, Meta(description="What was personal was destroyed by an erasure")] = False
     unreadable: Annotated[str | None, Meta(description="Why the sealed part cannot be opened")] = None
     corrections: list[Correction] = []
+    party: Annotated[list[str], Meta(description="With `parties`: as what it names the customer beside `who`")] = []
 
 
 class Page(Struct, frozen=True):

@@ -29,7 +29,7 @@ from domain.identifiers import KINDS, REF_KINDS, Identifier, Ref
 from eventlog.record import ref_hash
 from eventlog.tokens import Hasher
 from projections.identity.as_of import Moment
-from projections.timeline.reader import Customer, CustomerThen, Filters, Page, RefStory, Row, Told
+from projections.timeline.reader import Customer, CustomerThen, Filters, Page, RefStory, Row, Told, WithParties
 
 __all__ = [
     "Asks",
@@ -57,6 +57,7 @@ RefValue = Annotated[str, Path(description="The code")]
 Namespace = Annotated[str, Query(max_length=64, description="The ref's namespace, if it has one")]
 _Words = Annotated[list[str] | None, Query(max_length=100)]
 _Limit = Annotated[int, Query(ge=1, le=200, description="Most items on the page")]
+_Parties = Annotated[bool, Query(description="With the events of others that name the customer as a party")]
 _MIN_STEP: Final = 5
 _LIGHT: Final = 64 * 1024
 """Bytes of records whose rendering may hold up the event loop: a millisecond or two."""
@@ -144,7 +145,7 @@ _PAGE: dict[int | str, dict[str, Any]] = {200: shapes.answer("Page", "A page, ne
     "/v1/customers/{customer}/timeline", summary="A customer's timeline", responses={**_PAGE, **responses(404, 429)}
 )
 async def customer_timeline(
-    request: Request, caller: Reads, customer: CustomerId, query: Asks, moment: AsOf
+    request: Request, caller: Reads, customer: CustomerId, query: Asks, moment: AsOf, parties: _Parties = False
 ) -> Response:
     """A customer's story, newest first. 404 where there is nothing of the customer at all.
 
@@ -152,7 +153,10 @@ async def customer_timeline(
     """
     story = customer_story(customer)
     if moment is None:
-        return await _timeline(request, caller, story, query)
+        return await _timeline(request, caller, WithParties(story.id) if parties else story, query)
+    if parties:
+        trouble = "stands beside `happened_by` or `recorded_by`."
+        raise BadInput([Problem("parties", trouble, "Ask for one of the two.")])
     return await _timeline_then(services(request), caller, story, query, moment)
 
 

@@ -120,6 +120,32 @@ def test_a_description_that_was_put_right_or_taken_back_counts_so(firm: Firm) ->
     assert [(one["name"], one["present"]) for one in found["contacts"]] == [("Ann", True)]
 
 
+def test_a_customers_timeline_shows_the_events_of_others_that_name_her_if_asked(api: RunningApi, firm: Firm) -> None:
+    guest = [{"role": role, "who": who(firm.ann)} for role in ("guest", "cc")]
+    firm.publish(
+        firm.did("email.received", 1, firm.ann),
+        firm.did("email.received", 2, firm.ben, parties=guest),
+        firm.did("call.ended", 3, firm.ben, parties=guest[:1]),
+        firm.did("meeting.held", 4, firm.ann, parties=guest[:1]),
+        firm.did("email.received", 5, firm.ben),
+    )
+    address = f"/v1/customers/{api.customer(firm.ann)}/timeline"
+
+    def told(**query: Any) -> list[tuple[str, list[str]]]:
+        answer = firm.client.get(address, params=query)
+        assert answer.status_code == 200, answer.text
+        return [(one["id"].rpartition("-")[2], one.get("party", [])) for one in answer.json()["items"]]
+
+    assert told() == [("4", []), ("1", [])]
+    whole = [("4", ["guest"]), ("3", ["guest"]), ("2", ["cc", "guest"]), ("1", [])]
+    assert told(parties=True) == whole
+    assert told(parties=True, type="email.received") == whole[2:]
+    page = firm.client.get(address, params={"parties": True, "limit": 2}).json()
+    assert told(parties=True, limit=2, before=page["older"]) == whole[2:]
+    both = firm.client.get(address, params={"parties": True, "recorded_by": "2026-03-01T00:00:00Z"})
+    assert (both.status_code, both.json()["errors"][0]["field"]) == (422, "parties")
+
+
 def test_its_timeline_gathers_that_of_its_contacts_each_event_once(firm: Firm) -> None:
     names = {"contacts": [{"name": "Ann"}, {"name": "Ben"}]}
     firm.publish(

@@ -138,3 +138,103 @@ SELECT e.name, e.happened_at, e.recorded_at, e.future, e.log_partition, e.log_of
 FROM page JOIN timeline.events AS e ON e.name = page.name
 LEFT JOIN identity.evidences AS whose ON whose.evidence = e.evidence
 ORDER BY e.happened_at, e.name;
+
+-- name: parties_older
+-- A customer's events, and those of others that name her as a party, before a place, newest first; each once.
+WITH hers AS MATERIALIZED (
+    SELECT evidence FROM identity.evidences
+    WHERE customer = (SELECT customer FROM identity.nodes WHERE node = %(customer)s)
+),
+page AS MATERIALIZED (
+    SELECT found.name, found.happened_at
+    FROM hers CROSS JOIN LATERAL (
+        SELECT name, happened_at FROM timeline.events
+        WHERE events.evidence = hers.evidence
+            AND (happened_at, name) < (%(at)s, %(name)s)
+            AND happened_at >= %(since)s AND happened_at < %(until)s
+            AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s))
+            AND (%(channels)s::text[] IS NULL OR channel = ANY (%(channels)s))
+            AND (%(directions)s::text[] IS NULL OR direction = ANY (%(directions)s))
+        ORDER BY happened_at DESC, name DESC
+        LIMIT %(limit)s
+    ) AS found
+    UNION
+    SELECT found.name, found.happened_at
+    FROM hers CROSS JOIN LATERAL (
+        SELECT p.name, p.happened_at
+        FROM timeline.parties AS p JOIN timeline.events AS e ON e.name = p.name
+        WHERE p.evidence = hers.evidence
+            AND (p.happened_at, p.name) < (%(at)s, %(name)s)
+            AND p.happened_at >= %(since)s AND p.happened_at < %(until)s
+            AND (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s))
+            AND (%(channels)s::text[] IS NULL OR e.channel = ANY (%(channels)s))
+            AND (%(directions)s::text[] IS NULL OR e.direction = ANY (%(directions)s))
+        GROUP BY p.happened_at, p.name
+        ORDER BY p.happened_at DESC, p.name DESC
+        LIMIT %(limit)s
+    ) AS found
+    ORDER BY happened_at DESC, name DESC
+    LIMIT %(limit)s
+)
+SELECT e.name, e.happened_at, e.recorded_at, e.future, e.log_partition, e.log_offset, e.record, whose.customer,
+    coalesce((
+        SELECT true FROM timeline.about
+        WHERE about.target = e.name AND about.relation IN ('corrects', 'retracts') LIMIT 1
+    ), false) AS corrected
+FROM page JOIN timeline.events AS e ON e.name = page.name
+LEFT JOIN identity.evidences AS whose ON whose.evidence = e.evidence
+ORDER BY e.happened_at DESC, e.name DESC;
+
+-- name: parties_newer
+-- The same after a place, oldest first.
+WITH hers AS MATERIALIZED (
+    SELECT evidence FROM identity.evidences
+    WHERE customer = (SELECT customer FROM identity.nodes WHERE node = %(customer)s)
+),
+page AS MATERIALIZED (
+    SELECT found.name, found.happened_at
+    FROM hers CROSS JOIN LATERAL (
+        SELECT name, happened_at FROM timeline.events
+        WHERE events.evidence = hers.evidence
+            AND (happened_at, name) > (%(at)s, %(name)s)
+            AND happened_at >= %(since)s AND happened_at < %(until)s
+            AND (%(types)s::text[] IS NULL OR type = ANY (%(types)s))
+            AND (%(channels)s::text[] IS NULL OR channel = ANY (%(channels)s))
+            AND (%(directions)s::text[] IS NULL OR direction = ANY (%(directions)s))
+        ORDER BY happened_at, name
+        LIMIT %(limit)s
+    ) AS found
+    UNION
+    SELECT found.name, found.happened_at
+    FROM hers CROSS JOIN LATERAL (
+        SELECT p.name, p.happened_at
+        FROM timeline.parties AS p JOIN timeline.events AS e ON e.name = p.name
+        WHERE p.evidence = hers.evidence
+            AND (p.happened_at, p.name) > (%(at)s, %(name)s)
+            AND p.happened_at >= %(since)s AND p.happened_at < %(until)s
+            AND (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s))
+            AND (%(channels)s::text[] IS NULL OR e.channel = ANY (%(channels)s))
+            AND (%(directions)s::text[] IS NULL OR e.direction = ANY (%(directions)s))
+        GROUP BY p.happened_at, p.name
+        ORDER BY p.happened_at, p.name
+        LIMIT %(limit)s
+    ) AS found
+    ORDER BY happened_at, name
+    LIMIT %(limit)s
+)
+SELECT e.name, e.happened_at, e.recorded_at, e.future, e.log_partition, e.log_offset, e.record, whose.customer,
+    coalesce((
+        SELECT true FROM timeline.about
+        WHERE about.target = e.name AND about.relation IN ('corrects', 'retracts') LIMIT 1
+    ), false) AS corrected
+FROM page JOIN timeline.events AS e ON e.name = page.name
+LEFT JOIN identity.evidences AS whose ON whose.evidence = e.evidence
+ORDER BY e.happened_at, e.name;
+
+-- name: roles
+-- In which roles these events name a customer as a party.
+SELECT p.name, array_agg(DISTINCT p.role ORDER BY p.role)
+FROM timeline.parties AS p JOIN identity.evidences AS hers ON hers.evidence = p.evidence
+WHERE p.name = ANY (%(names)s::uuid[])
+    AND hers.customer = (SELECT customer FROM identity.nodes WHERE node = %(customer)s)
+GROUP BY p.name;

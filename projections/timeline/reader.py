@@ -34,6 +34,7 @@ __all__ = [
     "Story",
     "TimelineReader",
     "Told",
+    "WithParties",
     "cursor_of",
 ]
 
@@ -71,6 +72,12 @@ class CustomerThen(NamedTuple):
     recorded_by: datetime
 
 
+class WithParties(NamedTuple):
+    """The story of a customer, with the events of others that name her as a party."""
+
+    customer: UUID
+
+
 class Organisation(NamedTuple):
     """The story of an organisation: its own, as that of a ref, and that of its contacts' evidences."""
 
@@ -78,7 +85,7 @@ class Organisation(NamedTuple):
     evidences: tuple[UUID, ...]
 
 
-Told = Story | CustomerThen | Organisation
+Told = Story | CustomerThen | WithParties | Organisation
 """What has pages."""
 
 
@@ -103,7 +110,7 @@ class Correction(NamedTuple):
 
 class Row(NamedTuple):
     """One event of a story. `future`: its time was claimed to lie in the future and counts as recorded_at;
-    `customer`: whose it is, None where nobody is named."""
+    `customer`: whose it is, None where nobody is named. `roles`: as what it names the customer asked for beside it."""
 
     name: UUID
     happened_at: datetime
@@ -114,6 +121,7 @@ class Row(NamedTuple):
     record: bytes
     customer: UUID | None = None
     corrections: tuple[Correction, ...] = ()
+    roles: tuple[str, ...] = ()
 
 
 class Page(NamedTuple):
@@ -181,6 +189,8 @@ class TimelineReader:
         if not older:
             rows.reverse()
         rows = await self._corrected(rows, corrected, asked.get("recorded_by"))
+        if isinstance(story, WithParties):
+            rows = await self._with_roles(rows, story.customer)
         goes_on = more if older else bool(rows)
         back = bool(cursor) if older else more
         return Page(
@@ -205,6 +215,11 @@ class TimelineReader:
         for target, relation, name, record in found:
             by_target.setdefault(target, []).append(Correction(relation, name, record))
         return [row._replace(corrections=tuple(by_target.get(row.name, ()))) for row in rows]
+
+    async def _with_roles(self, rows: list[Row], customer: UUID) -> list[Row]:
+        """The rows with the roles in which they name a customer as a party."""
+        roles = dict(await self._fetch("roles", {"names": [row.name for row in rows], "customer": customer}))
+        return [row._replace(roles=tuple(roles.get(row.name, ()))) for row in rows]
 
     async def one(self, name: UUID) -> Row | None:
         """One event by the hash of its name."""
@@ -276,6 +291,8 @@ def _asked(story: Told) -> tuple[str, dict[str, Any]]:
         return "customer", {"customer": story.id}
     if isinstance(story, RefStory):
         return "ref", {"ref": story.ref}
+    if isinstance(story, WithParties):
+        return "parties", {"customer": story.customer}
     kind = "then" if isinstance(story, CustomerThen) else "organisation"
     return kind, {**story._asdict(), "evidences": list(story.evidences)}
 
