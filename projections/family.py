@@ -75,7 +75,7 @@ class Family:
         self._copy_parties(cursor, kept.derived, settled.derived)
         with self._timed("identity"):
             shown = _shown(cursor, batch, kept, settled)
-            self.mistaken = any(shown.recounted[one.evidence][1] is None for one in kept.dropped)
+            self.mistaken = any(_unnamed(one, shown, settled) for one in kept.dropped)
             identity.apply(cursor, shown, identity.LOCK + self._step)
         with self._timed("customers"):
             customers.apply(cursor, kept.derived)
@@ -106,7 +106,7 @@ class Family:
 
 class _Kept:
     """What of a batch's consequences holds: of the events that are new and count as they stand. `dropped`: sightings
-    of repeats, whose events may name others by now (someone came back after an erasure); `recount`: evidences of
+    of others, repeats that may name whom nobody names (someone came back after an erasure); `recount`: evidences of
     events that were settled, whose sums are made anew."""
 
     def __init__(self, batch: Batch, outcome: Outcome, settled: Collection[UUID]) -> None:
@@ -115,7 +115,7 @@ class _Kept:
         gone = (outcome.doubtful - outcome.new.names() if outcome.doubtful else set()) | names
         self.derived = batch.derived.without(gone, NAME_SIZE)
         self.sightings = [one for one in batch.sightings if one.mark[:NAME_SIZE] not in gone]
-        self.dropped = [one for one in batch.sightings if one.mark[:NAME_SIZE] in gone - names]
+        self.dropped = [one for one in batch.sightings if one.mark[:NAME_SIZE] in gone]
         self.rulings = [(one, True) for one in batch.rulings if one.mark[:NAME_SIZE] not in gone]
         self.recount: set[bytes] = set()
         if gone or outcome.doubtful:
@@ -138,10 +138,15 @@ def _shown(cursor: _Cursor, batch: Batch, kept: _Kept, settled: Settled) -> iden
         settling.loosen(cursor, early)
     sightings = [one for one in kept.sightings if one.evidence not in asked]
     # Of what a repeat names another new event may tell, too: only one sighting of each evidence is carried.
-    tokens = settled.evidences | {one.evidence: one.tokens for one in [*kept.dropped, *kept.sightings]}
+    tokens = {**settled.evidences, **{one.evidence: one.tokens for one in [*kept.dropped, *kept.sightings]}}
     recounted_ = {one: (tokens.get(one, ()), times.get(one)) for one in asked}
     rulings = [*kept.rulings, *settled.rulings]
     return identity.Shown(sightings, recounted_, rulings, lambda evidences: settling.earliest(cursor, evidences))
+
+
+def _unnamed(dropped: Sighting, shown: identity.Shown, settled: Settled) -> bool:
+    """Does no event that counts name this evidence, nor one that was settled?"""
+    return shown.recounted[dropped.evidence][1] is None and not settled.evidences.get(dropped.evidence)
 
 
 def _too_early(dropped: Sighting, times: dict[UUID, datetime | None]) -> bool:

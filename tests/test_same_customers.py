@@ -150,6 +150,11 @@ def test_a_repeat_under_other_tokens_leaves_nothing_behind(small: Stage) -> None
     small.feed([first], [again, new])
     found.append(small.hashes())
     assert found == [found[0]] * 7
+    for order in list(permutations([first, again, new, *small.publish([(retraction(3, mail), 60)])]))[::4]:
+        small.begin()
+        small.feed(*[[one] for one in order])
+        found.append(small.hashes())
+    assert found[7:] == [found[7]] * 6
     identified = small.story.rows("SELECT value FROM directory.identifiers WHERE evidence = %s", new.people()[0][0])
     assert identified == [("ann@example.org",)]
 
