@@ -219,6 +219,23 @@ def test_S09_as_of_a_moment_is_what_a_system_tells_that_got_nothing_later(
     _check(systems, seed, size, moment)
 
 
+def test_a_correction_that_only_an_older_one_speaks_of_still_stands(systems: tuple[System, System]) -> None:
+    """So what it says of whom stood together counts, as it does in the tables."""
+    whole, _ = systems
+    ann, cookie = {"kind": "email", "value": "ann@example.org"}, {"kind": "cookie", "value": "k1"}
+
+    def retracts(number: int, target: int, *people: dict[str, str]) -> dict[str, Any]:
+        about = [{"relation": "retracts", "source": "test/mail", "id": f"e-{target}"}]
+        raw = event(number, type="event.retracted")
+        return {**raw, "data": {"who": list(people), "about": about, "content": {}}}
+
+    raw = [event(2), event(3, data={"who": [cookie]}), retracts(4, 9, ann, cookie), retracts(1, 4)]
+    whole.fill([_sent(whole, one, START + timedelta(minutes=30)) for one in raw])
+    told = asyncio.run(_now(whole, whole.nodes()))
+    assert len({one.view.customer for one in told.values()}) == 1
+    assert asyncio.run(_then(whole, whole.nodes(), EVER)) == told
+
+
 def test_what_hangs_together_beyond_all_measure_is_refused_with_a_way_out(systems: tuple[System, System]) -> None:
     whole, _ = systems
     raw = [

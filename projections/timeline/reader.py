@@ -110,7 +110,7 @@ class Correction(NamedTuple):
 
 class Row(NamedTuple):
     """One event of a story. `future`: its time was claimed to lie in the future and counts as recorded_at;
-    `customer`: whose it is, None where nobody is named. `roles`: as what it names the customer asked for beside it."""
+    `customer`: whose it is, None where nobody is named. `roles`: as what it names her as a party, if asked."""
 
     name: UUID
     happened_at: datetime
