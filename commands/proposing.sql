@@ -35,7 +35,8 @@ CROSS JOIN LATERAL (
         FROM identity.evidences AS e
         JOIN directory.identifiers AS i ON i.evidence = e.evidence
         JOIN identity.nodes AS n ON n.node = i.node AND NOT n.shared
-        WHERE e.customer = asked.customer AND i.kind IN ('customer_no', 'email', 'phone')
+        LEFT JOIN storyline.erased_nodes AS gone ON gone.node = i.node
+        WHERE e.customer = asked.customer AND i.kind IN ('customer_no', 'email', 'phone') AND gone.node IS NULL
         ORDER BY i.kind, i.namespace, i.value
         LIMIT 64
     ) AS first_ones
@@ -301,12 +302,13 @@ SET
 WHERE id = %(id)s;
 
 -- name: identifiers
--- What a customer is known by, the strongest first.
+-- What a customer is known by, the strongest first; without what is of somebody who was erased.
 SELECT DISTINCT n.priority, i.kind, i.namespace, i.value, n.shared
 FROM identity.evidences AS e
 JOIN directory.identifiers AS i ON i.evidence = e.evidence
 JOIN identity.nodes AS n ON n.node = i.node
-WHERE e.customer = %(customer)s
+LEFT JOIN storyline.erased_nodes AS gone ON gone.node = i.node
+WHERE e.customer = %(customer)s AND gone.node IS NULL
 ORDER BY n.priority, i.kind, i.namespace, i.value
 LIMIT %(limit)s;
 
@@ -316,7 +318,7 @@ SELECT n.node, i.kind, i.value, i.namespace, n.shared
 FROM identity.nodes AS n
 LEFT JOIN LATERAL (
     SELECT kind, value, namespace FROM directory.identifiers WHERE node = n.node LIMIT 1
-) AS i ON true
+) AS i ON NOT EXISTS (SELECT FROM storyline.erased_nodes AS gone WHERE gone.node = n.node)
 WHERE n.customer = %(customer)s
 ORDER BY n.shared, i.kind IS NULL, n.priority, n.first_at NULLS LAST, n.node
 LIMIT %(limit)s;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,11 +12,15 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from psycopg_pool import ConnectionPool
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from commands.erasing import Erasure
 from commands.parking import Parking
-from tests.support.erasing import ADA, CANARY, Told, erasing_of, erasing_with, node_of, told, who
+from commands.proposals import Merges
+from commands.proposing import Proposing
+from projections.directory.asking import asked
+from projections.directory.reader import DirectoryReader, Found
+from tests.support.erasing import ADA, BOB, CANARY, Told, erasing_of, erasing_with, node_of, told, who
 from tests.support.letters import message, parking_of
 from tests.support.postgres import PostgresServer
 from tests.support.story import Story, event
@@ -143,3 +148,33 @@ def test_whom_an_erasure_takes_is_read_at_one_moment_while_nobody_resolves(
     found = told if isinstance(told, dict) else told.certificate
     assert found is not None
     assert (found["customer"], found["identifiers"]) == (UUID(bob).hex, 4)
+
+
+def test_an_erased_identifier_in_an_event_of_somebody_else_is_not_shown_as_theirs(small: Story, ledger: Path) -> None:
+    """Bob's event says Ada's address, by a disputed link: it is in his event, and is not his."""
+    small.publish(event(30, data={"who": who("#18", BOB, ADA)}), event(31, data={"who": who("carl@example.org")}))
+    small.project()
+    with erasing_of(small, ledger) as erasing:
+        done = erasing.erase(node_of(small, "#17"), WHY, by="cli")
+    assert done.certificate is not None and done.certificate["elsewhere"]["count"] == 1
+    [hit] = asyncio.run(searched(small, BOB)).customers
+    assert {value for _, value, _ in hit.identifiers} == {BOB, "18"}
+    a, b = sorted((node_of(small, "#18"), node_of(small, "carl@example.org")))
+    with ConnectionPool(small.dsn, min_size=1, max_size=2, kwargs={"autocommit": True}) as pool:
+        with pool.connection() as connection:
+            connection.execute(
+                "INSERT INTO storyline.proposals (id, a, b, score, reasons, found_at, seen_at)"
+                " VALUES (%s, %s, %s, 0.9, '[]', now(), now())",
+                (UUID(int=1), a, b),
+            )
+        _, sides = Proposing(pool, _nobody_merges).show(UUID(int=1).hex)
+    assert {one.value for side in sides for one in side.identifiers} == {BOB, "18", "carl@example.org"}
+
+
+async def searched(small: Story, text: str) -> Found:
+    async with AsyncConnectionPool(small.dsn, min_size=1, open=False, kwargs={"autocommit": True}) as pool:
+        return await DirectoryReader(pool).search(asked(text, "GB"), 5)
+
+
+def _nobody_merges() -> Merges:
+    raise AssertionError("nothing is merged here")

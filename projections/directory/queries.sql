@@ -135,7 +135,8 @@ CROSS JOIN LATERAL (
 ) AS claim;
 
 -- name: identifiers
--- Some identifiers of these customers, the strongest kinds first.
+-- Some identifiers of these customers, the strongest kinds first; without what is of somebody who was erased, and
+-- stands in an event of theirs by a disputed link.
 SELECT asked.customer, known.kind, known.value, known.namespace
 FROM unnest(%(customers)s::uuid[]) AS asked (customer)
 CROSS JOIN LATERAL (
@@ -146,5 +147,6 @@ CROSS JOIN LATERAL (
         WHERE evidences.customer = asked.customer LIMIT %(evidences)s
     ) AS hers
     JOIN directory.identifiers ON identifiers.evidence = hers.evidence
+    WHERE NOT EXISTS (SELECT FROM storyline.erased_nodes AS gone WHERE gone.node = identifiers.node)
     ORDER BY place, identifiers.value, identifiers.namespace LIMIT %(identifiers)s
 ) AS known;
