@@ -49,9 +49,9 @@ async def erase(
     """
     wanted = await read_model(request, erasure_shapes.EraseRequest)
     if wanted.dry_run:
-        told = await _ask(request, lambda erasing: erasing.foresee(customer))
+        told = await _alone(request, lambda erasing: erasing.foresee(customer))
         return _json(msgspec.convert(told, erasure_shapes.Foreseen))
-    done = await _ask(request, lambda erasing: erasing.erase(customer, wanted.why, by=caller.key_id))
+    done = await _alone(request, lambda erasing: erasing.erase(customer, wanted.why, by=caller.key_id))
     return _json(_shape(done), 200 if done.certificate else 202)
 
 
@@ -87,6 +87,12 @@ async def _ask(request: Request, task: Callable[[Erasing], Any]) -> Any:
     """Do something with erasures, off the event loop."""
     held = services(request)
     return await to_thread.run_sync(task, held.parts.erasing, limiter=held.working)
+
+
+async def _alone(request: Request, task: Callable[[Erasing], Any]) -> Any:
+    """Do what waits until no other erasure is at work."""
+    held = services(request)
+    return await to_thread.run_sync(task, held.parts.erasing, limiter=held.erasing)
 
 
 def _shape(found: Erasure) -> erasure_shapes.Erasure:

@@ -96,6 +96,8 @@ class Services:
         """Threads that unseal pages."""
         self.working = CapacityLimiter(4)
         """Threads for what operators and administrators ask."""
+        self.erasing = CapacityLimiter(2)
+        """Threads that erase: there is one erasure at a time, so more would wait, and keep others from theirs."""
 
     async def wait_for(self, vector: Mapping[int, int]) -> None:
         """Return once the records at the vector's offsets are visible. Raises NotYet."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from tests.support.api import RunningApi, running_api
@@ -171,6 +173,23 @@ def test_the_description_of_the_api_tells_the_shapes_of_erasures_and_exports(api
     with api.client() as client:
         schemas = client.get("/openapi.json").json()["components"]["schemas"]
     assert {"Erasure", "Erasures", "Foreseen", "Certificate", "EraseRequest", "Export", "NamedIn"} <= set(schemas)
+
+
+def test_erasures_that_wait_keep_nobody_else_waiting(api: RunningApi) -> None:
+    path = f"/v1/customers/{node_of(api.story, BOB)}/erase"
+    with (
+        psycopg.connect(api.story.dsn, autocommit=True) as other,
+        api.client("erase", "read") as client,
+        ThreadPoolExecutor(6) as threads,
+    ):
+        other.execute("SELECT pg_advisory_lock(7053081021)")
+        waiting = [threads.submit(client.post, path, json={**WHY, "dry_run": True}) for _ in range(6)]
+        try:
+            assert client.get("/v1/rulings", timeout=20).status_code == 200
+            assert client.get("/v1/erasures", timeout=20).status_code == 200
+        finally:
+            other.execute("SELECT pg_advisory_unlock(7053081021)")
+        assert {one.result(60).status_code for one in waiting} == {200}
 
 
 def test_the_ledger_of_the_api_is_apart_from_its_database(api: RunningApi) -> None:
