@@ -1,4 +1,4 @@
-"""What was found by trying to break erasures: what outlived one, and what kept one from its end."""
+"""What outlived an erasure, and what kept one from its end? Found by trying to break it."""
 
 from __future__ import annotations
 

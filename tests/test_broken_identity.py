@@ -1,4 +1,4 @@
-"""What was found by trying to break the explanations of who is who."""
+"""Does an explanation of who is who stay cheap, however tangled the identifiers are?"""
 
 from __future__ import annotations
 
