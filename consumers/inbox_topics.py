@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from domain.errors import LogDamaged, Unavailable
 from eventlog.kafka_address import KafkaAddress
@@ -145,5 +145,6 @@ def _as_ours(contact: Contact, user: str, right: str) -> Iterator[None]:
     with as_ours(contact, user, right):
         try:
             yield
-        except OffsetOutOfRangeError:
-            raise Unavailable("Messages expired while they were read; the inbox starts again.") from None
+        except (OffsetOutOfRangeError, LogTruncationError):
+            # Expired, or the topic was made anew; `assign` tells those from a topic that lost its end.
+            raise Unavailable("Messages went away while they were read; the inbox starts again.") from None

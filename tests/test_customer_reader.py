@@ -164,7 +164,7 @@ def test_facts_are_summed_over_all_evidences_and_no_others(tables: Tables) -> No
     ]
     assert facts.orders == 2
     money = facts.money[0]
-    assert (money.revenue, money.refunds, money.average_order) == ("30.10", "5", "15.05")
+    assert (money.revenue, money.refunds, money.average_order) == ("30.10", "5.00", "15.05")
 
 
 def test_a_customer_of_whom_nothing_is_known_but_an_identifier_is_answered_too(tables: Tables) -> None:

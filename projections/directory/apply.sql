@@ -8,7 +8,7 @@ SELECT pg_advisory_xact_lock_shared(7053081011);
 
 -- name: hold_names
 -- Who brings claims shares this lock; see `remake_names`.
-SELECT pg_advisory_xact_lock_shared(7053081012);
+SELECT pg_advisory_xact_lock_shared(7053081013);
 
 -- name: identifiers
 -- Identifiers follow from the evidence alone.
@@ -60,7 +60,7 @@ SELECT EXISTS (SELECT FROM claims WHERE name = ANY (%(names)s::uuid[]));
 -- name: remake_names
 -- Keep out whoever brings claims: a name that two events claim must not be taken away with the one while the other is
 -- on its way.
-SELECT pg_advisory_xact_lock(7053081012);
+SELECT pg_advisory_xact_lock(7053081013);
 
 -- name: forget_claims
 -- Take away what these events claim; gives whose names have to be made anew.
