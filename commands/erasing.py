@@ -47,7 +47,7 @@ class Erasing(Steps):
         return [Erasure(*row) for row in rows]
 
     def _begin(self, connection: psycopg.Connection, node: UUID, why: str, by: str) -> UUID:
-        """The erasure of what is at home in a node's customer: a new one, or the last where nothing is left to erase."""
+        """The erasure of what is at home in a node's customer: a new one, or the last if nothing is left."""
         customer, scope, known = self._scope(connection, node)
         if not scope.evidences and not scope.nodes:
             last = connection.execute(SQL["last_of"], {"customer": customer}).fetchone()

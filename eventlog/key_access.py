@@ -1,4 +1,4 @@
-"""How does another process of ours come to open what is sealed? It is told where the keys are, and opens them itself."""
+"""How does another process of ours come to open what is sealed? It is told where the keys are."""
 
 from __future__ import annotations
 

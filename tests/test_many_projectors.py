@@ -170,9 +170,7 @@ def _regrown(small: Story) -> None:
 def test_a_log_that_lost_its_end_and_grew_again_is_noticed_at_the_start(small: Story) -> None:
     """Each position lies within the log; only the anchor tells that it is another record."""
     _regrown(small)
-    projector = Projector(
-        small.dsn, small.log_url, small.log, lambda *_: None, CollectorRegistry(), small.reading
-    )
+    projector = Projector(small.dsn, small.log_url, small.log, lambda *_: None, CollectorRegistry(), small.reading)
     with pytest.raises(LogDamaged, match="another record stands there"):
         projector.run(threading.Event())
     assert _visible(small) == 40
