@@ -203,10 +203,10 @@ def test_a_canary_sent_over_http_and_inbox_is_found_in_no_byte_of_the_broker(
         assert files_with("email.received", kafka_broker.log_dirs), "the search finds what is public"
 
 
-def send_to_inbox(servers: str, *events: dict[str, Any]) -> None:
+def send_to_inbox(servers: str, *events: dict[str, Any], topic: str = "inbox.canary") -> None:
     producer = KafkaProducer(bootstrap_servers=servers, acks="all", metrics_enabled=False)
     for one in events:
         headers = [("content-type", b"application/cloudevents+json")]
-        producer.send("inbox.canary", json.dumps(one).encode(), key=CANARY.encode(), headers=headers)
+        producer.send(topic, json.dumps(one).encode(), key=CANARY.encode(), headers=headers)
     producer.flush(20)
     producer.close()

@@ -94,7 +94,7 @@ def _values(arena: Story, records: Sequence[tuple[dict[str, Any], int]]) -> list
 
 
 _SETTINGS = settings(
-    max_examples=25,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     # To shrink takes minutes here, with a database in each example; the seed that is printed repeats it.

@@ -137,7 +137,7 @@ def put_back(dsn: str, kept: Path) -> None:
 def test_S83_an_erased_person_is_in_no_byte_of_the_broker(server_directory: Path, kafka_broker: KafkaBroker) -> None:
     directory = server_directory / "erased-kafka"
     directory.mkdir(mode=0o755)
-    bound = {"channel": "mail", "sources": ["test/*"], "types": ["email.*"], "topic": "inbox.canary"}
+    bound = {"channel": "mail", "sources": ["test/*"], "types": ["email.*"], "topic": "inbox.erased"}
     (directory / "channels.json").write_text(json.dumps({"channels": [bound]}))
     settings = {
         "LOG_URL": f"kafka://{kafka_broker.bootstrap}/erased-log?partitions=2&replication=1&min_isr=1",
@@ -147,7 +147,7 @@ def test_S83_an_erased_person_is_in_no_byte_of_the_broker(server_directory: Path
         publish(system)
         bad = canary_event(1, id="bad")
         bad["data"]["content"]["mailbox"] = {"no": CANARY}
-        send_to_inbox(kafka_broker.bootstrap, bad)
+        send_to_inbox(kafka_broker.bootstrap, bad, topic="inbox.erased")
         with system.client() as client:
             wait_for(lambda: len(client.get("/v1/dead-letters").json()["letters"]) == 2)
         ann, facts = erase(system)
