@@ -208,7 +208,7 @@ _MOMENTS = st.builds(
 )
 
 
-@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=4, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(seed=st.integers(0, 2**32), size=st.integers(2, 24), moment=_MOMENTS)
 @example(seed=1, size=24, moment=EVER)
 @example(seed=2, size=24, moment=Moment(recorded_by=START + timedelta(minutes=60)))

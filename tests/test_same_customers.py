@@ -34,7 +34,7 @@ def small(postgres: Any) -> Iterator[Stage]:
 
 
 @settings(
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     # To shrink takes minutes here, with a database in each example; the seed that is printed repeats it.
