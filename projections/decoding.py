@@ -164,31 +164,34 @@ class Decoder:
         else:
             start, contact, new = _NOBODY.pack(13, 16, name, -1, *rest), b"", False
         row = b"".join((start, packed, LENGTH.pack(len(value)), value))
-        refs = _NONE
+        refs, numbered = _NONE, False
         if line.refs:
             hashes = {ref_hash(ref): ref for ref in line.refs}
             refs = [_REF.pack(3, 16, ref, 8, micros, 16, name) for ref in hashes]
-            new = new or self._has_new_code(hashes)
+            numbered = self._has_new_code(hashes)
         about = (
             [_about(one, name) for one in {(one.name, one.relation) for one in line.about}] if line.about else _NONE
         )
         its_mark = mark(name, partition, offset)
-        if new or telling or line.parties or (refs and contact and self._deriver.answers(line)):
-            more.append(self._more(line, its_mark, happened, (micros, recorded), value))
+        if new or numbered or telling or line.parties or (refs and contact and self._deriver.answers(line)):
+            more.append(self._more(line, its_mark, (happened, micros, recorded), value, (new, numbered)))
         return its_mark, line.recorded_at, row, refs, about, contact, micros
 
-    def _more(self, line: Line, its_mark: bytes, happened: datetime, times: tuple[int, int], value: bytes) -> More:
+    def _more(
+        self, line: Line, its_mark: bytes, times: tuple[datetime, int, int], value: bytes, flags: tuple[bool, bool]
+    ) -> More:
         """What is to be derived of an event. Raises ValueError for what could not be, and would stop the batch."""
         met = self._known
         unmet = bool(line.tokens) and line.evidence not in met
-        check_tokens(line.tokens)
+        if flags[0] or line.type in RULINGS:
+            check_tokens(line.tokens)
         for party in line.parties:
             check_tokens(party.tokens)
             if party.tokens:
                 hash16(party.evidence)
                 unmet = unmet or party.evidence not in met
             text(party.role)
-        return More(its_mark, line, happened, times, value, unmet)
+        return More(its_mark, line, times[0], times[1:], value, unmet, *flags)
 
     def _has_new_code(self, refs: dict[bytes, str]) -> bool:
         """Is there a number among these refs that a search may not know yet?"""

@@ -125,7 +125,7 @@ class Deriver:
                         facts[place].append((one.mark, row))
             if line.parties:
                 parties += party_rows(one)
-            if line.refs:
+            if one.numbered and line.refs:
                 codes += [(one.mark, pack_code(code)) for code in codes_of(line.refs)]
             if line.type in RULINGS:
                 rulings.append(_ruling(one))
@@ -218,10 +218,11 @@ def _ruling(one: More) -> RulingSeen:
 
 
 def _sight(one: More, sightings: dict[str, Sighting]) -> None:
-    """Keep of each evidence that an event shows the earliest sighting; a ruling links nobody."""
+    """Keep of each evidence that an event shows the earliest sighting; a ruling links nobody. What the reader told
+    before is not told again."""
     line = one.line
     at = None if line.type in RULINGS else one.happened
-    shown = [(line.evidence, line.tokens)] if line.tokens else []
+    shown = [(line.evidence, line.tokens)] if line.tokens and one.shows else []
     shown += [(party.evidence, party.tokens) for party in line.parties if party.tokens]
     for evidence, tokens in shown:
         before = sightings.get(evidence)

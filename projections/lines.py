@@ -50,7 +50,8 @@ class Line(msgspec.Struct, gc=False):
 
 class More(NamedTuple):
     """An event of which more follows than its own row and a contact. `times`: happened_at and recorded_at as Postgres
-    counts. `unmet`: it shows an evidence, its own or a party's, that the reader has not met."""
+    counts. `unmet`: it shows an evidence, its own or a party's, that the reader has not met; `shows`: its own is new
+    to the reader, or known since later; `numbered`: it has a number that a search may not know."""
 
     mark: bytes
     line: Line
@@ -58,6 +59,8 @@ class More(NamedTuple):
     times: tuple[int, int]
     value: bytes
     unmet: bool
+    shows: bool = True
+    numbered: bool = True
 
 
 def ref_kind(ref: str) -> str:
