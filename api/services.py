@@ -17,7 +17,6 @@ from api.parts import ApiParts
 from api.streams import Streams
 from api.waiting import Door
 from eventlog.port import Log, Logged
-from projections.identity.reader import IdentityReader
 from projections.timeline.reader import TimelineReader
 
 __all__ = ["RawLog", "Services", "services"]
@@ -85,7 +84,6 @@ class Services:
             },
         )
         self.reader = TimelineReader(self.pool, parts.log.log_id)
-        self.identity = IdentityReader(self.pool)
         self.log = RawLog(parts.log)
         self.door = Door(parts.limits)
         self.streams = Streams(self.reader, parts.limits)

@@ -10,7 +10,7 @@ from typing import Final
 from psycopg import adapters
 from psycopg.adapt import PyFormat
 
-__all__ = ["LENGTH", "LONGEST_CODE", "NULL", "cut", "hash16", "micros_of", "numeric", "text", "time_of"]
+__all__ = ["LENGTH", "LONGEST_CODE", "NULL", "cut", "hash16", "micros_of", "numeric", "text"]
 
 NULL: Final = struct.pack("!i", -1)
 LENGTH: Final = struct.Struct("!i")
@@ -23,11 +23,6 @@ def micros_of(time: datetime) -> int:
     """A time as Postgres counts it: microseconds since 2000."""
     delta = time - _POSTGRES_EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-
-def time_of(time: datetime) -> bytes:
-    """A time."""
-    return LENGTH.pack(8) + struct.pack("!q", micros_of(time))
 
 
 def text(value: str | None) -> bytes:

@@ -25,7 +25,7 @@ from projections.deriving import Deriver
 from projections.directory import model as directory
 from projections.directory.rows import PackedRows
 from projections.identity import apply as identity
-from projections.packing import NAME_SIZE
+from projections.packing import NAME_SIZE, copy_in
 from projections.rows import Batch, Derived, Sighting
 from projections.settling import Settled, Settler
 from projections.timeline import model as timeline
@@ -72,7 +72,8 @@ class Family:
             raise GoAloneError
         settled = self._settler.settle(cursor, names, outcome.evidences) if names else Settled()
         kept = _Kept(batch, outcome, names)
-        self._copy_parties(cursor, kept.derived, settled.derived)
+        for derived in (kept.derived, settled.derived):
+            copy_in(cursor, _TIMELINE["copy_parties"], derived.parties)
         with self._timed("identity"):
             shown = _shown(cursor, batch, kept, settled)
             self.mistaken = any(_unnamed(one, shown, settled) for one in kept.dropped)
@@ -96,12 +97,6 @@ class Family:
         finally:
             within = sum(self.spent.values()) - before
             self.spent[part] = self.spent.get(part, 0.0) + time.perf_counter() - began - within
-
-    def _copy_parties(self, cursor: _Cursor, *derived: Derived) -> None:
-        for one in derived:
-            if len(one.parties):
-                with cursor.copy(_TIMELINE["copy_parties"]) as copy:
-                    copy.write(one.parties.stream())
 
 
 class _Kept:

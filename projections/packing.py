@@ -11,8 +11,11 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
-__all__ = ["MARK_SIZE", "NAME_SIZE", "Packed", "mark", "pack"]
+import psycopg
+
+__all__ = ["MARK_SIZE", "NAME_SIZE", "Packed", "copy_in", "mark", "pack"]
 
 NAME_SIZE = 16
 MARK_SIZE = 28
@@ -80,3 +83,10 @@ def pack(rows: Iterable[tuple[bytes, bytes]]) -> Packed:
     return Packed(
         b"".join([its_mark for its_mark, _ in pairs]), array("q", accumulate(map(len, bodies))), b"".join(bodies)
     )
+
+
+def copy_in(cursor: psycopg.Cursor[Any], statement: Any, packed: Packed) -> None:
+    """Copy the rows, if there are any, by a `COPY … FROM STDIN (FORMAT BINARY)`."""
+    if len(packed):
+        with cursor.copy(statement) as copy:
+            copy.write(packed.stream())

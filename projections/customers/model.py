@@ -7,7 +7,7 @@ from typing import Any, Final
 import psycopg
 
 from eventlog.sql import load
-from projections.packing import Packed
+from projections.packing import copy_in
 from projections.rows import Derived
 
 __all__ = ["apply"]
@@ -20,13 +20,7 @@ def apply(cursor: psycopg.Cursor[Any], derived: Derived) -> None:
     """Bring in the facts of new events, and of events that were settled after what followed from them was taken away.
     Contacts are added to what is there."""
     for table in ("trades", "consents", "answers"):
-        _copy(cursor, _SQL[f"copy_{table}"], getattr(derived, table))
+        copy_in(cursor, _SQL[f"copy_{table}"], getattr(derived, table))
     if len(derived.contacts):
-        _copy(cursor, _STAGING["copy_contacts"], derived.contacts)
+        copy_in(cursor, _STAGING["copy_contacts"], derived.contacts)
         cursor.execute(_SQL["contacts"])
-
-
-def _copy(cursor: psycopg.Cursor[Any], statement: Any, packed: Packed) -> None:
-    if len(packed):
-        with cursor.copy(statement) as copy:
-            copy.write(packed.stream())

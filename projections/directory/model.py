@@ -14,6 +14,7 @@ import psycopg
 from eventlog.sql import load
 from projections.directory.extracting import name_rows
 from projections.directory.rows import PackedRows, Term
+from projections.packing import copy_in
 
 __all__ = ["CREATE_STAGING", "apply", "erase", "forget", "put"]
 
@@ -33,8 +34,7 @@ def apply(cursor: _Cursor, rows: PackedRows) -> None:
         cursor.execute(_SQL["hold_names"])
     for table, packed in rows._asdict().items():
         if len(packed):
-            with cursor.copy(_STAGING[f"copy_{table}"]) as copy:
-                copy.write(packed.stream())
+            copy_in(cursor, _STAGING[f"copy_{table}"], packed)
             cursor.execute(_SQL[table])
     if len(rows.claims):
         cursor.execute(_SQL["words"])

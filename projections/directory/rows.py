@@ -5,9 +5,10 @@ rows of every other read model; see `projections/packing.py`.
 from __future__ import annotations
 
 import struct
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, NamedTuple
 
+from projections.columns import micros_of
 from projections.packing import Packed, pack
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "pack_term",
 ]
 
-_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _JSONB: Final = b"\x01"
 
 _LENGTH = struct.Struct("!i")
@@ -100,7 +100,7 @@ def pack_identifier(row: Identified) -> bytes:
 def pack_claim(row: Claim) -> bytes:
     """A row of `claims` in COPY format."""
     name, place, evidence, happened_at, recorded_at, source, fields = row
-    fixed = _CLAIM.pack(7, 16, name, 2, place, 16, evidence, 8, _micros(happened_at), 8, _micros(recorded_at))
+    fixed = _CLAIM.pack(7, 16, name, 2, place, 16, evidence, 8, micros_of(happened_at), 8, micros_of(recorded_at))
     return b"".join((fixed, _text(source), _LENGTH.pack(len(fields) + 1), _JSONB, fields))
 
 
@@ -129,8 +129,3 @@ def pack_rows(rows: DirectoryRows, its_mark: bytes) -> PackedRows:
 def _text(value: str) -> bytes:
     raw = value.encode()
     return _LENGTH.pack(len(raw)) + raw
-
-
-def _micros(time: datetime) -> int:
-    delta = time - _EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds

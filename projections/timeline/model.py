@@ -9,7 +9,7 @@ import psycopg
 
 from eventlog.sql import load
 from projections.contacts import evidence_of
-from projections.packing import MARK_SIZE, NAME_SIZE, Packed, mark
+from projections.packing import MARK_SIZE, NAME_SIZE, Packed, copy_in, mark
 from projections.rows import Batch, Rows
 
 __all__ = ["Lost", "Outcome", "apply"]
@@ -46,7 +46,7 @@ def apply(cursor: _Cursor, batch: Batch) -> Outcome:
     known = {row[0].bytes for row in cursor.execute(_SQL["known"], {"names": batch.names})}
     new, doubtful = batch.first.split(known, NAME_SIZE)
     for table, packed in new._asdict().items():
-        _copy(cursor, _SQL[f"copy_{table}"], packed)
+        copy_in(cursor, _SQL[f"copy_{table}"], packed)
     doubtful = doubtful.with_(batch.again)
     if not len(doubtful.events):
         return Outcome(new.events, set(), set(), set(), [])
@@ -58,7 +58,7 @@ def apply(cursor: _Cursor, batch: Batch) -> Outcome:
 
 def _judge(cursor: _Cursor, doubtful: Rows) -> tuple[set[UUID], set[bytes], list[Lost]]:
     """Apply what may be repeats or name clashes; gives (names whose row changed, their evidences before, clashes)."""
-    _copy(cursor, _STAGING["copy_events"], doubtful.events)
+    copy_in(cursor, _STAGING["copy_events"], doubtful.events)
     changed = {row[0] for row in cursor.execute(_SQL["staged_events"])}
     lost = [Lost(*row) for row in cursor.execute(_SQL["sift_clashes"]).fetchall()]
     if lost:
@@ -66,7 +66,7 @@ def _judge(cursor: _Cursor, doubtful: Rows) -> tuple[set[UUID], set[bytes], list
         cursor.execute(_SQL["sift_events"], places)
         doubtful, _ = doubtful.split(_marks(lost), MARK_SIZE)
     for table, packed in (("refs", doubtful.refs), ("about", doubtful.about)):
-        _copy(cursor, _STAGING[f"copy_{table}"], packed)
+        copy_in(cursor, _STAGING[f"copy_{table}"], packed)
     earlier = cursor.execute(_SQL["earlier_repeats"]).fetchall()
     changed.update(row[0] for row in earlier)
     if earlier:
@@ -79,9 +79,3 @@ def _judge(cursor: _Cursor, doubtful: Rows) -> tuple[set[UUID], set[bytes], list
 
 def _marks(lost: list[Lost]) -> set[bytes]:
     return {mark(one.name.bytes, one.log_partition, one.log_offset) for one in lost}
-
-
-def _copy(cursor: _Cursor, statement: Any, packed: Packed) -> None:
-    if len(packed):
-        with cursor.copy(statement) as copy:
-            copy.write(packed.stream())
