@@ -1,16 +1,17 @@
-"""How is a connection to the read models' database opened, and what is said when it does not answer?"""
+"""How is a connection to the read models' database had, and what is said when it does not answer?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain.errors import Unavailable
 
-__all__ = ["KEEPALIVE", "connected"]
+__all__ = ["KEEPALIVE", "connected", "reading"]
 
 KEEPALIVE: Final[dict[str, Any]] = {
     "keepalives_idle": 5,
@@ -30,3 +31,14 @@ def connected(dsn: str, *, patience: int = 10, way_out: str = "") -> Iterator[ps
             yield connection
     except psycopg.OperationalError as error:
         raise Unavailable(f"The database does not answer ({type(error).__name__}).{way_out}") from None
+
+
+@asynccontextmanager
+async def reading(pool: AsyncConnectionPool) -> AsyncIterator[psycopg.AsyncConnection]:
+    """A connection of the readers' pool. Raises Unavailable where the database does not answer, or falls silent
+    within the block."""
+    try:
+        async with pool.connection() as connection:
+            yield connection
+    except (psycopg.OperationalError, PoolTimeout) as error:
+        raise Unavailable(f"The read models do not answer ({type(error).__name__}).") from None

@@ -14,13 +14,14 @@ from uuid import UUID
 
 import psycopg
 from anyio import to_thread
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from domain.consents import Link, Standing, Word, joined_by, settle
-from domain.errors import BadInput, Problem, Unavailable
+from domain.errors import BadInput, Problem
 from domain.facts import Contact, Trade, fold
 from domain.profile import Claim, Touch
 from eventlog.sql import load
+from projections.connecting import reading
 from projections.customers.reader import TOUCHES, Answer, Dispute, History, Identified, View, cursor_of, place_of
 from projections.customers.remaking import Remade, Remaker, Stored
 from projections.identity.as_of import Limits, Moment, Then, first_events, then
@@ -55,11 +56,8 @@ class AsOfReader:
 
     async def first_events(self, found: Then, evidences: Collection[UUID]) -> dict[UUID, Event]:
         """The earliest event of each of these evidences that counted then."""
-        try:
-            async with self._pool.connection() as connection:
-                return await first_events(connection, found, evidences)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            raise _silent(error) from None
+        async with reading(self._pool) as connection:
+            return await first_events(connection, found, evidences)
 
     async def consents(self, node: UUID, moment: Moment, cursor: str | None, limit: int) -> tuple[Then, History]:
         """Her consents then, with a page of their history."""
@@ -67,16 +65,9 @@ class AsOfReader:
         return await self._read(node, moment, partial(_View.history, at=at, name=name, limit=limit))
 
     async def _read(self, node: UUID, moment: Moment, ask: Any) -> tuple[Then, Any]:
-        try:
-            async with self._pool.connection() as connection, connection.transaction():
-                found = await then(connection, node, moment, self._limits)
-                return found, await ask(_View(connection, found, self._remaker))
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            raise _silent(error) from None
-
-
-def _silent(error: Exception) -> Unavailable:
-    return Unavailable(f"The read models do not answer ({type(error).__name__}).")
+        async with reading(self._pool) as connection, connection.transaction():
+            found = await then(connection, node, moment, self._limits)
+            return found, await ask(_View(connection, found, self._remaker))
 
 
 async def _nothing_more(_view: _View) -> None:

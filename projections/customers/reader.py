@@ -15,13 +15,14 @@ from uuid import UUID
 
 import psycopg
 from anyio import to_thread
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from domain.consents import Joined, Link, Standing, Word, joined_by, settle
-from domain.errors import BadInput, Problem, Unavailable
+from domain.errors import BadInput, Problem
 from domain.facts import Contact, Facts, Sum, average
 from domain.profile import Claim, Touch
 from eventlog.sql import load
+from projections.connecting import reading
 
 __all__ = [
     "TOUCHES",
@@ -115,20 +116,14 @@ class CustomerReader:
     async def view(self, node: UUID, identifiers: int = _MOST_IDENTIFIERS) -> View | None:
         """The customer of any of her nodes, None for what is no node. identifiers: most that are read of her. Raises
         Unavailable."""
-        try:
-            async with self._pool.connection() as connection, connection.transaction():
-                return await _View(connection).read(node, identifiers)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            raise Unavailable(f"The read models do not answer ({type(error).__name__}).") from None
+        async with reading(self._pool) as connection, connection.transaction():
+            return await _View(connection).read(node, identifiers)
 
     async def consents(self, node: UUID, cursor: str | None, limit: int) -> History | None:
         """Her consents with a page of their history. Raises Unavailable, and BadInput for what is no cursor."""
         at, name = place_of(cursor)
-        try:
-            async with self._pool.connection() as connection, connection.transaction():
-                return await _View(connection).history(node, at, name, limit)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            raise Unavailable(f"The read models do not answer ({type(error).__name__}).") from None
+        async with reading(self._pool) as connection, connection.transaction():
+            return await _View(connection).history(node, at, name, limit)
 
 
 class _View:

@@ -14,14 +14,15 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
-from domain.errors import BadInput, Problem, Unavailable
+from domain.errors import BadInput, Problem
 from domain.facts import Trade
 from domain.identifiers import Identifier
 from domain.identity import Dispute, Evidence, Kind, Outside, Ruling
 from domain.identity_rules import Rules
 from eventlog.sql import load
+from projections.connecting import reading
 
 __all__ = [
     "Behind",
@@ -283,24 +284,18 @@ class IdentityLoader:
         return sorted([Node(*row) for row in await self._ask("nodes", {"nodes": list(nodes)})], key=_by_order)
 
     async def _ask(self, query: str, parameters: Mapping[str, Any]) -> list[Any]:
-        try:
-            async with self._pool.connection() as connection, connection.cursor(binary=True) as cursor:
-                return await _rows(cursor, query, parameters)
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            raise Unavailable(f"The read models do not answer ({type(error).__name__}).") from None
+        async with reading(self._pool) as connection, connection.cursor(binary=True) as cursor:
+            return await _rows(cursor, query, parameters)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[psycopg.AsyncCursor[Any]]:
-        try:
-            async with (
-                self._pool.connection() as connection,
-                connection.transaction(),
-                connection.cursor(binary=True) as cursor,
-            ):
-                await cursor.execute(_SQL["snapshot"])
-                yield cursor
-        except (psycopg.OperationalError, PoolTimeout) as error:
-            raise Unavailable(f"The read models do not answer ({type(error).__name__}).") from None
+        async with (
+            reading(self._pool) as connection,
+            connection.transaction(),
+            connection.cursor(binary=True) as cursor,
+        ):
+            await cursor.execute(_SQL["snapshot"])
+            yield cursor
 
 
 async def _rows(cursor: psycopg.AsyncCursor[Any], query: str, parameters: Mapping[str, Any]) -> list[Any]:
