@@ -10,6 +10,9 @@
     ├── Unauthenticated     no key, or one that is unknown or revoked
     ├── Forbidden           the key is good, its rights are not enough
     ├── NotFound            there is no such thing
+    ├── Refused             a rule of a deal, ticket, task or lead forbids this step: which, what is missing, what may
+    │                       be done now; each rule has a class of its own, beside the rule (`domain/deal.py` …)
+    ├── Stale               it was changed by somebody else since it was read: by whom, and what
     ├── Unavailable         a part that is needed does not answer; come back after `retry_after` seconds
     │   └── NotYet          the position that was asked for is not visible yet
     ├── Misconfigured       a setting is missing or wrong
@@ -24,7 +27,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "BadInput",
@@ -37,7 +42,9 @@ __all__ = [
     "NotYet",
     "Poison",
     "Problem",
+    "Refused",
     "SealError",
+    "Stale",
     "StorylineError",
     "Tampered",
     "TooLarge",
@@ -115,6 +122,26 @@ class Forbidden(StorylineError):
 
 class NotFound(StorylineError):
     """There is no such thing."""
+
+
+class Refused(StorylineError):
+    """A rule forbids this step. `rule`: its code; `missing`: fields, roles or reasons that it asks for; `allowed`:
+    the moves that may be made now."""
+
+    rule: str = "refused"
+
+    def __init__(self, detail: str, *, missing: tuple[str, ...] = (), allowed: tuple[str, ...] = ()) -> None:
+        super().__init__(detail)
+        self.missing, self.allowed = missing, allowed
+
+
+class Stale(StorylineError):
+    """It was changed since it was read. `revision`: what it has now; `changes`: what was done since, one mapping a
+    step, as its history shows it."""
+
+    def __init__(self, detail: str, *, revision: int, changes: tuple[Mapping[str, Any], ...] = ()) -> None:
+        super().__init__(detail)
+        self.revision, self.changes = revision, changes
 
 
 class Unavailable(_ComeBack):

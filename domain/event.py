@@ -113,7 +113,10 @@ class WhoModel(_Part):
 class RefModel(_Part):
     """One thing that the event is about, by its code."""
 
-    kind: Literal["order", "invoice", "ticket", "deal", "product", "campaign", "organisation", "conversation"]
+    kind: Literal[
+        "order", "invoice", "ticket", "deal", "product", "campaign", "organisation", "conversation", "task", "lead",
+        "user",
+    ]  # fmt: skip
     value: _Code
     namespace: _Namespace = ""
 

@@ -20,7 +20,7 @@ __all__ = ["KINDS", "REF_KINDS", "Identifier", "Ref", "normalise", "priority"]
 KINDS = ("customer_no", "external", "email", "phone", "social", "device", "cookie")
 """Kinds of identifiers, in order of priority: the first that an event carries names its owner."""
 
-REF_KINDS = ("order", "invoice", "ticket", "deal", "product", "campaign", "organisation", "conversation")
+REF_KINDS = tuple("order invoice ticket deal product campaign organisation conversation task lead user".split())
 """Kinds of refs: what an event is about. They never make two people one."""
 
 _PRIORITY = {kind: place for place, kind in enumerate(KINDS)}

@@ -1,20 +1,24 @@
-"""Which touchpoints does a deal in another system have? The deal is the event's ref.
+"""Which touchpoints does a deal have, kept here or in another system? The deal is the event's ref.
 
-A deal's value is what is hoped for, so `money()` stays None: what comes in is told by purchases.
+A deal's value is what is hoped for, so `money()` stays None: what comes in is told by purchases. A field that is left
+out stays as it was; one that is null is emptied. What happens at one moment goes by `revision`, then by name.
 """
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
 
-from domain.catalogue.base import PUBLIC, Amount, Code, Currency, ShortText, Text, Touchpoint
+from domain.catalogue.base import PUBLIC, Amount, Code, Count, Currency, ShortText, Text, Touchpoint
 from domain.catalogue.wording import excerpt, joined, money_text, number
 
 __all__ = [
+    "DealApproved",
     "DealAssigned",
+    "DealChanged",
     "DealCreated",
     "DealLost",
     "DealReopened",
@@ -35,6 +39,14 @@ class _Deal(Touchpoint):
     probability: Annotated[Decimal | None, Field(ge=0, le=100, max_digits=8, decimal_places=4), PUBLIC] = Field(
         default=None, description="Per cent, 0 to 100"
     )
+    assignee: Annotated[Code | None, PUBLIC] = Field(default=None, description="Who has it after this, by their code")
+    team: Annotated[Code | None, PUBLIC] = Field(default=None, description="The team that has it, by code")
+    products: Annotated[list[Code] | None, PUBLIC] = Field(default=None, description="What it is about, by code")
+    expected_close: Annotated[date | None, PUBLIC] = Field(default=None, description="Day it is expected to be won")
+    next_step: ShortText = Field(default="", description="What comes next")
+    next_step_on: Annotated[date | None, PUBLIC] = Field(default=None, description="Day of the next step")
+    origin: Annotated[Code | None, PUBLIC] = Field(default=None, description="Where it came from, by code")
+    revision: Annotated[Count | None, PUBLIC] = Field(default=None, description="Which change of the deal this is")
     reason: Annotated[Code | None, PUBLIC] = Field(default=None, description="Why, by code")
     comment: Text = Field(default="", description="What was written with it")
 
@@ -45,7 +57,7 @@ class _Deal(Touchpoint):
 
 
 class DealCreated(_Deal):
-    """A deal was created in another system."""
+    """A deal was created."""
 
     TYPE = "deal.created"
 
@@ -54,7 +66,7 @@ class DealCreated(_Deal):
 
 
 class DealStageChanged(_Deal):
-    """A deal in another system moved to another stage."""
+    """A deal moved to another stage."""
 
     TYPE = "deal.stage_changed"
 
@@ -65,7 +77,7 @@ class DealStageChanged(_Deal):
 
 
 class DealValueChanged(_Deal):
-    """A deal in another system was given another value or probability."""
+    """A deal was given another value or probability."""
 
     TYPE = "deal.value_changed"
 
@@ -74,18 +86,16 @@ class DealValueChanged(_Deal):
 
 
 class DealAssigned(_Deal):
-    """A deal in another system was given to somebody."""
+    """A deal was given to somebody."""
 
     TYPE = "deal.assigned"
-
-    assignee: Annotated[Code | None, PUBLIC] = Field(default=None, description="Who has it now, by their code")
 
     def line(self) -> str:
         return self._told(f"assigned to {self.assignee}" if self.assignee else "assigned")
 
 
 class DealWon(_Deal):
-    """A deal in another system was won."""
+    """A deal was won."""
 
     TYPE = "deal.won"
 
@@ -94,7 +104,7 @@ class DealWon(_Deal):
 
 
 class DealLost(_Deal):
-    """A deal in another system was lost."""
+    """A deal was lost."""
 
     TYPE = "deal.lost"
 
@@ -103,9 +113,30 @@ class DealLost(_Deal):
 
 
 class DealReopened(_Deal):
-    """A deal in another system that was won or lost was taken up again."""
+    """A deal that was won or lost was taken up again."""
 
     TYPE = "deal.reopened"
 
     def line(self) -> str:
         return self._told("reopened", self.reason)
+
+
+class DealChanged(_Deal):
+    """Details of a deal were changed, such as its title, products, next step or expected close."""
+
+    TYPE = "deal.changed"
+
+    def line(self) -> str:
+        return self._told("changed", f"next: {excerpt(self.next_step)}" if self.next_step else None)
+
+
+class DealApproved(_Deal):
+    """Somebody whose role allows it approved that a deal moves to a stage."""
+
+    TYPE = "deal.approved"
+
+    role: Annotated[Code | None, PUBLIC] = Field(default=None, description="The role that approved, by code")
+    approved: Annotated[Code | None, PUBLIC] = Field(default=None, description="The stage approved, by its code")
+
+    def line(self) -> str:
+        return self._told(f"approved for {self.approved}" if self.approved else "approved", self.role)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from domain.catalogue.attachment import Attachments
-from domain.catalogue.base import Text, Touchpoint
+from domain.catalogue.base import PUBLIC, Code, Text, Touchpoint
 from domain.catalogue.wording import excerpt
 
 __all__ = ["NoteAdded"]
@@ -19,6 +21,7 @@ class NoteAdded(Touchpoint):
     NEEDS = ("text",)
 
     text: Text = Field(default="", description="The note")
+    mentions: Annotated[list[Code], PUBLIC] = Field(default=[], description="Colleagues who are to see it, by code")
     attachments: Attachments = Field(default=[])
 
     def line(self) -> str:

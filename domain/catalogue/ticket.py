@@ -1,27 +1,33 @@
-"""Which touchpoints does a ticket in another system have? The ticket is the event's ref.
+"""Which touchpoints does a ticket have, kept here or in another system? The ticket is the event's ref.
 
-Its state is folded out of these later; nobody's past is refused, so any step may follow any other.
+Its state is folded out of these. Of a ticket that another system keeps nobody's past is refused, so any step may
+follow any other. A field that an event leaves out stays as it was; one that is null is emptied.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from domain.catalogue.attachment import Attachments
-from domain.catalogue.base import PUBLIC, Code, Direction, Seconds, ShortText, Text, Touchpoint
+from domain.catalogue.base import PUBLIC, Code, Count, Direction, Seconds, ShortText, Text, Touchpoint
 from domain.catalogue.wording import duration, excerpt, joined
 
 __all__ = [
     "TicketAssigned",
+    "TicketChanged",
     "TicketClosed",
     "TicketCommented",
+    "TicketEscalated",
+    "TicketFolded",
+    "TicketLinked",
     "TicketOpened",
     "TicketPriorityChanged",
     "TicketReopened",
     "TicketResolved",
     "TicketStateChanged",
+    "TicketUnlinked",
 ]
 
 
@@ -32,6 +38,24 @@ class _Ticket(Touchpoint):
     state: Annotated[Code | None, PUBLIC] = Field(default=None, description="The state after this, by its code")
     priority: Annotated[Code | None, PUBLIC] = Field(default=None, description="The priority after this, by its code")
     queue: Annotated[Code | None, PUBLIC] = Field(default=None, description="The queue or group that has it, by code")
+    assignee: Annotated[Code | None, PUBLIC] = Field(default=None, description="Who has it after this, by their code")
+    team: Annotated[Code | None, PUBLIC] = Field(default=None, description="The team that has it, by code")
+    category: Annotated[Code | None, PUBLIC] = Field(default=None, description="What it is about, by category")
+    product: Annotated[Code | None, PUBLIC] = Field(default=None, description="The product that it is about, by code")
+    service_level: Annotated[Code | None, PUBLIC] = Field(default=None, description="The service level, by its code")
+    respond_by: Annotated[AwareDatetime | None, PUBLIC] = Field(
+        default=None, description="When the first response is due"
+    )
+    respond_warn: Annotated[AwareDatetime | None, PUBLIC] = Field(
+        default=None, description="When to warn that the first response is due"
+    )
+    resolve_by: Annotated[AwareDatetime | None, PUBLIC] = Field(
+        default=None, description="When it is to be resolved; null while its clock stands still"
+    )
+    resolve_warn: Annotated[AwareDatetime | None, PUBLIC] = Field(
+        default=None, description="When to warn that it is to be resolved"
+    )
+    revision: Annotated[Count | None, PUBLIC] = Field(default=None, description="Which change of the ticket this is")
     reason: Annotated[Code | None, PUBLIC] = Field(default=None, description="Why, by code")
     comment: Text = Field(default="", description="What was written with it")
 
@@ -42,14 +66,15 @@ class _Ticket(Touchpoint):
 
 
 class TicketOpened(_Ticket):
-    """A ticket was opened in another system."""
+    """A ticket was opened."""
 
     TYPE = "ticket.opened"
     DIRECTION = "in"
 
-    category: Annotated[Code | None, PUBLIC] = Field(default=None, description="What it is about, by category")
-    product: Annotated[Code | None, PUBLIC] = Field(default=None, description="The product that it is about, by code")
-    service_level: Annotated[Code | None, PUBLIC] = Field(default=None, description="The service level, by its code")
+    channel: Annotated[Code | None, PUBLIC] = Field(default=None, description="Through which channel it came")
+    follows: Annotated[Code | None, PUBLIC] = Field(
+        default=None, description="The closed ticket that it follows, by id"
+    )
     attachments: Attachments = Field(default=[])
 
     def line(self) -> str:
@@ -57,11 +82,9 @@ class TicketOpened(_Ticket):
 
 
 class TicketAssigned(_Ticket):
-    """A ticket in another system was given to a person or a queue; who, by code, is the assignee."""
+    """A ticket was given to a person or a queue; who, by code, is the assignee."""
 
     TYPE = "ticket.assigned"
-
-    assignee: Annotated[Code | None, PUBLIC] = Field(default=None, description="Who has it now, by their code")
 
     def line(self) -> str:
         given = self.assignee or self.queue
@@ -69,7 +92,7 @@ class TicketAssigned(_Ticket):
 
 
 class TicketStateChanged(_Ticket):
-    """A ticket in another system moved to another state, for which no type of its own stands here."""
+    """A ticket moved to another state, for which no type of its own stands here."""
 
     TYPE = "ticket.state_changed"
 
@@ -80,7 +103,7 @@ class TicketStateChanged(_Ticket):
 
 
 class TicketPriorityChanged(_Ticket):
-    """A ticket in another system was given another priority."""
+    """A ticket was given another priority."""
 
     TYPE = "ticket.priority_changed"
 
@@ -91,12 +114,14 @@ class TicketPriorityChanged(_Ticket):
 
 
 class TicketCommented(_Ticket):
-    """Somebody wrote something into a ticket in another system."""
+    """Somebody wrote something into a ticket."""
 
     TYPE = "ticket.commented"
 
     by: Annotated[Literal["customer", "company"] | None, PUBLIC] = Field(default=None, description="Who wrote it")
-    internal: bool = Field(default=False, description="For colleagues only; no contact with the customer")
+    internal: Annotated[bool, PUBLIC] = Field(
+        default=False, description="For colleagues only; no contact with the customer"
+    )
     attachments: Attachments = Field(default=[])
 
     def line(self) -> str:
@@ -112,7 +137,7 @@ class TicketCommented(_Ticket):
 
 
 class TicketResolved(_Ticket):
-    """A ticket in another system was resolved."""
+    """A ticket was resolved."""
 
     TYPE = "ticket.resolved"
 
@@ -123,7 +148,7 @@ class TicketResolved(_Ticket):
 
 
 class TicketReopened(_Ticket):
-    """A ticket in another system was opened again."""
+    """A ticket was opened again."""
 
     TYPE = "ticket.reopened"
 
@@ -132,7 +157,7 @@ class TicketReopened(_Ticket):
 
 
 class TicketClosed(_Ticket):
-    """A ticket in another system was closed."""
+    """A ticket was closed."""
 
     TYPE = "ticket.closed"
 
@@ -140,3 +165,57 @@ class TicketClosed(_Ticket):
 
     def line(self) -> str:
         return self._told("closed", self.reason, duration(self.duration_s))
+
+
+class TicketChanged(_Ticket):
+    """Details of a ticket were changed, such as its subject, category, product or service level."""
+
+    TYPE = "ticket.changed"
+
+    def line(self) -> str:
+        return self._told("changed", self.category, self.product)
+
+
+class TicketEscalated(_Ticket):
+    """A ticket was handed up, because it is urgent or late."""
+
+    TYPE = "ticket.escalated"
+
+    level: Annotated[Count | None, PUBLIC] = Field(default=None, description="How far up: 1 is the first step")
+
+    def line(self) -> str:
+        return self._told(f"escalated to {self.team or self.assignee}" if self.team or self.assignee else "escalated")
+
+
+class _Linking(_Ticket):
+    other: Annotated[Code | None, PUBLIC] = Field(default=None, description="The other ticket, by its id")
+    relation: Annotated[Code | None, PUBLIC] = Field(default=None, description="How they are related, by code")
+
+
+class TicketLinked(_Linking):
+    """A ticket was linked to another one."""
+
+    TYPE = "ticket.linked"
+
+    def line(self) -> str:
+        return self._told("linked", self.relation)
+
+
+class TicketUnlinked(_Linking):
+    """The link of a ticket to another one was taken away."""
+
+    TYPE = "ticket.unlinked"
+
+    def line(self) -> str:
+        return self._told("unlinked", self.relation)
+
+
+class TicketFolded(_Ticket):
+    """A ticket was folded into another one that is about the same, which goes on for both."""
+
+    TYPE = "ticket.folded"
+
+    into: Annotated[Code | None, PUBLIC] = Field(default=None, description="The ticket that goes on, by its id")
+
+    def line(self) -> str:
+        return self._told("folded into another ticket")

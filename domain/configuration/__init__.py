@@ -1,0 +1,49 @@
+"""What does a deployment configure without code? Pipelines, ticket states, service levels, assignment, automation.
+
+`Configuration` is the whole; `read_configuration` makes one of YAML's plain values, or says what is wrong where.
+"""
+
+from __future__ import annotations
+
+from domain.configuration.automation import Action, Condition, Rule
+from domain.configuration.base import Duration
+from domain.configuration.deals import DEAL_FIELDS, Pipeline, Stage, TimedMove
+from domain.configuration.reading import Configuration, builtin_configuration, read_configuration
+from domain.configuration.sharing import AssignmentRule
+from domain.configuration.tickets import (
+    TICKET_FIELDS,
+    Calendar,
+    Escalation,
+    Holidays,
+    Queue,
+    ServiceLevel,
+    StateKind,
+    Targets,
+    Ticketing,
+    TicketState,
+)
+
+__all__ = [
+    "DEAL_FIELDS",
+    "TICKET_FIELDS",
+    "Action",
+    "AssignmentRule",
+    "Calendar",
+    "Condition",
+    "Configuration",
+    "Duration",
+    "Escalation",
+    "Holidays",
+    "Pipeline",
+    "Queue",
+    "Rule",
+    "ServiceLevel",
+    "Stage",
+    "StateKind",
+    "Targets",
+    "TicketState",
+    "Ticketing",
+    "TimedMove",
+    "builtin_configuration",
+    "read_configuration",
+]

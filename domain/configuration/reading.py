@@ -1,0 +1,135 @@
+"""How is a configuration read? YAML's plain values in, a `Configuration` out, or what is wrong where."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from domain.configuration.automation import Rule
+from domain.configuration.base import Code, Setting
+from domain.configuration.deals import Pipeline
+from domain.configuration.sharing import AssignmentRule
+from domain.configuration.tickets import Calendar, ServiceLevel, Ticketing
+from domain.errors import BadInput, Problem
+
+__all__ = ["Configuration", "builtin_configuration", "read_configuration"]
+
+_BUILT_IN: Final[dict[str, Any]] = {
+    "version": 1,
+    "calendars": {"office": {"hours": {day: ["09:00-17:30"] for day in ("mon", "tue", "wed", "thu", "fri")}}},
+    "pipelines": {
+        "sales": {
+            "name": "Sales",
+            "stages": [
+                {"code": "new", "probability": 10, "stalled_after": "14d"},
+                {"code": "qualified", "probability": 25, "requires": ["assignee"], "stalled_after": "21d"},
+                {"code": "proposal", "probability": 50, "requires": ["amount", "currency"], "stalled_after": "21d"},
+                {
+                    "code": "negotiation",
+                    "probability": 75,
+                    "requires": ["amount", "currency", "expected_close"],
+                    "stalled_after": "14d",
+                },
+            ],
+            "won_requires": ["amount", "currency"],
+        }
+    },
+    "tickets": {
+        "states": [
+            {"code": "new", "kind": "new"},
+            {"code": "open", "kind": "open", "moves": ["pending", "hold", "resolved", "closed"]},
+            {"code": "pending", "kind": "pending", "moves": ["open", "hold", "resolved", "closed"]},
+            {"code": "hold", "kind": "hold", "moves": ["open", "pending", "resolved", "closed"]},
+            {
+                "code": "resolved",
+                "kind": "resolved",
+                "moves": ["open", "closed"],
+                "timed": {"after": "7d", "to": "closed", "reason": "no-answer"},
+            },
+            {"code": "closed", "kind": "closed", "moves": ["open"]},
+        ],
+        "initial": "new",
+        "reopened": "open",
+        "reopen_within": "14d",
+        "on_reply": "open",
+        "on_answer": "open",
+    },
+    "service_levels": {
+        "standard": {
+            "calendar": "office",
+            "targets": {
+                "urgent": {"first_response": "1h", "resolution": "8h"},
+                "high": {"first_response": "4h", "resolution": "16h"},
+                "any": {"first_response": "8h", "resolution": "40h"},
+            },
+        }
+    },
+}
+
+
+class Configuration(Setting):
+    """All that a deployment configures."""
+
+    version: Literal[1] = Field(description="The version of this format")
+    roles: list[Code] = Field(default=["manager"], description="Roles that colleagues may have")
+    teams: list[Code] = Field(default=[], description="Teams; empty: any code will do")
+    calendars: dict[Code, Calendar] = Field(default={})
+    pipelines: Annotated[dict[Code, Pipeline], Field(min_length=1)]
+    pipeline: Code | None = Field(default=None, description="The pipeline where none is given; left out: the first")
+    tickets: Ticketing
+    service_levels: dict[Code, ServiceLevel] = Field(default={}, description="In their order: the first that fits")
+    assignment: list[AssignmentRule] = Field(default=[])
+    automation: Annotated[list[Rule], Field(max_length=500)] = Field(default=[])
+
+    @property
+    def default_pipeline(self) -> str:
+        """The pipeline of a deal that names none."""
+        return self.pipeline or next(iter(self.pipelines))
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        if self.pipeline is not None and self.pipeline not in self.pipelines:
+            raise ValueError(f"pipeline names {self.pipeline}; there are {', '.join(self.pipelines)}")
+        for code, level in self.service_levels.items():
+            if level.calendar not in self.calendars:
+                told = ", ".join(self.calendars) or "none"
+                raise ValueError(f"service level {code} names the calendar {level.calendar}; there are {told}")
+            for priority in level.targets:
+                if priority not in {*self.tickets.priorities, "any"}:
+                    told = ", ".join([*self.tickets.priorities, "any"])
+                    raise ValueError(f"service level {code} has targets for {priority}; there are {told}")
+        for what, rules in (("assignment", self.assignment), ("automation", self.automation)):
+            codes = [one.code for one in rules]
+            if len(set(codes)) < len(codes):
+                raise ValueError(f"two rules of {what} have one code; give each its own")
+        for code, pipeline in self.pipelines.items():
+            for stage in pipeline.stages:
+                if stage.approval is not None and stage.approval not in self.roles:
+                    told = ", ".join(self.roles) or "none"
+                    raise ValueError(
+                        f"pipeline {code}: {stage.code} needs approval by {stage.approval}; roles: {told}"
+                    )
+        return self
+
+
+def read_configuration(plain: Any) -> Configuration:
+    """The configuration of YAML's plain values. Raises BadInput: each problem's field is a path such as
+    `pipelines.sales.stages[1].requires[0]`."""
+    if not isinstance(plain, dict):
+        raise BadInput([Problem("configuration", "is no mapping.", "Begin it with `version: 1`.")])
+    try:
+        return Configuration.model_validate(plain)
+    except ValidationError as error:
+        raise BadInput([_problem(one) for one in error.errors(include_url=False, include_input=False)]) from None
+
+
+def _problem(error: Any) -> Problem:
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    told = error["msg"].removeprefix("Value error, ")
+    return Problem(path or "configuration", told.rstrip(".") + ".", "See docs/configuration.md.")
+
+
+def builtin_configuration() -> Configuration:
+    """What holds where a deployment configures nothing."""
+    return read_configuration(_BUILT_IN)
