@@ -1,5 +1,5 @@
 """What do deals, tickets, tasks, leads and colleagues have in common? Each is an aggregate whose events are those of
-the catalogue, and whose state is a fold over its steps: the same fold for one that is kept here and for a foreign one.
+the catalogue, and whose state is a fold over its steps: one fold for those that are kept here and for foreign ones.
 
 A native one is decided here: a method checks the rules, raises the error of the rule that is broken, and only then
 triggers an event. A foreign one is told by touchpoints; the same rules note what they would have refused.

@@ -55,6 +55,9 @@ class _Ticket(Touchpoint):
     resolve_warn: Annotated[AwareDatetime | None, PUBLIC] = Field(
         default=None, description="When to warn that it is to be resolved"
     )
+    clock_s: Annotated[Seconds | None, PUBLIC] = Field(
+        default=None, description="Business seconds that the clock of the resolution has run"
+    )
     revision: Annotated[Count | None, PUBLIC] = Field(default=None, description="Which change of the ticket this is")
     reason: Annotated[Code | None, PUBLIC] = Field(default=None, description="Why, by code")
     comment: Text = Field(default="", description="What was written with it")
