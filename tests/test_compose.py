@@ -19,7 +19,14 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 SERVERS = {name: service for name, service in SERVICES.items() if "build" not in service}
-PROCESSES = {"api": "8080", "projector": "8081", "inbox": "8082"}
+PROCESSES = {
+    "api": "8080",
+    "projector": "8081",
+    "inbox": "8082",
+    "relay": "8083",
+    "scheduler": "8084",
+    "automation": "8085",
+}
 REQUIRED = re.compile(r"\$\{\w+:\?[^}]+\}")
 
 
@@ -69,9 +76,8 @@ def test_every_service_that_stays_has_a_health_check_that_asks_it() -> None:
 
 def test_the_health_ports_are_the_defaults_of_the_settings() -> None:
     settings = Settings.model_fields
-    assert [str(settings[name].default) for name in ("port", "projector_port", "inbox_port")] == list(
-        PROCESSES.values()
-    )
+    names = ("port", *[f"{name}_port" for name in list(PROCESSES)[1:]])
+    assert [str(settings[name].default) for name in names] == list(PROCESSES.values())
 
 
 def test_nothing_starts_before_what_it_needs() -> None:
@@ -143,7 +149,7 @@ def test_only_the_api_is_reached_from_outside_and_only_from_this_machine() -> No
             assert "front" in service["networks"]
         else:
             assert "ports" not in service
-            assert "front" not in service["networks"]
+            assert ("front" in service["networks"]) == (name == "automation"), "webhooks lead outside"
     assert COMPOSE["networks"] == {"front": {}, "data": {"internal": True}, "keys": {"internal": True}}
 
 
