@@ -41,7 +41,12 @@ async def create(request: Request) -> Response:
 
     def make() -> NewKey:
         return held.parts.access.create(
-            wanted.label, wanted.scopes, sources=wanted.sources, types=wanted.types, expires=wanted.expires
+            wanted.label,
+            wanted.scopes,
+            sources=wanted.sources,
+            types=wanted.types,
+            expires=wanted.expires,
+            user=wanted.user,
         )
 
     made = await to_thread.run_sync(make, limiter=held.working)

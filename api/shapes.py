@@ -20,6 +20,7 @@ from api import (
     search_shapes,
 )
 from commands.access import SCOPES
+from domain.catalogue.base import Code
 from domain.event import CloudEvent
 from domain.identifiers import KINDS, REF_KINDS
 from projections.status import Status
@@ -244,6 +245,7 @@ class Key(Struct, omit_defaults=True, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    user: Annotated[str | None, Meta(description="The colleague whose key it is, by code")] = None
     secret: str | None = None
 
 
@@ -307,11 +309,12 @@ class KeyRequest(BaseModel):
 
     label: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     scopes: Annotated[
-        list[Annotated[str, Field(json_schema_extra={"enum": list(SCOPES)})]], Field(min_length=1, max_length=10)
+        list[Annotated[str, Field(json_schema_extra={"enum": list(SCOPES)})]], Field(min_length=1, max_length=20)
     ]
     sources: Annotated[list[str], Field(min_length=1, max_length=100)] = ["*"]
     types: Annotated[list[str], Field(min_length=1, max_length=100)] = ["*"]
     expires: AwareDatetime | None = None
+    user: Annotated[Code | None, Field(description="The registered colleague whose key it is, by code")] = None
 
 
 class DiscardRequest(BaseModel):

@@ -28,8 +28,11 @@ from eventlog.sql import load
 
 __all__ = ["SCOPES", "Access", "ApiKey", "Caller", "NewKey"]
 
-SCOPES: Final = ("publish", "read", "read-sealed", "log", "steward", "erase", "operate", "admin", "system")
-"""What a key may be allowed; none implies another. `system` adds to `publish` what Storyline alone may say."""
+SCOPES: Final = (
+    *("publish", "read", "read-sealed", "work", "manage", "log", "steward", "erase", "operate", "admin", "system"),
+)
+"""What a key may be allowed; none implies another. `work`: deals, tickets, tasks, leads and notes; `manage`:
+colleagues and what they have. `system` adds to `publish` what Storyline alone may say."""
 
 CACHE_SECONDS: Final = 3.0
 """How long a key that was revoked in another process may still be taken here."""
@@ -43,7 +46,7 @@ _NOT_GOOD = "The API key is unknown, revoked or expired. Ask for a new one."
 
 
 class ApiKey(NamedTuple):
-    """A key as it is listed: everything but its secret."""
+    """A key as it is listed: everything but its secret. `user`: the colleague it belongs to, by code."""
 
     key_id: str
     label: str
@@ -53,6 +56,7 @@ class ApiKey(NamedTuple):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    user: str | None = None
 
 
 class NewKey(NamedTuple):
@@ -63,12 +67,13 @@ class NewKey(NamedTuple):
 
 
 class Caller(NamedTuple):
-    """Who calls: the key, its scopes, and what it may publish."""
+    """Who calls: the key, its scopes, what it may publish, and the colleague it belongs to (by code), if to any."""
 
     key_id: str
     label: str
     scopes: frozenset[str]
     rights: Rights
+    user: str | None = None
 
     def require(self, *scopes: str) -> None:
         """Raise Forbidden unless the key has at least one of these scopes."""
@@ -85,6 +90,7 @@ class _Row(NamedTuple):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    user: str | None
     secret_hash: bytes
 
 
@@ -127,20 +133,25 @@ class Access:
         sources: Sequence[str] = ("*",),
         types: Sequence[str] = ("*",),
         expires: datetime | None = None,
+        user: str | None = None,
     ) -> NewKey:
-        """Make a key. sources, types: what it may publish, as in `Rights`. expires: a time with an offset.
+        """Make a key. sources, types: what it may publish, as in `Rights`. expires: a time with an offset. user: the
+        registered colleague whose key it is; what is done with it, they did.
 
-        Raises BadInput for an unknown scope, an empty label or pattern, or an end that is past.
+        Raises BadInput for an unknown scope or colleague, an empty label or pattern, or an end that is past.
         """
         now = self._clock()
         _check(label, scopes, sources, types, expires, now)
         key_id = self._random(6).hex()
         secret = f"sl_{key_id}_{_text(self._random(32))}"
         given = sorted(set(scopes), key=SCOPES.index)
-        key = ApiKey(key_id, label, given, list(sources), list(types), now, expires, None)
+        key = ApiKey(key_id, label, given, list(sources), list(types), now, expires, None, user)
         row = {**key._asdict(), "secret_hash": _hash(secret)}
         del row["revoked_at"]
-        self._run(lambda connection: connection.execute(_SQL["create"], row))
+        made = self._run(lambda connection: connection.execute(_SQL["create"], row).rowcount)
+        if not made:
+            way_out = "Register them first (POST /v1/users), or leave it out."
+            raise BadInput([Problem("user", "is no registered colleague.", way_out)])
         with self._lock:
             self._cache.pop(key_id, None)
         return NewKey(key, secret)
@@ -222,7 +233,7 @@ class Access:
 
 def _caller(row: _Row) -> Caller:
     rights = Rights(tuple(row.sources), tuple(row.types), "system" in row.scopes)
-    return Caller(row.key_id, row.label, frozenset(row.scopes), rights)
+    return Caller(row.key_id, row.label, frozenset(row.scopes), rights, row.user)
 
 
 def _text(random: bytes) -> str:

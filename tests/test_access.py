@@ -142,3 +142,13 @@ def test_a_database_that_does_not_answer_is_unavailable_and_not_a_refusal() -> N
     nowhere = ConnectionPool("postgresql:///nobody?host=/nonexistent", min_size=0, max_size=1, timeout=0.2, open=True)
     with nowhere, pytest.raises(Unavailable):
         Access(nowhere).authenticate("Bearer sl_0000000000aa_" + "A" * 43)
+
+
+def test_a_key_belongs_to_a_registered_colleague_or_to_nobody(access: Access, dsn: str) -> None:
+    with pytest.raises(BadInput, match="no registered colleague"):
+        access.create("of nobody", ["work"], user="anna")
+    with psycopg.connect(dsn) as connection:
+        connection.execute("INSERT INTO storyline.people (code, person) VALUES ('anna', gen_random_uuid())")
+    made = access.create("of anna", ["work"], user="anna")
+    assert access.authenticate(f"Bearer {made.secret}").user == "anna"
+    assert [one.user for one in access.list() if one.key_id == made.key.key_id] == ["anna"]

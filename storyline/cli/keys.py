@@ -27,13 +27,14 @@ def create(
         list[str] | None, typer.Option("--type", help="Event type that may be published; `purchase.*` is a family.")
     ] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until the key expires; default: never.")] = None,
+    user: Annotated[str | None, typer.Option(help="The registered colleague whose key it is, by code.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Make an API key. It is shown this once."""
     expires = datetime.now(UTC) + timedelta(days=days) if days else None
     with open_parts() as parts:
         made = parts.access.create(
-            label, scope, sources=source or ("*",), types=event_type or ("*",), expires=expires
+            label, scope, sources=source or ("*",), types=event_type or ("*",), expires=expires, user=user
         )
     if as_json:
         print_json({**_shown(made.key), "key": made.secret})
@@ -50,10 +51,10 @@ def list_keys(as_json: JsonFlag = False) -> None:
         for key in keys:
             print_json(_shown(key))
         return
-    table = Table("id", "label", "scopes", "sources", "types", "made", "state", box=None)
+    table = Table("id", "label", "scopes", "sources", "types", "user", "made", "state", box=None)
     for key in keys:
         state = "revoked" if key.revoked_at else f"until {key.expires_at:%Y-%m-%d}" if key.expires_at else "good"
-        lists = (" ".join(key.scopes), " ".join(key.sources), " ".join(key.types))
+        lists = (" ".join(key.scopes), " ".join(key.sources), " ".join(key.types), key.user or "")
         table.add_row(key.key_id, key.label, *lists, f"{key.created_at:%Y-%m-%d}", state)
     console.print(table)
 
