@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from domain.configuration.automation import Action, Condition, Rule
 from domain.configuration.base import Duration
+from domain.configuration.calendars import Calendar, Holidays
 from domain.configuration.deals import DEAL_FIELDS, Pipeline, Stage, TimedMove
 from domain.configuration.reading import Configuration, builtin_configuration, read_configuration
 from domain.configuration.sharing import AssignmentRule
 from domain.configuration.tickets import (
     TICKET_FIELDS,
-    Calendar,
     Escalation,
-    Holidays,
     Queue,
     ServiceLevel,
     StateKind,

@@ -8,9 +8,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from domain.configuration.automation import Rule
 from domain.configuration.base import Code, Setting
+from domain.configuration.calendars import Calendar
 from domain.configuration.deals import Pipeline
 from domain.configuration.sharing import AssignmentRule
-from domain.configuration.tickets import Calendar, ServiceLevel, Ticketing
+from domain.configuration.tickets import ServiceLevel, Ticketing
 from domain.errors import BadInput, Problem
 
 __all__ = ["Configuration", "builtin_configuration", "read_configuration"]

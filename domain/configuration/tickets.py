@@ -1,24 +1,17 @@
-"""How does a deployment say how its tickets go? States and moves, queues, calendars, service levels."""
+"""How does a deployment say how its tickets go? States and moves, queues, service levels."""
 
 from __future__ import annotations
 
-import re
-from datetime import date, time
-from itertools import pairwise
-from typing import Annotated, Any, Final, Literal, NamedTuple, Self
-from zoneinfo import ZoneInfo, available_timezones
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
 from domain.configuration.base import Code, Duration, Name, Setting
 from domain.configuration.deals import TimedMove
 
 __all__ = [
     "TICKET_FIELDS",
-    "Calendar",
     "Escalation",
-    "Holidays",
-    "Hours",
     "Queue",
     "ServiceLevel",
     "StateKind",
@@ -32,75 +25,6 @@ StateKind = Literal["new", "open", "pending", "hold", "resolved", "closed"]
 TicketField = Literal["assignee", "team", "queue", "priority", "category", "product", "subject", "who", "reason"]
 TICKET_FIELDS: Final = TicketField.__args__  # type: ignore[attr-defined]
 """Fields that a state may ask for."""
-DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-_SPAN: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|(24:00))")
-
-
-class Hours(NamedTuple):
-    """Open from `start` to `end`, local time; an end of None is the end of the day."""
-
-    start: time
-    end: time | None
-
-
-def _hours(value: Any) -> Any:
-    match = _SPAN.fullmatch(value.replace(" ", "")) if isinstance(value, str) else None
-    if match is None:
-        raise ValueError("are no hours; write them as 09:00-17:30, in quotes")
-    start = time(int(match[1]), int(match[2]))
-    end = None if match[5] else time(int(match[3]), int(match[4]))
-    if end is not None and end <= start:
-        raise ValueError("end before they begin; hours over midnight are two spans, one on each day")
-    return Hours(start, end)
-
-
-def _zone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError("is no time zone such as Europe/London")
-    return value
-
-
-Zone = Annotated[str, AfterValidator(_zone)]
-Span = Annotated[
-    Hours,
-    BeforeValidator(_hours),
-    WithJsonSchema({"type": "string", "pattern": f"^{_SPAN.pattern}$", "examples": ["09:00-17:30"]}),
-]
-
-
-class Holidays(Setting):
-    """Days on which nobody works."""
-
-    country: str | None = Field(
-        default=None, description="ISO 3166 code; its public holidays, by the library holidays"
-    )
-    subdivision: str | None = Field(default=None, description="A part of the country, such as ENG or BY")
-    days: list[date] = Field(default=[], description="Further days off")
-    working: list[date] = Field(default=[], description="Public holidays on which work goes on")
-
-
-class Calendar(Setting):
-    """When a team works."""
-
-    time_zone: Zone | None = Field(default=None, description="IANA name; left out: the deployment's")
-    hours: dict[Day, list[Span]] = Field(default={}, description="Hours of each weekday; empty: always open")
-    holidays: Holidays = Field(default=Holidays())
-
-    def zone(self, default: ZoneInfo) -> ZoneInfo:
-        """Its time zone."""
-        return ZoneInfo(self.time_zone) if self.time_zone else default
-
-    @model_validator(mode="after")
-    def _does_not_overlap(self) -> Self:
-        for day, spans in self.hours.items():
-            ordered = sorted(spans)
-            for one, after in pairwise(ordered):
-                if one.end is None or after.start < one.end:
-                    raise ValueError(f"has hours on {day} that overlap; write them as one span")
-        if self.hours and not any(self.hours.values()):
-            raise ValueError("never opens; give hours to a day, or leave hours out for always")
-        return self
 
 
 class TicketState(Setting):
