@@ -54,14 +54,16 @@ CREATE TABLE storyline.relayed (
     log_offset bigint NOT NULL
 );
 
--- What time asked for: one row for each piece of due work, claimed by one scheduler, done once. `outcome`: `done`,
--- `skipped` (missed, and of no use late), `refused` (a rule forbade it) or `failed`.
+-- What time asked for: one row for each piece of due work, claimed by one scheduler, done once. `again_at`: when another
+-- may take it, should there be no outcome by then. `outcome`: `done`, `skipped` (missed, and of no use late), `refused`
+-- (a rule forbade it) or `failed`.
 CREATE TABLE storyline.due (
     job text NOT NULL,
     item text NOT NULL,
     at timestamptz NOT NULL,
     claimed_by uuid,
-    claimed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    claimed_at timestamptz NOT NULL,
+    again_at timestamptz NOT NULL,
     tries integer NOT NULL DEFAULT 1,
     outcome text,
     done_at timestamptz,
@@ -77,14 +79,14 @@ CREATE TABLE storyline.automation_rules (
     PRIMARY KEY (rule, hash)
 );
 
--- What a rule has done, or is to do, about an event: once for each. `at`: when it is due (some wait); `state`: `waiting`,
--- `done`, `suppressed`, `refused`, `unmet` (its conditions did not hold then) or `failed`.
+-- What a rule has done, or is to do, about an event: once for each. `event`: its name; `at`: when it is due (some wait);
+-- `depth`: how many rules, each by what the one before it did, led here; `state`: `waiting`, `done`, `suppressed`,
+-- `refused`, `unmet` (its conditions did not hold then) or `failed`.
 CREATE TABLE storyline.automation_runs (
     rule text NOT NULL,
     event text NOT NULL,
     at timestamptz NOT NULL,
-    log_partition integer NOT NULL,
-    log_offset bigint NOT NULL,
+    depth integer NOT NULL DEFAULT 1,
     state text NOT NULL DEFAULT 'waiting',
     tries integer NOT NULL DEFAULT 0,
     again_at timestamptz NOT NULL,
@@ -94,15 +96,15 @@ CREATE TABLE storyline.automation_runs (
 );
 CREATE INDEX automation_runs_waiting ON storyline.automation_runs (again_at) WHERE state = 'waiting';
 
--- Webhooks on their way. The body is made when it is sent, of the event on the log, so that nothing personal rests here.
+-- Webhooks on their way. The body is made when it is sent, of what is public of the event, so that nothing rests here.
+-- `id`: made of rule, event and action, so that each is sent as one; `again_at`: when it is tried next; `status`: what
+-- the receiver answered last.
 CREATE TABLE storyline.deliveries (
     id uuid PRIMARY KEY,
     rule text NOT NULL,
     event text NOT NULL,
     url text NOT NULL,
     secret text NOT NULL,
-    log_partition integer NOT NULL,
-    log_offset bigint NOT NULL,
     made_at timestamptz NOT NULL,
     state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'delivered', 'parked', 'discarded')),
     tries integer NOT NULL DEFAULT 0,
