@@ -17,8 +17,8 @@ _SQL = load("projections.work", "due.sql")
 
 
 class Due(NamedTuple):
-    """A piece of due work. item: the hex of the item's id; with `at` it names the piece within its job. since: when it
-    fell due. until: when it is of no use any more (None: never). facts: what its job needs to know, see the query."""
+    """A piece of due work. item: the hex of the item's id; with `at` it names the piece within its job. since: when
+    it fell due. until: when it is of no use any more (None: never). facts: what its job needs, see the query."""
 
     item: str
     at: datetime

@@ -1,0 +1,202 @@
+"""The scheduler: does what time asks for, for as long as it is let.
+
+It holds no truth. What is due is derived from rows again and again, claimed in Postgres, and done by commands with an
+idempotency key; so that any number of schedulers may run, each may die at any time, and after a day of standstill
+nothing is missing and nothing is there twice. APScheduler only says when to look.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+import psycopg
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from psycopg_pool import ConnectionPool
+
+from commands.claims import Claim, Claims, Outcome, Piece
+from domain.errors import BadInput, Refused, Stale, StorylineError
+from projections.work.due import Due
+
+__all__ = ["Job", "Scheduler", "SchedulerMetrics"]
+
+_AT_ONCE: Final = 100
+"""Most pieces of one look; the next look takes the next ones."""
+_MOST_TRIES: Final = 10
+_FIRST_PAUSE: Final = 5.0
+_LONGEST_PAUSE: Final = 3600.0
+_STALE_PAUSE: Final = timedelta(seconds=5)
+_SILENCE: Final = 60.0
+"""Seconds beyond three of its turns, after which a job that did not come to an end makes the process unready."""
+_logger = structlog.get_logger("storyline.scheduler")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One kind of due work. every: seconds between two looks. missed: what fell due while nobody looked is done late,
+    or skipped once it is of no use: past its `until`, or later than `of_use`. find: what is due now and not settled,
+    the earliest first. act: does it, once however often it is called with the same key."""
+
+    name: str
+    every: float
+    missed: Literal["late", "skip"]
+    find: Callable[[psycopg.Connection, datetime, int], Sequence[Due]]
+    act: Callable[[Due, str], None]
+    of_use: timedelta | None = None
+
+    def useless(self, due: Due, now: datetime) -> bool:
+        """Is it too late for this?"""
+        if self.missed == "late":
+            return False
+        over = self.of_use is not None and now > due.since + self.of_use
+        return over or (due.until is not None and now >= due.until)
+
+
+class SchedulerMetrics:
+    """What an operator sees of a scheduler, in Prometheus' form."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.settled = Counter(
+            "storyline_due_settled", "Pieces of due work by outcome", ["job", "outcome"], registry=registry
+        )
+        self.troubles = Counter("storyline_due_troubles", "Tries that did not work", ["job"], registry=registry)
+        self.late = Gauge("storyline_due_late_seconds", "How late the latest piece was", ["job"], registry=registry)
+        self.waiting = Gauge("storyline_due_waiting", "Pieces found at the last look", ["job"], registry=registry)
+
+
+@dataclass
+class Scheduler:
+    """One scheduler. `run` blocks until `stop` is set; `tick` does all that is due at a moment, and returns."""
+
+    pool: ConnectionPool
+    jobs: Sequence[Job]
+    registry: CollectorRegistry
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    claims: Claims = field(default_factory=Claims)
+    _ended: dict[str, float] = field(init=False, default_factory=dict)
+    _pauses: dict[str, tuple[float, float]] = field(init=False, default_factory=dict)
+    _stop: threading.Event = field(init=False, default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.metrics = SchedulerMetrics(self.registry)
+
+    @property
+    def ready(self) -> bool:
+        """Whether each job came to its end lately."""
+        now = time.monotonic()
+        return all(now - self._ended.get(job.name, float("-inf")) < 3 * job.every + _SILENCE for job in self.jobs)
+
+    def shown(self) -> Mapping[str, Any]:
+        """For `/readyz`: seconds since each job came to an end."""
+        now = time.monotonic()
+        return {"jobs": {name: round(now - ended, 1) for name, ended in sorted(self._ended.items())}}
+
+    def run(self, stop: threading.Event) -> None:
+        """Look for due work until `stop` is set. Each job has a thread: one that hangs holds up no other."""
+        self._stop = stop
+        clockwork = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(max(1, len(self.jobs)))},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        for job in self.jobs:
+            clockwork.add_job(
+                self._turn, IntervalTrigger(seconds=job.every, timezone=UTC), [job], id=job.name,
+                next_run_time=datetime.now(UTC),
+            )  # fmt: skip
+        clockwork.start()
+        try:
+            stop.wait()
+        finally:
+            clockwork.shutdown(wait=True)
+
+    def tick(self, now: datetime) -> None:
+        """Do all that is due at `now`, job by job. For tests, and whoever has a clock of his own."""
+        for job in self.jobs:
+            self._look(job, now)
+
+    def _turn(self, job: Job) -> None:
+        """One turn of a job by the clock, unless its last trouble is too fresh."""
+        again, _ = self._pauses.get(job.name, (0.0, 0.0))
+        if time.monotonic() >= again:
+            self._look(job, self.clock())
+
+    def _look(self, job: Job, now: datetime) -> None:
+        """Find and do what is due of one job; its troubles are its own."""
+        try:
+            self._exhaust(job, now)
+        except Exception as error:  # whatever a job raises, the others go on
+            _, pause = self._pauses.get(job.name, (0.0, job.every))
+            self._pauses[job.name] = (time.monotonic() + pause, min(2 * pause, 60.0))
+            self._trouble(job, error)
+            return
+        self._pauses.pop(job.name, None)
+        self._ended[job.name] = time.monotonic()
+
+    def _exhaust(self, job: Job, now: datetime) -> None:
+        found: Sequence[Due] = ()
+        while not self._stop.is_set():
+            with self.pool.connection() as connection:
+                found = job.find(connection, now, _AT_ONCE)
+                claimed = self.claims.claim(connection, job.name, [_piece(one) for one in found], now)
+            self.metrics.waiting.labels(job.name).set(len(found))
+            for due in found:
+                claim = claimed.get(_piece(due))
+                if claim is not None and not self._stop.is_set():
+                    self._do(job, due, claim, now)
+            if len(found) < _AT_ONCE or not claimed:
+                return
+
+    def _do(self, job: Job, due: Due, claim: Claim, now: datetime) -> None:
+        outcome: Outcome
+        try:
+            if job.useless(due, now):
+                outcome = "skipped"
+            else:
+                job.act(due, _key_of(job, due))
+                outcome = "done"
+        except Stale:
+            # It was changed after the read model was made; the next look sees what it is now.
+            self._again(job, due, now + _STALE_PAUSE)
+            return
+        except Refused as error:
+            _logger.info("scheduler.refused", job=job.name, rule=error.rule)
+            outcome = "refused"
+        except Exception as error:
+            self._trouble(job, error)
+            if claim.tries < _MOST_TRIES and not isinstance(error, BadInput):
+                pause = min(_FIRST_PAUSE * 2 ** (claim.tries - 1), _LONGEST_PAUSE)
+                self._again(job, due, now + timedelta(seconds=pause))
+                return
+            _logger.error("scheduler.failed", job=job.name, tries=claim.tries, kind=type(error).__name__)
+            outcome = "failed"
+        with self.pool.connection() as connection:
+            self.claims.settle(connection, job.name, _piece(due), outcome, now)
+        self.metrics.settled.labels(job.name, outcome).inc()
+        self.metrics.late.labels(job.name).set(max(0.0, (now - due.since).total_seconds()))
+
+    def _again(self, job: Job, due: Due, at: datetime) -> None:
+        with self.pool.connection() as connection:
+            self.claims.give_back(connection, job.name, _piece(due), at)
+
+    def _trouble(self, job: Job, error: Exception) -> None:
+        self.metrics.troubles.labels(job.name).inc()
+        detail = error.detail if isinstance(error, StorylineError) else type(error).__name__
+        _logger.error("scheduler.trouble", job=job.name, kind=type(error).__name__, detail=detail)
+
+
+def _piece(due: Due) -> Piece:
+    return Piece(due.item, due.at)
+
+
+def _key_of(job: Job, due: Due) -> str:
+    """The idempotency key of a piece: the same whoever does it, and whenever."""
+    return f"{job.name}:{due.item}:{due.at.astimezone(UTC).isoformat()}"
