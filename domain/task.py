@@ -12,7 +12,7 @@ from domain.errors import Refused
 from domain.identifiers import Identifier, Ref
 from domain.work import Step, Work, read_moment
 
-__all__ = ["Task", "TaskClosed", "TaskOpen", "TaskState"]
+__all__ = ["Task", "TaskClosed", "TaskNotDue", "TaskOpen", "TaskState"]
 
 
 class TaskClosed(Refused):
@@ -25,6 +25,12 @@ class TaskOpen(Refused):
     """The task is open, so there is nothing to reopen."""
 
     rule = "task-open"
+
+
+class TaskNotDue(Refused):
+    """Nobody asked to be reminded of it, or not yet."""
+
+    rule = "task-not-due"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class Task(Work):
     """Something that somebody is to do, on a customer, a deal or a ticket."""
 
     KIND: ClassVar[str] = "task"
+    STATE: ClassVar[type] = TaskState
+    PERSONAL: ClassVar[tuple[str, ...]] = ("title", "text")
 
     @classmethod
     def fold(cls, state: TaskState | None, step: Step) -> TaskState:
@@ -101,6 +109,14 @@ class Task(Work):
         if self.state.status == "open":
             raise TaskOpen("The task is open already.", allowed=self.moves())
         self.happen("task.reopened", {}, at=at, actor=actor)
+
+    def remind(self, *, at: datetime, actor: str | None) -> None:
+        """Remind whoever has it. Raises TaskClosed, TaskNotDue."""
+        self._must_be_open()
+        if self.state.remind_at is None or self.state.remind_at > at:
+            raise TaskNotDue("The task has no reminder that is due.", allowed=self.moves())
+        due = {"due": self.state.due.isoformat()} if self.state.due else {}
+        self.happen("task.reminded", {"assignee": self.state.assignee, **due}, at=at, actor=actor)
 
     def moves(self) -> tuple[str, ...]:
         """What may be done with it now."""

@@ -7,7 +7,7 @@ triggers an event. A foreign one is told by touchpoints; the same rules note wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
@@ -15,10 +15,12 @@ from uuid import UUID
 
 from eventsourcing.domain import Aggregate
 
+from domain.errors import Refused
 from domain.event import About
 from domain.identifiers import Identifier, Ref
+from domain.states import state_from_plain, state_to_plain
 
-__all__ = ["SOURCE", "Step", "Work", "in_order", "read_moment"]
+__all__ = ["SOURCE", "Step", "Work", "in_order", "raise_first", "read_moment"]
 
 SOURCE: Final = "storyline/"
 """What the sources of native events begin with; the kind follows (`storyline/deal`)."""
@@ -49,14 +51,25 @@ def in_order(steps: Iterable[Step]) -> list[Step]:
     return sorted(steps, key=lambda one: (one.revision, one.at, one.name))
 
 
+def raise_first(refusals: Sequence[Refused]) -> None:
+    """Raise the first of the rules that a step would break, with everything that any of them finds missing."""
+    if refusals:
+        first = refusals[0]
+        first.missing = tuple(dict.fromkeys(name for one in refusals for name in one.missing))
+        raise first
+
+
 class Work(Aggregate):
-    """An aggregate of Storyline. Subclasses set KIND, fold steps into `state`, and have a method for each command.
+    """An aggregate of Storyline. Subclasses set KIND, STATE (the dataclass of `state`) and PERSONAL (its personal
+    fields), fold steps into `state`, and have a method for each command.
 
     who: whom it is about, which may change. Methods take the time, the actor and the configuration as arguments. Each
     event is a record of the log: `type` and `content` are those of the catalogue.
     """
 
     KIND: ClassVar[str] = ""
+    STATE: ClassVar[type]
+    PERSONAL: ClassVar[tuple[str, ...]] = ()
 
     class Begun(Aggregate.Created):
         """The first event of an aggregate."""
@@ -95,6 +108,16 @@ class Work(Aggregate):
     def fold(cls, state: Any, step: Step) -> Any:  # noqa: ARG003 - what subclasses are given
         """The state after a step; `state` is None before the first. Never fails, whatever a foreign step holds."""
         raise TypeError(f"{cls.__name__} does not say how its steps are folded")
+
+    @classmethod
+    def state_to_plain(cls, state: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """A state as JSON values, for a snapshot: (public, personal)."""
+        return state_to_plain(state, cls.PERSONAL)
+
+    @classmethod
+    def state_from_plain(cls, public: Mapping[str, Any], personal: Mapping[str, Any] | None) -> Any:
+        """The state of a snapshot. personal: None where it was erased."""
+        return state_from_plain(cls.STATE, public, personal)
 
     @classmethod
     def begin(
