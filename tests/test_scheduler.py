@@ -18,6 +18,7 @@ from domain.errors import BadInput, Problem, Refused, Stale, Unavailable
 from projections.work.due import Due
 from storyline.database import upgrade
 from tests.support.bells import hang, ringing, rung, scheduler_of, tried
+from tests.support.postgres import PostgresServer
 from tests.support.process import Server
 from tests.support.served import clean_environment
 from tests.support.waiting import eventually
@@ -27,11 +28,22 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 Make = Callable[..., Scheduler]
 
 
+@pytest.fixture(scope="module")
+def belfry(postgres: PostgresServer) -> Iterator[str]:
+    """One database for all tests of this file."""
+    name = postgres.create_database()
+    upgrade(postgres.dsn_of(name))
+    hang(postgres.dsn_of(name))
+    yield postgres.dsn_of(name)
+    postgres.drop_database(name)
+
+
 @pytest.fixture
-def bells(database: str) -> str:
-    upgrade(database)
-    hang(database)
-    return database
+def bells(belfry: str) -> str:
+    """Its DSN, with no bell hung yet."""
+    with psycopg.connect(belfry) as connection:
+        connection.execute("TRUNCATE bells, tries, rung, storyline.due")
+    return belfry
 
 
 @pytest.fixture
