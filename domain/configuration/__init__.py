@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
-from domain.configuration.automation import Action, Condition, Rule
+from domain.configuration.automation import FIELDS, Action, Condition, Rule
 from domain.configuration.base import Duration
 from domain.configuration.calendars import Calendar, Holidays
 from domain.configuration.deals import DEAL_FIELDS, Pipeline, Stage, TimedMove
-from domain.configuration.reading import Configuration, builtin_configuration, read_configuration
+from domain.configuration.reading import (
+    Configuration,
+    builtin_configuration,
+    configuration_schema,
+    read_configuration,
+)
 from domain.configuration.sharing import AssignmentRule
 from domain.configuration.tickets import (
     TICKET_FIELDS,
@@ -24,6 +29,7 @@ from domain.configuration.tickets import (
 
 __all__ = [
     "DEAL_FIELDS",
+    "FIELDS",
     "TICKET_FIELDS",
     "Action",
     "AssignmentRule",
@@ -44,5 +50,6 @@ __all__ = [
     "Ticketing",
     "TimedMove",
     "builtin_configuration",
+    "configuration_schema",
     "read_configuration",
 ]

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, HttpUrl, model_validator
 
-from domain.configuration.base import Code, Duration, Setting
+from domain.configuration.base import Code, Duration, Path, Setting, Wrong, meant
 
-__all__ = ["Action", "Condition", "Rule"]
+__all__ = ["FIELDS", "Action", "Condition", "Rule"]
 
 Operator = Literal["=", "!=", ">", ">=", "<", "<=", "in", "not in", "known", "unknown", "contains"]
+FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "event": ("type", "channel", "direction", "source", "actor"),
+    "deal": (
+        "status", "pipeline", "stage", "amount", "currency", "probability", "assignee", "team", "products",
+        "expected_close", "next_step_on", "origin", "reason",
+    ),
+    "ticket": (
+        "state", "kind", "priority", "queue", "category", "product", "channel", "service_level", "assignee", "team",
+        "level", "reason",
+    ),
+    "lead": ("status", "origin", "campaign", "product", "country", "industry", "assignee", "team", "reason"),
+    "task": ("status", "kind", "priority", "assignee", "team", "due"),
+}  # fmt: skip
+"""What a condition may ask for, by what it belongs to; beside `event.content.NAME` and `customer.….NAME`."""
+_NESTED: Final = {"event": ("content",), "customer": ("facts", "profile", "consents")}
+_ORDERED: Final = re.compile(r"-?\d+(\.\d+)?|\d{4}-\d\d-\d\d([T ].*)?")
 
 
 class Condition(Setting):
@@ -18,10 +37,10 @@ class Condition(Setting):
 
     Fields: `event.type`, `event.channel`, `event.direction`, `event.source`, `event.actor`, `event.content.NAME`
     (public fields alone), `customer.facts.NAME`, `customer.profile.NAME`, `customer.consents.PURPOSE`, `deal.NAME`,
-    `ticket.NAME`, `lead.NAME`, `task.NAME` of what the event is about.
+    `ticket.NAME`, `lead.NAME`, `task.NAME` of what the event is about; `FIELDS` has the names.
     """
 
-    field: Annotated[str, Field(pattern=r"^[a-z]+(\.[a-z0-9_]+)+$", max_length=200)] | None = None
+    field: Annotated[str, Field(max_length=200)] | None = None
     is_: Operator = Field(default="=", alias="is")
     value: Any = None
     all: Annotated[list[Condition], Field(min_length=1, max_length=50)] | None = None
@@ -33,9 +52,56 @@ class Condition(Setting):
         given = [name for name in ("field", "all", "any", "none") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError("a condition is one comparison (field, is, value), or one of all, any, none")
-        if self.field is not None and self.is_ in {"in", "not in"} and not isinstance(self.value, list):
-            raise ValueError(f"`{self.is_}` needs a list as its value")
+        if self.field is None:
+            Wrong.raise_any(
+                ((name,), "belongs to a comparison; add field")
+                for name in sorted(self.model_fields_set & {"is_", "value"})
+            )
+        else:
+            Wrong.raise_any([*_name_astray(self.field), *_value_astray(self.is_, self.value)])
         return self
+
+    def names(self) -> Iterator[str]:
+        """All fields that it asks for."""
+        if self.field is not None:
+            yield self.field
+        for one in [*(self.all or ()), *(self.any or ()), *(self.none or ())]:
+            yield from one.names()
+
+
+def _name_astray(field: str) -> Iterator[tuple[Path, str]]:
+    first, _, rest = field.partition(".")
+    known = [f"{kind}.{name}" for kind, names in FIELDS.items() for name in names]
+    further = [f"{kind}.{name}" for kind, names in _NESTED.items() for name in names]
+    if field in known:
+        return
+    part, _, name = rest.partition(".")
+    if part in _NESTED.get(first, ()):
+        if not re.fullmatch(r"[a-z0-9_-]+", name):
+            yield ("field",), f"does not end in a name such as {first}.{part}.something"
+        return
+    choices = [one for one in known if one.startswith(f"{first}.")] or known
+    choices += [f"{one}.NAME" for one in further if one.startswith(f"{first}.") or first not in {*FIELDS, *_NESTED}]
+    yield ("field",), f"is nothing that a condition can ask for; {meant(field, choices)}"
+
+
+def _value_astray(is_: Operator, value: Any) -> Iterator[tuple[Path, str]]:
+    if is_ in {"known", "unknown"}:
+        if value is not None:
+            yield ("value",), f"has no place beside `{is_}`; leave it out"
+    elif is_ in {"in", "not in"}:
+        if not isinstance(value, list) or not value or not all(map(_is_plain, value)):
+            yield ("value",), f"is no list; `{is_}` needs one of texts, numbers or days"
+    elif not _is_plain(value):
+        yield ("value",), "is no single text, number or day; for what is not there write `is: unknown`"
+    elif is_ in {">", ">=", "<", "<="} and not (
+        isinstance(value, date | float | int) or (isinstance(value, str) and _ORDERED.fullmatch(value))
+    ):
+        yield ("value",), f"is no number and no day, and `{is_}` compares nothing else"
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str | int | float | date)
 
 
 class Action(Setting):
@@ -65,9 +131,11 @@ class Action(Setting):
         }  # fmt: skip
         for name in needs.get(self.do, ()):
             if getattr(self, name) is None:
-                raise ValueError(f"{self.do} needs {name}")
+                raise ValueError(f"does {self.do} without {name}; add {name}")
         if self.do == "assign" and not (self.assignee or self.team):
-            raise ValueError("assign needs assignee or team")
+            raise ValueError("does assign without assignee or team; add one")
+        if self.do == "move" and self.to == "lost" and self.reason is None:
+            raise ValueError("loses deals without a reason; add reason")
         return self
 
 

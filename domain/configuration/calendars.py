@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 import holidays
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from domain.configuration.base import Setting
+from domain.configuration.base import Path, Setting, Wrong, listed
 
 __all__ = ["DAYS", "Calendar", "Holidays", "Hours"]
 
@@ -76,15 +76,15 @@ class Holidays(Setting):
     def _is_known(self) -> Self:
         if self.country is None:
             if self.subdivision is not None:
-                raise ValueError("names a subdivision without its country; add country")
+                raise Wrong((("subdivision",), "stands without its country; add country"))
             return self
         found = getattr(holidays, self.country, None) if re.fullmatch("[A-Z]{2}", self.country) else None
         if found is None:
-            raise ValueError("names a country whose holidays are not known; write its ISO 3166 code, such as GB")
+            told = "is no country whose holidays are known; write its ISO 3166 code in capitals, such as GB"
+            raise Wrong((("country",), told))
         parts = [*found.subdivisions, *found.subdivisions_aliases]
         if self.subdivision is not None and self.subdivision not in parts:
-            told = ", ".join(parts[:60]) or "none"
-            raise ValueError(f"names the subdivision {self.subdivision}, which {self.country} has not; it has {told}")
+            raise Wrong((("subdivision",), f"is no part of {self.country}; there are {listed(parts[:60])}"))
         return self
 
 
@@ -104,10 +104,14 @@ class Calendar(Setting):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        for day, spans in [*self.hours.items(), *self.special.items()]:
-            for one, after in pairwise(sorted(spans, key=lambda span: span.start)):
-                if one.end is None or after.start < one.end:
-                    raise ValueError(f"has hours on {day} that overlap; write them as one span")
+        spans: list[tuple[Path, list[Hours]]] = [(("hours", day), spans) for day, spans in self.hours.items()]
+        spans += [(("special", str(day)), spans) for day, spans in self.special.items()]
+        Wrong.raise_any((where, "has hours that overlap; write them as one") for where, one in spans if _overlap(one))
         if self.hours and not any(self.hours.values()):
-            raise ValueError("never opens; give hours to a day, or leave hours out for always")
+            raise Wrong((("hours",), "never opens; give hours to a day, or leave hours out for always"))
         return self
+
+
+def _overlap(spans: list[Hours]) -> bool:
+    ordered = sorted(spans, key=lambda span: span.start)
+    return any(one.end is None or after.start < one.end for one, after in pairwise(ordered))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from domain.configuration.base import Code, Duration, Name, Setting
+from domain.configuration.base import Code, Duration, Name, Path, Setting, Wrong, meant
 
 __all__ = ["DEAL_FIELDS", "DealField", "Pipeline", "Stage", "TimedMove"]
 
@@ -62,18 +63,28 @@ class Pipeline(Setting):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        known = set(self.codes)
-        if len(known) < len(self.stages):
-            raise ValueError("has two stages of one code; give each its own")
-        if known & {"won", "lost"}:
-            raise ValueError("has a stage called won or lost; those are how a deal ends, and no stages")
-        for stage in self.stages:
-            for to in [*(stage.moves or []), *([stage.timed.to] if stage.timed else [])]:
-                if to not in known | {"won", "lost"}:
-                    raise ValueError(f"stage {stage.code} leads to {to}, which is no stage here; there are "
-                                     f"{', '.join([*self.codes, 'won', 'lost'])}")  # fmt: skip
-            if stage.timed and stage.timed.to == "lost" and stage.timed.reason is None:
-                raise ValueError(f"stage {stage.code} loses deals by time without a reason; add timed.reason")
-            if stage.timed and stage.timed.to == "won":
-                raise ValueError(f"stage {stage.code} wins deals by time; no deal is won by waiting")
+        Wrong.raise_any(self._troubles())
         return self
+
+    def _troubles(self) -> Iterator[tuple[Path, str]]:
+        for index, stage in enumerate(self.stages):
+            where: Path = ("stages", index)
+            if stage.code in self.codes[:index]:
+                yield (*where, "code"), "is the code of a stage before it; give each its own"
+            if stage.code in {"won", "lost"}:
+                yield (*where, "code"), "is how a deal ends, and no stage; leave it out"
+            ways = [((*where, "moves", number), to) for number, to in enumerate(stage.moves or ())]
+            ways += [((*where, "timed", "to"), stage.timed.to)] if stage.timed else []
+            for place, to in ways:
+                if to not in {*self.codes, "won", "lost"}:
+                    yield place, f"is no stage of this pipeline; {meant(to, [*self.codes, 'won', 'lost'])}"
+            if stage.timed and stage.timed.to == "won":
+                yield (*where, "timed", "to"), "wins deals by time; no deal is won by waiting"
+            if stage.timed and stage.timed.to == "lost":
+                yield from self._reason(stage.timed, (*where, "timed"))
+
+    def _reason(self, timed: TimedMove, where: Path) -> Iterator[tuple[Path, str]]:
+        if timed.reason is None:
+            yield where, "loses deals by time without a reason; add reason"
+        elif self.lost_reasons and timed.reason not in self.lost_reasons:
+            yield (*where, "reason"), f"is none of the reasons; {meant(timed.reason, self.lost_reasons)}"

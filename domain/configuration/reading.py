@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from domain.configuration.automation import Rule
-from domain.configuration.base import Code, Setting
+from domain.configuration.base import Code, Path, Setting, Wrong
 from domain.configuration.calendars import Calendar
+from domain.configuration.coherence import astray
 from domain.configuration.deals import Pipeline
 from domain.configuration.sharing import AssignmentRule
 from domain.configuration.tickets import ServiceLevel, Ticketing
+from domain.configuration.wording import problems_of
 from domain.errors import BadInput, Problem
 
-__all__ = ["Configuration", "builtin_configuration", "read_configuration"]
+__all__ = ["Configuration", "builtin_configuration", "configuration_schema", "read_configuration"]
 
 _BUILT_IN: Final[dict[str, Any]] = {
     "version": 1,
@@ -69,6 +72,10 @@ _BUILT_IN: Final[dict[str, Any]] = {
 }
 
 
+def _built_in_pipelines() -> dict[str, Pipeline]:
+    return {code: Pipeline.model_validate(one) for code, one in _BUILT_IN["pipelines"].items()}
+
+
 class Configuration(Setting):
     """All that a deployment configures."""
 
@@ -76,9 +83,14 @@ class Configuration(Setting):
     roles: list[Code] = Field(default=["manager"], description="Roles that colleagues may have")
     teams: list[Code] = Field(default=[], description="Teams; empty: any code will do")
     calendars: dict[Code, Calendar] = Field(default={})
-    pipelines: Annotated[dict[Code, Pipeline], Field(min_length=1)]
+    pipelines: Annotated[dict[Code, Pipeline], Field(min_length=1)] = Field(
+        default_factory=_built_in_pipelines, description="Left out: the built-in one, `sales`"
+    )
     pipeline: Code | None = Field(default=None, description="The pipeline where none is given; left out: the first")
-    tickets: Ticketing
+    tickets: Ticketing = Field(
+        default_factory=lambda: Ticketing.model_validate(_BUILT_IN["tickets"]),
+        description="Left out: the built-in ones",
+    )
     service_levels: dict[Code, ServiceLevel] = Field(default={}, description="In their order: the first that fits")
     assignment: list[AssignmentRule] = Field(default=[])
     automation: Annotated[list[Rule], Field(max_length=500)] = Field(default=[])
@@ -90,45 +102,25 @@ class Configuration(Setting):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        if self.pipeline is not None and self.pipeline not in self.pipelines:
-            raise ValueError(f"pipeline names {self.pipeline}; there are {', '.join(self.pipelines)}")
-        for code, level in self.service_levels.items():
-            if level.calendar not in self.calendars:
-                told = ", ".join(self.calendars) or "none"
-                raise ValueError(f"service level {code} names the calendar {level.calendar}; there are {told}")
-            for priority in level.targets:
-                if priority not in {*self.tickets.priorities, "any"}:
-                    told = ", ".join([*self.tickets.priorities, "any"])
-                    raise ValueError(f"service level {code} has targets for {priority}; there are {told}")
-        for what, rules in (("assignment", self.assignment), ("automation", self.automation)):
-            codes = [one.code for one in rules]
-            if len(set(codes)) < len(codes):
-                raise ValueError(f"two rules of {what} have one code; give each its own")
-        for code, pipeline in self.pipelines.items():
-            for stage in pipeline.stages:
-                if stage.approval is not None and stage.approval not in self.roles:
-                    told = ", ".join(self.roles) or "none"
-                    raise ValueError(
-                        f"pipeline {code}: {stage.code} needs approval by {stage.approval}; roles: {told}"
-                    )
+        Wrong.raise_any(astray(self))
         return self
 
 
-def read_configuration(plain: Any) -> Configuration:
+def read_configuration(plain: Any, lines: Mapping[Path, int] | None = None) -> Configuration:
     """The configuration of YAML's plain values. Raises BadInput: each problem's field is a path such as
-    `pipelines.sales.stages[1].requires[0]`."""
+    `pipelines.sales.stages[1].requires[0]`. lines: the line of each path, which problems then name."""
     if not isinstance(plain, dict):
         raise BadInput([Problem("configuration", "is no mapping.", "Begin it with `version: 1`.")])
     try:
         return Configuration.model_validate(plain)
     except ValidationError as error:
-        raise BadInput([_problem(one) for one in error.errors(include_url=False, include_input=False)]) from None
+        raise BadInput(problems_of(error, lines or {})) from None
 
 
-def _problem(error: Any) -> Problem:
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
-    told = error["msg"].removeprefix("Value error, ")
-    return Problem(path or "configuration", told.rstrip(".") + ".", "See docs/configuration.md.")
+def configuration_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of a configuration; what hangs together it does not check."""
+    schema = Configuration.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def builtin_configuration() -> Configuration:

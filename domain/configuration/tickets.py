@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from domain.configuration.base import Code, Duration, Name, Setting
+from domain.configuration.base import BusinessTime, Code, Duration, Name, Path, Setting, Wrong, meant
 from domain.configuration.deals import TimedMove
 
 __all__ = [
@@ -78,31 +79,50 @@ class Ticketing(Setting):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        known = set(self.codes)
-        if len(known) < len(self.states):
-            raise ValueError("has two states of one code; give each its own")
-        named = [("initial", self.initial), ("reopened", self.reopened), ("on_reply", self.on_reply)]
-        named += [("on_answer", self.on_answer)]
-        for state in self.states:
-            named += [(f"state {state.code}", to) for to in state.moves or []]
-            named += [(f"timed of {state.code}", state.timed.to)] if state.timed else []
-        for what, code in named:
-            if code is not None and code not in known:
-                raise ValueError(f"{what} names {code}, which is no state here; there are {', '.join(self.codes)}")
-        if not self.of_kind("closed") or not self.of_kind("resolved"):
-            raise ValueError("needs a state of kind resolved and one of kind closed")
-        if self.priority not in self.priorities:
-            raise ValueError(f"has the priority {self.priority}, which is none of {', '.join(self.priorities)}")
-        if self.queue is not None and self.queues and self.queue not in self.queues:
-            raise ValueError(f"has the queue {self.queue}, which is none of {', '.join(self.queues)}")
+        Wrong.raise_any([*self._moves_astray(), *self._names_astray()])
         return self
+
+    def _moves_astray(self) -> Iterator[tuple[Path, str]]:
+        for index, state in enumerate(self.states):
+            where: Path = ("states", index)
+            if state.code in self.codes[:index]:
+                yield (*where, "code"), "is the code of a state before it; give each its own"
+            ways = [((*where, "moves", number), to) for number, to in enumerate(state.moves or ())]
+            ways += [((*where, "timed", "to"), state.timed.to)] if state.timed else []
+            for place, to in ways:
+                if to not in self.codes:
+                    yield place, f"is no state; {meant(to, self.codes)}"
+        for kind in ("resolved", "closed"):
+            if not any(state.kind == kind for state in self.states):
+                yield ("states",), f"have none of kind {kind}; add one"
+
+    def _names_astray(self) -> Iterator[tuple[Path, str]]:
+        for name in ("initial", "reopened", "on_reply", "on_answer"):
+            code = getattr(self, name)
+            state = self.state(code)
+            if code is not None and state is None:
+                yield (name,), f"is no state; {meant(code, self.codes)}"
+            elif state is not None and state.kind in {"resolved", "closed"} and name != "on_answer":
+                yield (name,), f"is of kind {state.kind}; name a state in which a ticket is worked on"
+        if self.priority not in self.priorities:
+            yield ("priority",), f"is none of the priorities; {meant(self.priority, self.priorities)}"
+        if len(set(self.priorities)) < len(self.priorities):
+            yield ("priorities",), "name one twice"
+        if self.queue is not None and self.queues and self.queue not in self.queues:
+            yield ("queue",), f"is no queue; {meant(self.queue, self.queues)}"
 
 
 class Targets(Setting):
     """How soon, in business hours."""
 
-    first_response: Duration | None = None
-    resolution: Duration | None = None
+    first_response: BusinessTime | None = None
+    resolution: BusinessTime | None = None
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if self.first_response is None and self.resolution is None:
+            raise ValueError("promises nothing; give first_response, resolution, or both")
+        return self
 
 
 class Escalation(Setting):
@@ -115,13 +135,21 @@ class Escalation(Setting):
     assignee: Code | None = Field(default=None, description="Give it to this colleague, by code")
     notify: list[Code] = Field(default=[], description="Colleagues who are told, by code")
 
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if not (self.priority or self.team or self.assignee or self.notify):
+            raise ValueError("does nothing; give priority, team, assignee or notify")
+        return self
+
 
 class ServiceLevel(Setting):
     """What was promised to whom. The first one in the file that fits a ticket holds."""
 
     name: Name | None = None
     calendar: Code = Field(description="In whose business hours")
-    targets: dict[Code, Targets] = Field(description="By priority; `any` for all others")
+    targets: Annotated[dict[Code, Targets], Field(min_length=1)] = Field(
+        description="By priority; `any` for all others"
+    )
     warn_at: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.8, description="Warn when this part of the time has passed"
     )
