@@ -35,10 +35,12 @@ __all__ = [
     "MAX_IDENTIFIERS",
     "About",
     "CloudEvent",
+    "DataModel",
     "Event",
     "Party",
     "WhoModel",
     "canonical",
+    "digested",
     "happened_at",
     "parse_json",
     "read_event",
@@ -313,7 +315,7 @@ def read_event(raw: Any, catalogue: Catalogue) -> Event:
         raise UnknownType([Problem("type", "is not in the catalogue.", way_out)])
     if sent.data.about or sent.type in CORRECTIONS:
         _check_about(sent)
-    content = _digested(raw)
+    content = digested(raw)
     extensions = _extensions(sent)
     public, personal, direction = event_type.read(
         raw["data"].get("content", {}), _version_of(sent.dataschema, event_type)
@@ -340,8 +342,8 @@ def read_event(raw: Any, catalogue: Catalogue) -> Event:
     )
 
 
-def _digested(raw: dict[str, Any]) -> bytes:
-    """Canonical JSON of what the digest covers."""
+def digested(raw: dict[str, Any]) -> bytes:
+    """Canonical JSON of what the digest covers of a CloudEvent. Raises BadInput for what no event may hold."""
     digested = raw.copy()
     for attribute in _UNDIGESTED:
         digested.pop(attribute, None)

@@ -1,7 +1,8 @@
 """How do all tables come into being, and reach their newest form? `upgrade`, at every start and by hand.
 
 The durable tables (schema `storyline`) change by numbered migrations, which are never edited once applied. The key
-store, the embedded log and the read models make their own schemas; their `install` may run at any time.
+store, the event store, the embedded log and the read models make their own schemas; their `install` may run at any
+time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from domain.errors import Misconfigured, Unavailable
 from eventlog.keyring import Keyring
 from eventlog.opening import open_log
 from eventlog.sql import load
+from eventlog.store_application import install_store
 from projections import registry
 
 __all__ = ["Migration", "migrations", "upgrade", "upgraded"]
@@ -67,6 +69,7 @@ def upgrade(
             registry.install(connection)
     except psycopg.OperationalError as error:
         raise Unavailable(f"The database does not answer ({type(error).__name__}); is DATABASE_URL right?") from None
+    install_store(dsn)
     if keyring is not None:
         keyring.install()
     if urlsplit(log_url).scheme in {"postgresql", "postgres"}:

@@ -29,6 +29,7 @@ from commands.publishing import Publisher, Rights
 from commands.rulings import Rulings
 from domain.catalogue import load_catalogue
 from domain.catalogue.registry import Catalogue
+from domain.configuration import Configuration
 from domain.errors import Misconfigured, StorylineError
 from domain.identity_rules import Blocked, read_rules
 from eventlog.key_access import KeyAccess
@@ -37,11 +38,13 @@ from eventlog.masterkey import MasterKeys
 from eventlog.opening import open_log
 from eventlog.port import Log, Logged
 from eventlog.sealer import Sealer
+from eventlog.store import WorkStore
 from eventlog.tokens import Hasher
 from projections.anchors import records_at
 from projections.decoding import Decoder
 from projections.deriving import Deriver, Reading
 from projections.directory import emptying
+from storyline.configuration import load_configuration
 from storyline.database import upgrade
 from storyline.embedded import EmbeddedPostgres
 from storyline.metrics import ParkedCollector
@@ -106,6 +109,11 @@ class Parts:
         return catalogue_of(self.settings.types_dir)
 
     @cached_property
+    def configuration(self) -> Configuration:
+        """How deals and tickets go here. Raises Misconfigured, with the file and its first problem."""
+        return load_configuration(self.settings.configuration, self.catalogue)
+
+    @cached_property
     def reading(self) -> Reading:
         """What it takes to read records."""
         settings = self.settings
@@ -130,6 +138,11 @@ class Parts:
         except (OSError, UnicodeDecodeError):
             raise Misconfigured("STORYLINE_IDENTITY_FILE names a file that cannot be read.") from None
         return read_rules(text, self.settings.region)[1]
+
+    @cached_property
+    def store(self) -> WorkStore:
+        """The event store of deals, tickets, tasks, leads and colleagues."""
+        return WorkStore(self.settings.database_url, self.catalogue, self.sealer, self.keyring, self.clock)
 
     @cached_property
     def publisher(self) -> Publisher:
@@ -280,7 +293,7 @@ class Parts:
 
     def close(self) -> None:
         """Let go of connections, threads and the embedded server. Harmless when repeated."""
-        for name in ("log", "pool", "keyring"):
+        for name in ("log", "store", "pool", "keyring"):
             part = self.__dict__.pop(name, None)
             close = getattr(part, "close", None)
             if close is not None:
