@@ -106,6 +106,9 @@ class Settings(BaseSettings):
         default="Europe/London", description="IANA time zone of hours, where a person's own is not known"
     )
     profile_file: Path | None = Field(default=None, description="TOML file that says which claim a profile shows")
+    configuration: Path | None = Field(
+        default=None, description="YAML file with pipelines, ticket states, service levels, assignment and automation"
+    )
     max_body: int = Field(default=16 * 2**20, ge=1024, description="Largest request body in bytes")
     max_batch: int = Field(default=1000, ge=1, description="Most events in one request")
     max_waiting: int = Field(default=64, ge=1, description="Most publishing requests under way at once; more get 429")

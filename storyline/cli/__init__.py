@@ -15,6 +15,7 @@ from typer._click.exceptions import ClickException  # typer brings its own click
 from domain.errors import StorylineError
 from storyline.cli import (
     bench,
+    configuration,
     database,
     dead_letters,
     demo,
@@ -55,6 +56,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(proposals.app, name="proposals")
 app.command()(proposals.quality)
 app.add_typer(identity.app, name="identity")
+app.add_typer(configuration.app, name="configuration")
 app.add_typer(erasures.app, name="erasures")
 app.add_typer(erasures.ledger, name="ledger")
 app.command()(erasures.erase)
