@@ -30,7 +30,6 @@ from commands.rulings import Rulings
 from domain.catalogue import load_catalogue
 from domain.catalogue.registry import Catalogue
 from domain.configuration import Configuration
-from domain.configuration import Configuration
 from domain.errors import Misconfigured, StorylineError
 from domain.identity_rules import Blocked, read_rules
 from eventlog.key_access import KeyAccess
@@ -45,7 +44,6 @@ from projections.anchors import records_at
 from projections.decoding import Decoder
 from projections.deriving import Deriver, Reading
 from projections.directory import emptying
-from storyline.configuration import load_configuration
 from storyline.configuration import load_configuration
 from storyline.database import upgrade
 from storyline.embedded import EmbeddedPostgres
@@ -109,11 +107,6 @@ class Parts:
     @cached_property
     def catalogue(self) -> Catalogue:
         return catalogue_of(self.settings.types_dir)
-
-    @cached_property
-    def configuration(self) -> Configuration:
-        """How deals and tickets go here. Raises Misconfigured, with the file and its first problem."""
-        return load_configuration(self.settings.configuration, self.catalogue)
 
     @cached_property
     def configuration(self) -> Configuration:
