@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import psycopg
 import structlog
@@ -24,9 +24,8 @@ from psycopg_pool import ConnectionPool
 
 from commands.claims import Claim, Claims, Outcome, Piece
 from domain.errors import BadInput, Refused, Stale, StorylineError
-from projections.work.due import Due
 
-__all__ = ["Job", "Scheduler", "SchedulerMetrics"]
+__all__ = ["Due", "Job", "Scheduler", "SchedulerMetrics", "TooLateError"]
 
 _AT_ONCE: Final = 100
 """Most pieces of one look; the next look takes the next ones."""
@@ -39,25 +38,34 @@ _SILENCE: Final = 60.0
 _logger = structlog.get_logger("storyline.scheduler")
 
 
+class TooLateError(Exception):
+    """Raised by a job's act: this is of no use any more."""
+
+
+class Due(NamedTuple):
+    """A piece of due work: whose it is, and the moment from which on it is due; together its name within its job."""
+
+    item: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One kind of due work. every: seconds between two looks. missed: what fell due while nobody looked is done late,
-    or skipped once it is of no use: past its `until`, or later than `of_use`. find: what is due now and not settled,
-    the earliest first. act: does it, once however often it is called with the same key."""
+    """One kind of due work. every: seconds between two looks. missed: what fell due while nobody looked is done
+    late, or skipped once it is later than `of_use` (None: once `act` says TooLateError). find: what is due now and
+    neither settled nor in somebody's hands, the earliest first. act: does it, once however often it is called with
+    the same key; it is given the present moment, too."""
 
     name: str
     every: float
     missed: Literal["late", "skip"]
     find: Callable[[psycopg.Connection, datetime, int], Sequence[Due]]
-    act: Callable[[Due, str], None]
+    act: Callable[[Due, str, datetime], None]
     of_use: timedelta | None = None
 
     def useless(self, due: Due, now: datetime) -> bool:
         """Is it too late for this?"""
-        if self.missed == "late":
-            return False
-        over = self.of_use is not None and now > due.since + self.of_use
-        return over or (due.until is not None and now >= due.until)
+        return self.missed == "skip" and self.of_use is not None and now > due.at + self.of_use
 
 
 class SchedulerMetrics:
@@ -159,10 +167,11 @@ class Scheduler:
         outcome: Outcome
         try:
             if job.useless(due, now):
-                outcome = "skipped"
-            else:
-                job.act(due, _key_of(job, due))
-                outcome = "done"
+                raise TooLateError
+            job.act(due, _key_of(job, due), now)
+            outcome = "done"
+        except TooLateError:
+            outcome = "skipped"
         except Stale:
             # It was changed after the read model was made; the next look sees what it is now.
             self._again(job, due, now + _STALE_PAUSE)
@@ -181,7 +190,7 @@ class Scheduler:
         with self.pool.connection() as connection:
             self.claims.settle(connection, job.name, _piece(due), outcome, now)
         self.metrics.settled.labels(job.name, outcome).inc()
-        self.metrics.late.labels(job.name).set(max(0.0, (now - due.since).total_seconds()))
+        self.metrics.late.labels(job.name).set(max(0.0, (now - due.at).total_seconds()))
 
     def _again(self, job: Job, due: Due, at: datetime) -> None:
         with self.pool.connection() as connection:

@@ -13,9 +13,8 @@ from random import Random
 import psycopg
 import pytest
 
-from consumers.scheduler import Job, Scheduler
+from consumers.scheduler import Due, Job, Scheduler
 from domain.errors import BadInput, Problem, Refused, Stale, Unavailable
-from projections.work.due import Due
 from storyline.database import upgrade
 from tests.support.bells import hang, ringing, rung, scheduler_of, tried
 from tests.support.postgres import PostgresServer
@@ -64,9 +63,9 @@ def outcomes(dsn: str, job: str = "bell") -> dict[str, str | None]:
         return dict(connection.execute("SELECT item, outcome FROM storyline.due WHERE job = %s", [job]).fetchall())
 
 
-def one_due(act: Callable[[Due, str], None], name: str = "bell") -> Job:
+def one_due(act: Callable[[Due, str, datetime], None], name: str = "bell") -> Job:
     """A job with one piece that is always due; its claim says when it may be tried."""
-    return Job(name, 0.1, "late", lambda connection, now, limit: [Due("a", NOON, NOON)], act)
+    return Job(name, 0.1, "late", lambda connection, now, limit: [Due("a", NOON)], act)
 
 
 def test_what_is_due_is_done_once_and_nothing_before_its_time(bells: str, make: Make) -> None:
@@ -105,7 +104,7 @@ def test_what_is_overtaken_by_its_end_is_skipped(bells: str, make: Make) -> None
 def test_a_claim_of_one_who_died_is_taken_over_after_a_minute_and_not_before(bells: str, make: Make) -> None:
     hang(bells, [("a", NOON, None)])
 
-    def die(due: Due, key: str) -> None:
+    def die(due: Due, key: str, now: datetime) -> None:
         raise SystemExit  # ends the thread as a kill ends a process: nothing is said of the piece
 
     dead = make(Job("bell", 0.1, "late", ringing(bells).find, die))
@@ -121,9 +120,9 @@ def test_a_claim_of_one_who_died_is_taken_over_after_a_minute_and_not_before(bel
 def test_who_lost_a_claim_cannot_say_what_became_of_it(bells: str, make: Make) -> None:
     slow, other = make(), make()
 
-    def overtaken(due: Due, key: str) -> None:
+    def overtaken(due: Due, key: str, now: datetime) -> None:
         object.__setattr__(slow, "jobs", ())
-        other.jobs = [one_due(lambda due, key: None)]
+        other.jobs = [one_due(lambda due, key, now: None)]
         other.tick(NOON + 2 * MINUTE)
         raise Unavailable("The store does not answer.")
 
@@ -136,7 +135,7 @@ def test_a_broken_job_stops_no_other_and_is_tried_again_until_it_failed(bells: s
     hang(bells, [("good", NOON, None)])
     calls: list[str] = []
 
-    def broken(due: Due, key: str) -> None:
+    def broken(due: Due, key: str, now: datetime) -> None:
         calls.append(key)
         raise ValueError("anna@example.org")
 
@@ -165,7 +164,7 @@ def test_a_broken_job_stops_no_other_and_is_tried_again_until_it_failed(bells: s
     ],
 )
 def test_what_cannot_change_is_settled_at_once(bells: str, make: Make, error: Exception, outcome: str | None) -> None:
-    def act(due: Due, key: str) -> None:
+    def act(due: Due, key: str, now: datetime) -> None:
         raise error
 
     make(one_due(act)).tick(NOON)
@@ -173,7 +172,7 @@ def test_what_cannot_change_is_settled_at_once(bells: str, make: Make, error: Ex
 
 
 def test_an_error_is_logged_without_what_it_names(bells: str, make: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    def act(due: Due, key: str) -> None:
+    def act(due: Due, key: str, now: datetime) -> None:
         raise ValueError("anna@example.org")
 
     make(one_due(act)).tick(NOON)

@@ -18,8 +18,7 @@ from prometheus_client import CollectorRegistry
 from psycopg_pool import ConnectionPool
 
 from commands.claims import Claims
-from consumers.scheduler import Job, Scheduler
-from projections.work.due import Due
+from consumers.scheduler import Due, Job, Scheduler, TooLateError
 from storyline.supervisor import stop_on_signals
 
 __all__ = ["hang", "ringing", "rung", "scheduler_of", "tried"]
@@ -30,7 +29,7 @@ CREATE TABLE tries (key text NOT NULL, process integer NOT NULL);
 CREATE TABLE rung (key text PRIMARY KEY, at timestamptz NOT NULL, moment timestamptz NOT NULL);
 """
 _DUE = """
-SELECT item, at, at, until FROM bells WHERE at <= %(now)s AND NOT EXISTS (
+SELECT item, at FROM bells WHERE at <= %(now)s AND NOT EXISTS (
     SELECT FROM storyline.due WHERE job = %(job)s AND due.item = bells.item AND due.at = bells.at
         AND (outcome IS NOT NULL OR again_at > %(now)s)
 ) ORDER BY at, item LIMIT %(limit)s
@@ -52,8 +51,11 @@ def ringing(dsn: str, name: str = "bell", takes: float = 0.0, **more: object) ->
         rows = connection.execute(_DUE, {"now": now, "job": name, "limit": limit}).fetchall()
         return [Due(*row) for row in rows]
 
-    def act(due: Due, key: str) -> None:
+    def act(due: Due, key: str, now: datetime) -> None:
         with psycopg.connect(dsn, autocommit=True, options="-c synchronous_commit=off") as connection:
+            [(until,)] = connection.execute("SELECT until FROM bells WHERE item = %s", [due.item]).fetchall()
+            if until is not None and until <= now:
+                raise TooLateError
             connection.execute("INSERT INTO tries VALUES (%s, %s)", [key, os.getpid()])
             time.sleep(takes)
             connection.execute(
