@@ -87,12 +87,14 @@ def clock_of(
     runs: bool,
     ended: bool = False,
     counted_by: str | None = None,
+    due: tuple[datetime | None, datetime | None] = (None, None),
 ) -> Clock:
     """What is due after a step at `at`, with the facts as they are after it.
 
     clock_s: business seconds that the clock had run at `running_since`; running_since: since when it runs, None while
     it stands still; runs: whether it runs after the step; ended: the ticket is resolved or closed after it, so that
-    nothing is due; counted_by: the service level before the step, whose hours count up to it; None: the one after it.
+    nothing is due; counted_by: the service level before the step, whose hours count up to it; None: the one after it;
+    due: resolve_by and resolve_warn before the step. What is over by then stays due when it was.
     """
     found = level_of(rules, facts)
     before = rules.service_levels.get(counted_by) if counted_by is not None else None
@@ -107,23 +109,41 @@ def clock_of(
     targets, hours = _targets(rules, level, facts) or Targets(), _hours(rules, level, zone)
     respond: _Due = (None, None)
     resolve: _Due = (None, None)
-    if not ended and responded_at is None:
-        respond = _due(hours, level, targets.first_response, timedelta(0), opened_at)
-    if not ended and runs and counting is not None and counting.calendar == level.calendar and running_since:
-        # from where the clock began to run, so that the moment stays what it was, also when it is over
-        resolve = _due(hours, level, targets.resolution, timedelta(seconds=clock_s), running_since)
-    elif not ended and runs:
-        resolve = _due(hours, level, targets.resolution, ran, at)
+    if not ended and responded_at is None and targets.first_response is not None:
+        limit, warn = _limits(level, targets.first_response)
+        respond = hours.add(opened_at, limit), hours.add(opened_at, warn)
+    if not ended and targets.resolution is not None:
+        same = counting is not None and counting.calendar == level.calendar
+        stay = _Stay(hours, timedelta(seconds=clock_s), running_since if same else None, ran, at, runs)
+        limit, warn = _limits(level, targets.resolution)
+        resolve = stay.due(limit, due[0]), stay.due(warn, due[1])
     return Clock(code, *respond, *resolve, total)
+
+
+class _Stay(NamedTuple):
+    """The clock of the resolution: it had run for `before` at `since`, and for `ran` at `at`; since is None where it
+    stood still, or other hours counted."""
+
+    hours: WorkingHours
+    before: timedelta
+    since: datetime | None
+    ran: timedelta
+    at: datetime
+    runs: bool
+
+    def due(self, limit: timedelta, known: datetime | None) -> datetime | None:
+        """When the clock shows `limit`; of what it shows already: when it did, `known` if that was known."""
+        if self.ran < limit:
+            return self.hours.add(self.at, limit - self.ran) if self.runs else None
+        if known is not None and known <= self.at:
+            return known
+        return self.at if self.since is None else self.hours.add(self.since, limit - self.before)
+
+
+def _limits(level: ServiceLevel, target: timedelta) -> tuple[timedelta, timedelta]:
+    """When a target is missed, and when to warn of it, in business time."""
+    return target, target * level.warn_at
 
 
 def _hours(rules: Configuration, level: ServiceLevel, zone: ZoneInfo) -> WorkingHours:
     return working_hours(rules.calendars[level.calendar], zone)
-
-
-def _due(hours: WorkingHours, level: ServiceLevel, target: timedelta | None, ran: timedelta, since: datetime) -> _Due:
-    """When a target is missed and when to warn of it, if `ran` of its time had passed at `since`; what was over by
-    then is due at `since`."""
-    if target is None:
-        return None, None
-    return hours.add(since, target - ran), hours.add(since, target * level.warn_at - ran)
