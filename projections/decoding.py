@@ -206,7 +206,8 @@ class Decoder:
             touch = self._deriver.touches(line.type)
             packed = b"".join([text(part) for part in kind])
             contact = contact_kind(line.channel, line.direction) if touch else b""
-            found = (packed, touch, contact, line.type in _TELLING or self._deriver.tells(line.type))
+            telling = line.type in _TELLING or self._deriver.tells(line.type) or self._deriver.works(line.type)
+            found = (packed, touch, contact, telling)
             if len(self._kinds) < 4096:
                 self._kinds[kind] = found
         return found

@@ -27,6 +27,7 @@ from projections.lines import Line, More
 from projections.opening import Opener
 from projections.packing import NAME_SIZE, pack
 from projections.rows import NOTHING_MORE, Derived, RulingSeen, Sighting
+from projections.work.extracting import kinds_of, notice_rows, step_rows
 
 __all__ = ["RULINGS", "Anew", "Deriver", "Follows", "Reading"]
 
@@ -76,7 +77,9 @@ class Deriver:
         self._catalogue, self._opener = catalogue, opener
         self._untouched = frozenset(one.name for one in catalogue if one.category != "touchpoint")
         self._versions = {one.name: one.version for one in catalogue}
+        self._system = frozenset(one.name for one in catalogue if one.category == "system")
         self._money = types_with_money(catalogue)
+        self._work = kinds_of(catalogue)
         self._public = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
     @property
@@ -92,6 +95,10 @@ class Deriver:
         """Does an event of this type add to the facts of its customer?"""
         return type in INTERESTING or type in self._money
 
+    def works(self, type: str) -> bool:
+        """Is an event of this type a step of a deal, ticket, task or lead, or does it tell a colleague something?"""
+        return type in self._work
+
     def answers(self, line: Line) -> bool:
         """Does it answer a campaign?"""
         return is_interesting(line.type, line.refs, line.direction)
@@ -99,14 +106,18 @@ class Deriver:
     def facts(self, line: Line, version: int, public: Any) -> EventFacts:
         """What an event adds, if its public content is `public` of this version."""
         type = line.type
-        if version < self._versions.get(type, version):
-            known = self._catalogue.get(type)
-            public = known.raise_to_current(public, version) if known else public
+        public = self._raised(type, version, public)
         if not isinstance(public, Mapping):
             return NOTHING
         category = "touchpoint" if self.touches(type) else "record"
         money = money_of(self._catalogue, type, version, public) if type in self._money else None
         return facts_of(type, category, public, line.refs, line.direction, money)
+
+    def _raised(self, type: str, version: int, public: Any) -> Any:
+        if version < self._versions.get(type, version):
+            known = self._catalogue.get(type)
+            return known.raise_to_current(public, version) if known else public
+        return public
 
     def follow(self, more: Sequence[More], anew: Mapping[bytes, Anew] = _AS_THEY_STAND) -> Follows:
         """All that follows from these events, each as it counts: as it stands, unless `anew` says otherwise, by its
@@ -115,6 +126,7 @@ class Deriver:
         facts: tuple[list[_Row], list[_Row], list[_Row]] = ([], [], [])
         parties: list[_Row] = []
         codes: list[_Row] = []
+        work: tuple[list[_Row], list[_Row]] = ([], [])
         sightings: dict[str, Sighting] = {}
         rulings: list[RulingSeen] = []
         for one in more:
@@ -125,6 +137,9 @@ class Deriver:
                         facts[place].append((one.mark, row))
             if line.parties:
                 parties += party_rows(one)
+            if line.type in self._work:
+                for rows, found in zip(work, self._work_of(one, anew.get(one.mark)), strict=True):
+                    rows += [(one.mark, row) for row in found]
             if one.numbered and line.refs:
                 codes += [(one.mark, pack_code(code)) for code in codes_of(line.refs)]
             if line.type in RULINGS:
@@ -140,20 +155,36 @@ class Deriver:
             claims=pack(claims),
             terms=pack(terms),
             codes=pack(codes),
+            steps=pack(work[0]),
+            notices=pack(work[1]),
         )
         return Follows(derived, tuple(sightings.values()), tuple(rulings))
 
     def _facts_of(self, one: More, anew: Anew | None) -> EventFacts:
-        line = one.line
+        said = self._said(one.line, anew)
+        return NOTHING if said is None else self.facts(one.line, *said)
+
+    def _work_of(self, one: More, anew: Anew | None) -> tuple[list[bytes], list[bytes]]:
+        """Rows of `steps` and of `notices`."""
+        said, type = self._said(one.line, anew), one.line.type
+        public = None if said is None else self._raised(type, *said)
+        if not isinstance(public, Mapping):
+            return [], []
+        kind = self._work[type]
+        steps = step_rows(one, kind, public, type not in self._system) if kind else []
+        return steps, notice_rows(one, kind, public)
+
+    def _said(self, line: Line, anew: Anew | None) -> tuple[int, Any] | None:
+        """The version and the public content that count; None for what was taken back or cannot be read."""
         if anew is not None and anew.retracted:
-            return NOTHING
+            return None
         if anew is not None and anew.amendment is not None:
             public = anew.amendment.head.public
-            return self.facts(line, public.get("version") or 1, public.get("content") or {})
+            return public.get("version") or 1, public.get("content") or {}
         try:
-            return self.facts(line, line.version, self._public.decode(line.public))
+            return line.version, self._public.decode(line.public)
         except msgspec.DecodeError:
-            return NOTHING
+            return None
 
     def _opened(self, more: Sequence[More], anew: Mapping[bytes, Anew]) -> tuple[list[_Row], list[_Row], list[_Row]]:
         """Rows of `identifiers`, `claims` and `terms` of those that have to be opened for them."""

@@ -2,8 +2,8 @@
 what is new, what is a repeat and what counts is decided once, for all of them.
 
 The order of steps is the order of locks, so that two projectors do not deadlock: events by name, who is who, sums by
-evidence, the directory. A batch of ordinary events goes side by side with those of other projectors; one that settles
-corrections or moved repeats goes alone.
+evidence, the items of `work`, the directory. A batch of ordinary events goes side by side with those of other
+projectors; one that settles corrections or moved repeats goes alone.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from projections.rows import Batch, Derived, Sighting
 from projections.settling import Settled, Settler
 from projections.timeline import model as timeline
 from projections.timeline.model import Lost, Outcome
+from projections.work import model as work
 
 __all__ = ["Family", "GoAloneError", "Lost"]
 
@@ -81,6 +82,8 @@ class Family:
         with self._timed("customers"):
             customers.apply(cursor, kept.derived)
             customers.apply(cursor, settled.derived)
+        with self._timed("work"):
+            work.apply(cursor, [kept.derived, settled.derived], settled.items)
         if kept.recount or settled.evidences:
             again = {UUID(bytes=one) for one in kept.recount} | settled.evidences.keys()
             settling.recount_contacts(cursor, again)

@@ -43,6 +43,7 @@ class Line(msgspec.Struct, gc=False):
     refs: tuple[str, ...] = ()
     parties: tuple[Party, ...] = ()
     about: tuple[_About, ...] = ()
+    actor: str | None = None
     channel: str | None = None
     direction: str | None = None
     public: msgspec.Raw = msgspec.Raw(b"{}")

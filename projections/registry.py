@@ -102,6 +102,7 @@ MODELS: Final[tuple[ReadModel, ...]] = (
     ReadModel(name="identity", version=1, kind="recomputed", package="projections.identity", carried=("rules",)),
     ReadModel(name="customers", version=1, kind="mergeable", package="projections.customers"),
     ReadModel(name="directory", version=1, kind="every event", package="projections.directory"),
+    ReadModel(name="work", version=1, kind="recomputed", package="projections.work"),
 )
 
 

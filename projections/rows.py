@@ -55,6 +55,8 @@ class Derived(NamedTuple):
     claims: Packed
     terms: Packed
     codes: Packed
+    steps: Packed
+    notices: Packed
 
     def without(self, names: Collection[bytes], width: int) -> Derived:
         """Without the rows of events whose mark begins with one of these; `contacts` stay as they are."""

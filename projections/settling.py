@@ -25,6 +25,8 @@ from projections.directory import model as directory
 from projections.lines import Line, More
 from projections.packing import mark
 from projections.rows import NOTHING_MORE, Derived, RulingSeen
+from projections.work import model as work
+from projections.work.model import Item
 
 __all__ = ["Settled", "Settler", "earliest", "lock", "loose_among", "loosen", "recount_contacts"]
 
@@ -47,11 +49,13 @@ class _Stored(NamedTuple):
 @dataclass(slots=True)
 class Settled:
     """What settling left to do. `evidences`: whose earliest time is to be looked up, with their tokens (none of those
-    that the events do not name any more); `rulings`: all that were settled, and whether each counts."""
+    that the events do not name any more); `rulings`: all that were settled, and whether each counts; `items`: deals,
+    tickets, tasks and leads whose steps were taken away, to be folded anew."""
 
     derived: Derived = NOTHING_MORE
     evidences: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
     rulings: list[tuple[RulingSeen, bool]] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
 
 
 class Settler:
@@ -82,11 +86,12 @@ class Settler:
         for table in ("trades", "consents", "answers"):
             cursor.execute(_FACTS[f"forget_{table}"], wanted)
         directory.forget(cursor, list(names))
+        items = work.forget(cursor, names)
         amendments = _amendments(cursor, what)
         events = [self._anew(one, what[one.name], amendments) for one in stored]
         self._note(cursor, events)
         follows = self._deriver.follow([one.more for one in events], {one.more.mark: one for one in events})
-        settled = Settled(follows.derived, dict.fromkeys(former, ()))
+        settled = Settled(follows.derived, dict.fromkeys(former, ()), items=items)
         for sighting in follows.sightings:
             settled.evidences[sighting.evidence] = sighting.tokens
         retracted = {one.more.mark for one in events if one.retracted}

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 
 from eventlog.port import Logged
+from tests.support import work_events
 from tests.support.story import START
 
 __all__ = ["RULES", "deliver", "history", "one_event"]
@@ -36,7 +37,7 @@ _TYPES = [
     "email.received", "email.received", "purchase.made", "purchase.made", "refund.made", "consent.given",
     "consent.withdrawn", "email.unsubscribed", "profile.updated", "profile.updated", "organisation.described",
     "call.ended", "identity.merged", "identity.split", "event.retracted", "event.retracted", "event.retracted",
-    "event.amended", "event.amended",
+    "event.amended", "event.amended", *["work"] * 6,
 ]  # fmt: skip
 
 
@@ -59,19 +60,26 @@ def _content(pick: Random, type: str, people: int) -> dict[str, Any]:
         return {"name": pick.choice(_NAMES)} | ({"job_title": pick.choice("XY")} if pick.random() < 0.4 else {})
     if type == "organisation.described":
         return {"contacts": [{"name": pick.choice(_NAMES[:3])} for _ in range(people)]}
+    if type.partition(".")[0] in {*work_events.TYPES, "target", "user"}:
+        return work_events.content_of(pick, type, pick.random() < 0.8)
     return {}
 
 
 def one_event(pick: Random, number: int, others: int, types: Sequence[str] = _TYPES) -> Event:
     """An event that may speak of any of `others` events, whether they come or not."""
     type = pick.choice(types)
+    if type == "work":
+        type = pick.choice(pick.choice(list(work_events.TYPES.values())))
     rules = type.startswith("identity.")
     data: dict[str, Any] = {"who": _who(pick, 1 if rules else 0)}
     people = pick.randrange(1, 3) if rules or type == "organisation.described" else int(pick.random() < 0.2)
     if people:
         data["parties"] = [{"role": pick.choice(["cc", "guest"]), "who": _who(pick, 1)} for _ in range(people)]
     refs = [("order", "A"), ("order", "B"), ("campaign", "M"), ("campaign", "N"), ("invoice", "A"), ("ticket", "T")]
-    if pick.random() < 0.4:
+    if type.partition(".")[0] in {*work_events.TYPES, "target", "user"}:
+        data["refs"] = work_events.refs_of(pick, type)
+        data["actor"] = {"code": pick.choice(["anna", "ben", "cleo"])}
+    elif pick.random() < 0.4:
         data["refs"] = [{"kind": kind, "value": value} for kind, value in pick.sample(refs, pick.randrange(1, 3))]
     if type in ("event.retracted", "event.amended"):
         relation = "retracts" if type == "event.retracted" else "corrects"
@@ -87,7 +95,7 @@ def one_event(pick: Random, number: int, others: int, types: Sequence[str] = _TY
 
 
 def _named(number: int) -> dict[str, str]:
-    return {"source": f"test/{'ab'[number % 2]}", "id": f"e-{number}"}
+    return {"source": work_events.SOURCES[number % len(work_events.SOURCES)], "id": f"e-{number}"}
 
 
 def history(pick: Random, size: int) -> list[tuple[Event, int]]:

@@ -16,13 +16,14 @@ from typing import Any
 
 import psycopg
 
+from tests.support import plain_work
 from tests.support.plain_identity import People, Ruled, Seen
 from tests.support.story import Story
 
 __all__ = ["Published", "Rows", "held", "tell"]
 
 Rows = dict[str, set[tuple[Any, ...]]]
-TOUCHPOINTS = {"email.received", "email.unsubscribed", "purchase.made", "refund.made", "call.ended"}
+TOUCHPOINTS = {"email.received", "email.unsubscribed", "purchase.made", "refund.made", "call.ended", "note.added"}
 RULINGS = {"identity.merged": True, "identity.split": False}
 CORRECTIONS = {"event.retracted": "retracts", "event.amended": "corrects"}
 BLOCKED = {"guest", "null"}
@@ -159,11 +160,16 @@ _Home = Callable[[str], str]
 _Gone = Collection[str]
 
 
+def _touches(type: str) -> bool:
+    family = type.partition(".")[0]
+    return type in TOUCHPOINTS or (family in {"deal", "ticket", "lead"} and type != "deal.stalled")
+
+
 def _contacts(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     times: dict[tuple[str, str, str], list[datetime]] = {}
     for one in story.events.values():
         evidence = one.people()[0][0]
-        if one.type in TOUCHPOINTS and evidence and not story.retracted(one.name):
+        if _touches(one.type) and evidence and not story.retracted(one.name):
             key = home(evidence), one.record.get("channel", ""), one.record.get("direction", "")
             times.setdefault(key, []).append(one.at)
     return {(*key, len(found), min(found), max(found)) for key, found in times.items()}
@@ -205,7 +211,7 @@ def _answers(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     for one in story.events.values():
         evidence = one.people()[0][0]
         campaigns = sorted(ref for ref in one.record.get("refs", []) if ref.startswith("campaign"))
-        answering = one.type in TOUCHPOINTS - {"email.unsubscribed"} and one.record.get("direction") == "in"
+        answering = _touches(one.type) and one.type != "email.unsubscribed" and one.record.get("direction") == "in"
         if answering and campaigns and evidence and not story.retracted(one.name):
             found.add((home(evidence), one.name, one.at, campaigns[0]))
     return found
@@ -283,6 +289,7 @@ _TOLD: dict[str, Callable[[_Story, _Home, _Gone], set[tuple[Any, ...]]]] = {
     "claims": _claims,
     "identifiers": _identifiers,
     "names": _names,
+    **plain_work.TOLD,
 }
 
 _HOME = "JOIN identity.evidences AS h ON h.evidence = t.evidence"
@@ -305,6 +312,7 @@ _HELD = {
     f"FROM directory.claims AS t {_HOME}",
     "identifiers": f"SELECT h.customer, t.evidence, kind, value FROM directory.identifiers AS t {_HOME}",
     "names": f"SELECT DISTINCT h.customer, term FROM directory.terms AS t {_HOME} WHERE kind = 'name'",
+    **plain_work.HELD,
 }
 
 
@@ -318,6 +326,8 @@ def held(story: Story) -> Rows:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
     if isinstance(value, dict):
         return json.dumps(value, sort_keys=True)
     return value.hex if hasattr(value, "hex") and not isinstance(value, (float, bytes)) else value

@@ -1,0 +1,217 @@
+-- How do events become rows of `work`? Steps and notices of new events by COPY; then each item that they touch is
+-- folded anew, whole, out of all its steps. The order of steps is that of domain/work.py: revision, moment, name.
+
+-- name: copy_steps
+-- Steps of new events.
+COPY steps (
+    name, item, kind, type, happened_at, recorded_at, revision, evidence, ref, native, folds, source, actor, public
+) FROM STDIN (FORMAT BINARY);
+
+-- name: copy_notices
+-- Whom new events tell.
+COPY notices (name, user_code, why, happened_at, recorded_at, kind, item, ref, evidence, actor)
+FROM STDIN (FORMAT BINARY);
+
+-- name: forget_steps
+-- The steps that these events were; gives the items that have to be folded anew.
+DELETE FROM steps WHERE name = ANY (%(names)s::uuid[]) RETURNING item, kind;
+
+-- name: forget_notices
+-- Whom these events told.
+DELETE FROM notices WHERE name = ANY (%(names)s::uuid[]);
+
+-- name: note_items
+-- Items that were never met, in the order of their ids, so that two projectors do not deadlock.
+INSERT INTO items (item, kind)
+SELECT item, min(kind) FROM unnest(%(items)s::uuid[], %(kinds)s::text[]) AS one (item, kind)
+GROUP BY item ORDER BY item
+ON CONFLICT DO NOTHING;
+
+-- name: hold_items
+-- Nobody else folds these items until this transaction ends; what others brought before is seen by the next statement.
+SELECT item FROM items WHERE item = ANY (%(items)s::uuid[]) ORDER BY item FOR UPDATE;
+
+-- name: forget_deals
+-- Deals that are folded anew.
+DELETE FROM deals WHERE item = ANY (%(items)s::uuid[]);
+
+-- name: fold_deals
+-- What their steps come to. `walk` numbers the spans within which a field stays what it is, `held` says what that is;
+-- the stage is new where it, or the pipeline, differs from the step before, or where the deal was reopened.
+WITH walk AS (
+    SELECT item, revision, happened_at, name, type, public,
+        count(*) FILTER (WHERE public ? 'pipeline') OVER place AS pipelines,
+        count(*) FILTER (WHERE public ? 'stage') OVER place AS stages,
+        count(*) FILTER (WHERE type IN ('deal.won', 'deal.lost', 'deal.reopened')) OVER place AS ends
+    FROM steps
+    WHERE item = ANY (%(items)s::uuid[]) AND kind = 'deal' AND folds
+    WINDOW place AS (PARTITION BY item ORDER BY revision, happened_at, name)
+),
+held AS (
+    SELECT item, revision, happened_at, name,
+        first_value(public->>'pipeline') OVER (PARTITION BY item, pipelines ORDER BY revision, happened_at, name)
+            AS pipeline,
+        first_value(public->>'stage') OVER (PARTITION BY item, stages ORDER BY revision, happened_at, name) AS stage,
+        CASE first_value(type) OVER (PARTITION BY item, ends ORDER BY revision, happened_at, name)
+            WHEN 'deal.won' THEN 'won' WHEN 'deal.lost' THEN 'lost' ELSE 'open' END AS status,
+        first_value(happened_at) OVER (PARTITION BY item, ends ORDER BY revision, happened_at, name) AS status_at
+    FROM walk
+),
+compared AS (
+    SELECT held.*, lag(pipeline) OVER place AS pipeline_before, lag(stage) OVER place AS stage_before,
+        lag(status, 1, 'open') OVER place AS status_before
+    FROM held
+    WINDOW place AS (PARTITION BY item ORDER BY revision, happened_at, name)
+),
+last AS (
+    SELECT item, (array_agg(status ORDER BY revision, happened_at, name))[count(*)] AS status,
+        (array_agg(status_at ORDER BY revision, happened_at, name))[count(*)] AS status_at,
+        array_agg(happened_at ORDER BY revision, happened_at, name) FILTER (
+            WHERE pipeline IS DISTINCT FROM pipeline_before OR stage IS DISTINCT FROM stage_before
+            OR (status = 'open' AND status_before <> 'open')
+        ) AS moved
+    FROM compared
+    GROUP BY item
+)
+INSERT INTO deals (
+    item, ref, native, source, evidence, status, pipeline, stage, stage_since, amount, currency, probability, assignee,
+    team, products, expected_close, next_step_on, origin, reason, created_at, changed_at, closed_at, revision, titled
+)
+SELECT item, ref, native, source, evidence, status, fields->>'pipeline', fields->>'stage',
+    CASE WHEN fields->>'stage' IS NOT NULL THEN moved[cardinality(moved)] END,
+    (fields->>'amount')::numeric, fields->>'currency', (fields->>'probability')::numeric, fields->>'assignee',
+    fields->>'team', codes_of(fields->'products'), (fields->>'expected_close')::date, (fields->>'next_step_on')::date,
+    fields->>'origin', fields->>'reason', first_at, last_at, CASE WHEN status <> 'open' THEN status_at END,
+    revision, titled
+FROM shapes JOIN last USING (item) LEFT JOIN said USING (item, kind)
+WHERE item = ANY (%(items)s::uuid[]) AND kind = 'deal';
+
+-- name: forget_tasks
+-- Tasks that are folded anew.
+DELETE FROM tasks WHERE item = ANY (%(items)s::uuid[]);
+
+-- name: fold_tasks
+-- What their steps come to.
+WITH ends AS (
+    SELECT item, (array_agg(type ORDER BY revision, happened_at, name))[count(*)] AS type,
+        (array_agg(happened_at ORDER BY revision, happened_at, name))[count(*)] AS at
+    FROM steps
+    WHERE item = ANY (%(items)s::uuid[]) AND kind = 'task' AND type IN ('task.done', 'task.cancelled', 'task.reopened')
+    GROUP BY item
+)
+INSERT INTO tasks (
+    item, ref, native, source, evidence, status, task_kind, priority, assignee, team, due, remind_at, reason,
+    created_at, changed_at, closed_at, revision, titled
+)
+SELECT item, ref, native, source, evidence,
+    CASE type WHEN 'task.done' THEN 'done' WHEN 'task.cancelled' THEN 'cancelled' ELSE 'open' END,
+    fields->>'kind', fields->>'priority', fields->>'assignee', fields->>'team',
+    coalesce((fields->>'due')::timestamptz, 'infinity'), (fields->>'remind_at')::timestamptz, fields->>'reason',
+    first_at, last_at, CASE WHEN type <> 'task.reopened' THEN at END, revision, titled
+FROM shapes LEFT JOIN said USING (item, kind) LEFT JOIN ends USING (item)
+WHERE item = ANY (%(items)s::uuid[]) AND kind = 'task';
+
+-- name: forget_tickets
+-- Tickets that are folded anew.
+DELETE FROM tickets WHERE item = ANY (%(items)s::uuid[]);
+
+-- name: fold_tickets
+-- What their steps come to. `told`: where each step leads, by the state that it names, else by its type; `lasts`:
+-- since when the state is what it is; a closing keeps when it was resolved, any other move forgets both.
+WITH told AS (
+    SELECT item, revision, happened_at, name, type, public,
+        coalesce(public->>'state', CASE type
+            WHEN 'ticket.opened' THEN 'new' WHEN 'ticket.resolved' THEN 'resolved' WHEN 'ticket.closed' THEN 'closed'
+            WHEN 'ticket.reopened' THEN 'open' WHEN 'ticket.folded' THEN 'closed'
+        END) AS state
+    FROM steps WHERE item = ANY (%(items)s::uuid[]) AND kind = 'ticket' AND folds
+),
+moved AS (
+    SELECT item, revision, happened_at, name, state,
+        lag(state) OVER (PARTITION BY item ORDER BY revision, happened_at, name) AS before
+    FROM told WHERE state IS NOT NULL
+),
+lasts AS (
+    SELECT DISTINCT ON (item) item, state, happened_at AS state_since
+    FROM moved WHERE state IS DISTINCT FROM before
+    ORDER BY item, revision DESC, happened_at DESC, name DESC
+),
+moves AS (
+    SELECT item, revision, happened_at, name, type, type IN ('ticket.closed', 'ticket.folded') AS closes
+    FROM told
+    WHERE type IN ('ticket.opened', 'ticket.state_changed', 'ticket.resolved', 'ticket.closed', 'ticket.reopened',
+        'ticket.folded')
+),
+closings AS (
+    SELECT DISTINCT ON (item) item, CASE WHEN closes THEN happened_at END AS closed_at
+    FROM moves
+    ORDER BY item, revision DESC, happened_at DESC, name DESC
+),
+resolutions AS (
+    SELECT DISTINCT ON (item) item, CASE WHEN type = 'ticket.resolved' THEN happened_at END AS resolved_at
+    FROM moves WHERE NOT closes
+    ORDER BY item, revision DESC, happened_at DESC, name DESC
+),
+counts AS (
+    SELECT item, (count(*) FILTER (WHERE type = 'ticket.reopened'))::integer AS reopened,
+        (array_agg(happened_at ORDER BY revision, happened_at, name) FILTER (
+            WHERE type = 'ticket.commented' AND public->>'by' = 'company'
+            AND (public->'internal') IS DISTINCT FROM 'true'
+        ))[1] AS responded_at,
+        (array_agg(public->>'into' ORDER BY revision DESC, happened_at DESC, name DESC) FILTER (
+            WHERE type = 'ticket.folded' AND public->>'into' IS NOT NULL
+        ))[1] AS folded_into
+    FROM told
+    GROUP BY item
+),
+folded AS (
+    SELECT *,
+        CASE WHEN closed_at IS NOT NULL THEN 'closed' WHEN resolved_at IS NOT NULL THEN 'resolved' ELSE 'open' END
+            AS status,
+        (fields->>'respond_by')::timestamptz AS respond_by, (fields->>'respond_warn')::timestamptz AS respond_warn,
+        (fields->>'resolve_by')::timestamptz AS resolve_by, (fields->>'resolve_warn')::timestamptz AS resolve_warn
+    FROM shapes JOIN counts USING (item) LEFT JOIN said USING (item, kind) LEFT JOIN lasts USING (item)
+    LEFT JOIN closings USING (item) LEFT JOIN resolutions USING (item)
+    WHERE item = ANY (%(items)s::uuid[]) AND kind = 'ticket'
+)
+INSERT INTO tickets (
+    item, ref, native, source, evidence, status, state, state_since, priority, queue, category, product, channel,
+    service_level, assignee, team, level, opened_at, changed_at, responded_at, resolved_at, closed_at, reopened,
+    respond_by, respond_warn, resolve_by, resolve_warn, clock_s, due, folded_into, follows, reason, revision, titled
+)
+SELECT item, ref, native, source, evidence, status, state, state_since, fields->>'priority', fields->>'queue',
+    fields->>'category', fields->>'product', fields->>'channel', fields->>'service_level', fields->>'assignee',
+    fields->>'team', (fields->>'level')::bigint, first_at, last_at, responded_at, resolved_at, closed_at, reopened,
+    respond_by, respond_warn, resolve_by, resolve_warn, (fields->>'clock_s')::bigint,
+    CASE WHEN status = 'open'
+        THEN least(coalesce(CASE WHEN responded_at IS NULL THEN respond_by END, 'infinity'),
+            coalesce(resolve_by, 'infinity'))
+        ELSE 'infinity' END,
+    folded_into, fields->>'follows', fields->>'reason', revision, titled
+FROM folded;
+
+-- name: forget_leads
+-- Leads that are folded anew.
+DELETE FROM leads WHERE item = ANY (%(items)s::uuid[]);
+
+-- name: fold_leads
+-- What their steps come to.
+WITH ends AS (
+    SELECT item, (array_agg(type ORDER BY revision, happened_at, name))[count(*)] AS type,
+        (array_agg(happened_at ORDER BY revision, happened_at, name))[count(*)] AS at
+    FROM steps
+    WHERE item = ANY (%(items)s::uuid[]) AND kind = 'lead'
+        AND type IN ('lead.converted', 'lead.disqualified', 'lead.reopened')
+    GROUP BY item
+)
+INSERT INTO leads (
+    item, ref, native, source, evidence, status, origin, campaign, product, country, industry, assignee, team,
+    assigned_by, deal, reason, captured_at, changed_at, closed_at, revision, titled
+)
+SELECT item, ref, native, source, evidence,
+    CASE type WHEN 'lead.converted' THEN 'converted' WHEN 'lead.disqualified' THEN 'disqualified' ELSE 'open' END,
+    fields->>'origin', fields->>'campaign', fields->>'product', fields->>'country', fields->>'industry',
+    fields->>'assignee', fields->>'team', fields->>'assigned_by', fields->>'deal', fields->>'reason', first_at,
+    last_at, CASE WHEN type <> 'lead.reopened' THEN at END, revision, titled
+FROM shapes LEFT JOIN said USING (item, kind) LEFT JOIN ends USING (item)
+WHERE item = ANY (%(items)s::uuid[]) AND kind = 'lead';
