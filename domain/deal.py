@@ -15,7 +15,6 @@ from domain.configuration import Configuration, Stage
 from domain.deal_rules import (
     DealIsClosed,
     DealNotStalled,
-    Move,
     allowed_moves,
     approval_needed,
     broken,
@@ -25,7 +24,7 @@ from domain.deal_rules import (
 from domain.deal_state import DealState, fold_deal
 from domain.fields import only
 from domain.identifiers import Identifier, Ref
-from domain.work import Step, Work, raise_first
+from domain.work import Move, Step, Work, raise_first
 
 __all__ = ["Deal", "DealState", "Move", "allowed_moves", "broken"]
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from domain.configuration import Configuration, Pipeline, Stage
 from domain.deal_state import DealState, fold_deal
 from domain.errors import Refused
-from domain.work import Step
+from domain.work import Move, Step
 
 __all__ = [
     "DealAmountNegative",
@@ -31,7 +31,6 @@ __all__ = [
     "DealReopenTooLate",
     "DealSameStage",
     "DealStageUnknown",
-    "Move",
     "allowed_moves",
     "approval_needed",
     "broken",
@@ -134,15 +133,6 @@ class DealNotStalled(Refused):
     """The deal does not stall, or that was noted before."""
 
     rule = "deal-not-stalled"
-
-
-class Move(NamedTuple):
-    """A move that a deal may make now. to: a stage, `won` or `lost`; missing: fields that it asks for still;
-    approval: the role that must approve it first."""
-
-    to: str
-    missing: tuple[str, ...] = ()
-    approval: str | None = None
 
 
 Roles = frozenset[str] | None

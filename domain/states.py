@@ -25,7 +25,7 @@ def state_to_plain(state: Any, personal: Collection[str] = ()) -> tuple[dict[str
     )
 
 
-def state_from_plain(cls: type[Any], public: Mapping[str, Any], personal: Mapping[str, Any] | None = None) -> Any:
+def state_from_plain(cls: Any, public: Mapping[str, Any], personal: Mapping[str, Any] | None = None) -> Any:
     """The state of `state_to_plain`. personal: None where it was erased; its fields have their defaults then."""
     return _reader(cls)({**(personal or {}), **public})
 
@@ -52,7 +52,7 @@ def _reader(kind: Hashable) -> Callable[[Any], Any]:
         readers = {name: _reader(one) for name, one in get_type_hints(kind).items()}
         return lambda plain: kind(**{name: readers[name](value) for name, value in plain.items()})
     if kind in {date, datetime}:
-        return kind.fromisoformat  # type: ignore[no-any-return]
+        return kind.fromisoformat
     if kind is Decimal:
         return Decimal
     origin, within = get_origin(kind), [one for one in get_args(kind) if one is not NoneType and one is not ...]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 from uuid import UUID
 
 from eventsourcing.domain import Aggregate
@@ -20,7 +20,7 @@ from domain.event import About
 from domain.identifiers import Identifier, Ref
 from domain.states import state_from_plain, state_to_plain
 
-__all__ = ["SOURCE", "Step", "Work", "in_order", "raise_first", "read_moment"]
+__all__ = ["SOURCE", "Move", "Step", "Work", "in_order", "raise_first", "read_moment"]
 
 SOURCE: Final = "storyline/"
 """What the sources of native events begin with; the kind follows (`storyline/deal`)."""
@@ -49,6 +49,15 @@ def in_order(steps: Iterable[Step]) -> list[Step]:
     The revision of a native one comes first: its steps were decided one after the other, whatever the clocks said.
     """
     return sorted(steps, key=lambda one: (one.revision, one.at, one.name))
+
+
+class Move(NamedTuple):
+    """A move that a deal or ticket may make now. to: a stage or state, `won` or `lost`; missing: fields that it asks
+    for still; approval: the role that must approve it first."""
+
+    to: str
+    missing: tuple[str, ...] = ()
+    approval: str | None = None
 
 
 def raise_first(refusals: Sequence[Refused]) -> None:
