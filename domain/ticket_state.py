@@ -154,8 +154,8 @@ def _links(state: TicketState, step: Step) -> dict[str, Any]:
 
 
 def _untold(state: TicketState, step: Step, changed: Mapping[str, Any]) -> dict[str, Any]:
-    """Reopened, or with another promise, a ticket is to be warned of anew; not so because an escalation raised it. What
-    was missed once stays missed."""
+    """Reopened, or with another promise, a ticket is to be warned of anew; not so because an escalation raised it.
+    What was missed once stays missed."""
     names = ("priority", "service_level")
     promised = any(name in changed and changed[name] != getattr(state, name) for name in names)
     if step.type == "ticket.reopened" or (promised and step.content.get("reason") != ESCALATION):
