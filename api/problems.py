@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -16,14 +17,28 @@ from starlette.responses import Response
 from domain import errors
 from domain.errors import Problem, StorylineError
 
-__all__ = ["PROBLEM_TYPE", "SlowBody", "install", "internal", "problem_response", "response_of", "responses"]
+__all__ = [
+    "PROBLEM_TYPE",
+    "NoCondition",
+    "SlowBody",
+    "install",
+    "internal",
+    "problem_response",
+    "response_of",
+    "responses",
+]
 
 PROBLEM_TYPE: Final = "application/problem+json"
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 MAX_SHOWN: Final = 100
 
 
 class SlowBody(StorylineError):
     """The body did not arrive in time."""
+
+
+class NoCondition(StorylineError):
+    """A change says not which revision it is a change of."""
 
 
 class _Kind(NamedTuple):
@@ -40,6 +55,9 @@ _KINDS: Final[dict[type[StorylineError], _Kind]] = {
     errors.Unauthenticated: _Kind(401, "unauthenticated", "Who is calling?"),
     errors.Forbidden: _Kind(403, "forbidden", "This key may not do that"),
     errors.NotFound: _Kind(404, "not-found", "There is no such thing"),
+    errors.Refused: _Kind(409, "refused", "A rule forbids that"),
+    errors.Stale: _Kind(412, "stale", "It was changed since you read it"),
+    NoCondition: _Kind(428, "no-condition", "Which revision do you change?"),
     errors.NotYet: _Kind(503, "not-yet", "Not visible yet"),
     errors.Unavailable: _Kind(503, "unavailable", "A part that is needed does not answer"),
     errors.LogDamaged: _Kind(503, "log-damaged", "The log is not the one that was"),
@@ -54,10 +72,13 @@ _WORDS: Final = {
     403: "The key lacks the scope or the right.",
     404: "There is no such thing.",
     408: "The body did not arrive in time.",
+    409: "A rule forbids it: which one, what is missing, and what may be done now.",
     410: "It was destroyed by an erasure.",
+    412: "It was changed since it was read: its revision now, and what was done since.",
     413: "A limit of size was met.",
     415: "The content type is not understood.",
     422: "What was sent is wrong: field, trouble and way out of each problem.",
+    428: "A change needs If-Match: the ETag of what was read, or `*`.",
     429: "A limit of what goes on at once was met; see Retry-After.",
     500: "Something went wrong on our side.",
     503: "A part that is needed does not answer; see Retry-After.",
@@ -70,7 +91,11 @@ def kind_of(error: StorylineError) -> _Kind:
 
 
 def problem_response(
-    kind: _Kind, detail: str, problems: tuple[Problem, ...] = (), headers: dict[str, str] | None = None
+    kind: _Kind,
+    detail: str,
+    problems: tuple[Problem, ...] = (),
+    headers: dict[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
     """One answer in RFC 9457 form."""
     body: dict[str, Any] = {
@@ -81,7 +106,8 @@ def problem_response(
     }
     if problems:
         body["errors"] = [_plain(problem) for problem in problems[:MAX_SHOWN]]
-    return Response(msgspec.json.encode(body), kind.status, headers, PROBLEM_TYPE)
+    body |= more or {}
+    return Response(_encode(body), kind.status, headers, PROBLEM_TYPE)
 
 
 def _plain(problem: Problem) -> dict[str, Any]:
@@ -104,10 +130,25 @@ def response_of(error: StorylineError) -> Response:
     headers: dict[str, str] = {}
     if kind.status in {429, 503}:
         headers["Retry-After"] = str(getattr(error, "retry_after", 1))
+    if isinstance(error, errors.Stale):
+        headers["ETag"] = f'"{error.revision}"'
     if kind.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="storyline"'
     detail = error.detail if kind is not _INTERNAL else "The error was logged; try again, then tell the operators."
-    return problem_response(kind, _printable(detail), getattr(error, "problems", ()), headers)
+    return problem_response(kind, _printable(detail), getattr(error, "problems", ()), headers, _more(error))
+
+
+def _more(error: StorylineError) -> dict[str, Any]:
+    """What some errors tell beside a sentence: which rule, and what may be done; what was changed."""
+    if isinstance(error, errors.Refused):
+        allowed = [
+            {"to": one, "missing": list(error.lacks[one])} if one in error.lacks else {"to": one}
+            for one in error.allowed
+        ]
+        return {"rule": error.rule, "missing": list(error.missing), "allowed": allowed}
+    if isinstance(error, errors.Stale):
+        return {"revision": error.revision, "changes": [dict(one) for one in error.changes]}
+    return {}
 
 
 def install(app: FastAPI) -> None:
@@ -174,6 +215,22 @@ SCHEMA: Final[dict[str, Any]] = {
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "A sentence for a person; never a personal value"},
+        "rule": {"type": "string", "description": "With 409: the rule, by its code"},
+        "missing": {"type": "array", "items": {"type": "string"}, "description": "With 409: what it asks for"},
+        "allowed": {
+            "type": "array",
+            "description": "With 409: what may be done now, and what that still asks for",
+            "items": {
+                "type": "object",
+                "required": ["to"],
+                "properties": {
+                    "to": {"type": "string"},
+                    "missing": {"type": "array", "items": {"type": "string"}},
+                },
+            },
+        },
+        "revision": {"type": "integer", "description": "With 412: the one that it has now"},
+        "changes": {"type": "array", "items": {"type": "object"}, "description": "With 412: what was done since"},
         "errors": {
             "type": "array",
             "items": {

@@ -29,6 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 __all__ = [
@@ -126,9 +127,10 @@ class NotFound(StorylineError):
 
 class Refused(StorylineError):
     """A rule forbids this step. `rule`: its code; `missing`: fields, roles or reasons that it asks for; `allowed`:
-    the moves that may be made now."""
+    the moves that may be made now; `lacks`: what some of those still ask for, where it is known."""
 
     rule: str = "refused"
+    lacks: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def __init__(self, detail: str, *, missing: tuple[str, ...] = (), allowed: tuple[str, ...] = ()) -> None:
         super().__init__(detail)
