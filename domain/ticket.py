@@ -60,40 +60,38 @@ def _clock(before: TicketState | None, step: Step, rules: Configuration, zone: Z
     """What is due when after a step, as fields of its event."""
     after = fold_ticket(before, step)
     facts, kind = _facts(after), kind_of(after, rules)
-    level = before.service_level if before is not None else None
+    before = before or TicketState()
     clock = clock_of(
         rules,
         zone,
         facts,
         opened_at=after.opened_at or step.at,
         responded_at=_responded(before) or after.responded_at,
-        clock_s=(before.clock_s or 0) if before is not None else 0,
+        clock_s=before.clock_s or 0,
         running_since=_running_since(before, rules),
         at=step.at,
         runs=clock_runs(rules, facts, kind),
         ended=kind in _ENDED,
-        counted_by=level,
+        counted_by=before.service_level,
+        due=(before.resolve_by, before.resolve_warn),
     )
     moments = {name: _text(getattr(clock, name)) for name in _MOMENTS}
-    counted = {"clock_s": clock.clock_s} if clock.service_level or level else {}
+    counted = {"clock_s": clock.clock_s} if clock.service_level or before.service_level else {}
     return {"service_level": clock.service_level, **moments, **counted}
 
 
-def _running_since(state: TicketState | None, rules: Configuration) -> datetime | None:
+def _running_since(state: TicketState, rules: Configuration) -> datetime | None:
     """Up to when its clock was counted, if it runs; before it was ever counted, since it was opened."""
-    if state is None or not clock_runs(rules, _facts(state), kind_of(state, rules)):
-        return None
-    return state.clock_at or state.opened_at
+    runs = clock_runs(rules, _facts(state), kind_of(state, rules))
+    return (state.clock_at or state.opened_at) if runs else None
 
 
 def _facts(state: TicketState) -> TicketFacts:
     return TicketFacts(*(getattr(state, name) for name in TicketFacts._fields))
 
 
-def _responded(state: TicketState | None) -> datetime | None:
+def _responded(state: TicketState) -> datetime | None:
     """When nobody waited for a first response any more: it was given, or the ticket was resolved without one."""
-    if state is None:
-        return None
     reopened = state.opened_at if state.reopened else None
     return state.responded_at or state.resolved_at or state.closed_at or reopened
 
