@@ -14,6 +14,8 @@ CREATE TABLE storyline.idempotency (
     PRIMARY KEY (scope, key)
 );
 CREATE INDEX idempotency_at ON storyline.idempotency (at);
+-- By the item that a rule changed: how a chain of rules is followed back.
+CREATE INDEX idempotency_automation ON storyline.idempotency ((answer #>> '{done,0,1}')) WHERE scope = 'automation';
 
 -- Who works here now, and who has what. Moved in the transaction that saves the events, so that nothing can be given to
 -- somebody who leaves at that moment: the row in `people` goes, and the reference refuses it.
