@@ -6,7 +6,7 @@ first, so that what is sent again is the same event, and a repeat of it on the l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
@@ -39,7 +39,7 @@ class Noted(NamedTuple):
 class Notes:
     """Adds notes. Thread-safe; blocks on the durable tables, the key store and the log."""
 
-    def __init__(self, desk: Desk, publisher: Publisher) -> None:
+    def __init__(self, desk: Desk, publisher: Callable[[], Publisher]) -> None:
         self._desk, self._publisher = desk, publisher
 
     def add_note(
@@ -68,7 +68,7 @@ class Notes:
         data |= {"who": [_plain(one) for one in who]} if who else {}
         data |= {"refs": [_plain(one) for one in refs]} if refs else {}
         named = {"specversion": "1.0", "source": NOTES, "id": id, "type": "note.added", "time": at.isoformat()}
-        receipt = self._publisher.publish([{**named, "data": data}], _RIGHTS)[0]
+        receipt = self._publisher().publish([{**named, "data": data}], _RIGHTS)[0]
         self._end(key, receipt)
         return Noted(id, receipt.name, receipt.position, False)
 

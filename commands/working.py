@@ -49,7 +49,7 @@ class Working(DealCommands, TicketCommands, TaskCommands, LeadCommands, PeopleCo
         rules: Configuration,
         catalogue: Catalogue,
         *,
-        publisher: Publisher,
+        publisher: Callable[[], Publisher],
         clock: Callable[[], datetime] = _now,
         zone: ZoneInfo,
         fresh: Callable[[], UUID] = uuid4,

@@ -60,14 +60,14 @@ SELECT pg_advisory_lock(hashtextextended('share:' || %(kind)s, 7053081041));
 -- Let the next one give out.
 SELECT pg_advisory_unlock(hashtextextended('share:' || %(kind)s, 7053081041));
 
--- name: beside_leaving
--- Wait for those of these colleagues who are leaving just now, in the order of their codes. This spares a leave from
--- trying again and again while others give things to whoever leaves; that nothing stays with them rests on the reference.
-SELECT pg_advisory_xact_lock_shared(hashtextextended('leave:' || code, 7053081042))
-FROM (SELECT unnest(%(codes)s::text[]) AS code ORDER BY 1) AS given;
+-- name: leaving
+-- Is one of these colleagues leaving just now? Whoever gives them something waits without holding anything. This spares a
+-- leave from trying again and again; that nothing stays with who left rests on the reference from `owned` to `people`.
+SELECT bool_or(NOT pg_try_advisory_xact_lock_shared(hashtextextended('leave:' || code, 7053081042)))
+FROM unnest(%(codes)s::text[]) AS given (code);
 
 -- name: hold_leave
--- Nobody is given anything of this colleague's name until this session lets go.
+-- This colleague is leaving, until this session lets go.
 SELECT pg_advisory_lock(hashtextextended('leave:' || %(code)s, 7053081042));
 
 -- name: free_leave

@@ -7,6 +7,7 @@ who does not is carried out on whatever is there now.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -52,6 +53,8 @@ SQL: Final = load("commands", "working.sql")
 KINDS: Final[Mapping[str, type[Work]]] = {one.KIND: one for one in (Deal, Ticket, Task, Lead, Person)}
 """The aggregates by their kind."""
 _TRIES: Final = 10
+_PATIENCE: Final = 10.0
+_PAUSE: Final = 0.02
 _MOST_CHANGES: Final = 50
 _OPEN: Final = {"deal": "open", "task": "open", "lead": "open"}
 
@@ -183,10 +186,20 @@ class Desk:
     def _save(self, deed: Deed, key: Key | None) -> list[Done]:
         revisions = {one.id: one.version for one in deed.items}
         done = [Done(one.KIND, one.id, revisions.get(one.id, one.version), state=one.state) for one in deed.told]
-        alongside = [*_keep(key, done, self.clock()), *_own(deed.items, not deed.patient), *deed.alongside]
+        alongside = [*_keep(key, done, self.clock()), *_own(deed.items), *deed.alongside]
+        if not deed.patient:
+            self._wait_for_leaves(deed)
         saved = self.store.save(*deed.items, alongside=alongside)
         last = {one.id: one.notification for one in saved}
         return [one._replace(notification=last.get(one.id)) for one in done]
+
+    def _wait_for_leaves(self, deed: Deed) -> None:
+        """Wait until nobody who is given something is just leaving; for a while, and holding nothing."""
+        pending: list[Any] = [event for one in deed.items for event in one.pending_events]
+        given = {event.content.get("assignee") for event in pending} - {None}
+        until = time.monotonic() + _PATIENCE
+        while given and self.ask("leaving", {"codes": list(given)})[0][0] and time.monotonic() < until:
+            time.sleep(_PAUSE)
 
     def _answered(self, key: Key) -> list[Done] | None:
         """What was done under a key. Raises BadInput where it was something else."""
@@ -260,13 +273,11 @@ def _is_open(item: Work) -> bool:
     return item.KIND in _OPEN and state.status == "open"
 
 
-def _own(items: Iterable[Work], beside: bool) -> list[Statement]:
-    """Who has what after this. beside: wait for those of them who are leaving; a leave itself waits for nobody, or
-    two who leave everything to each other would wait for ever."""
+def _own(items: Iterable[Work]) -> list[Statement]:
+    """Who has what after this."""
     owned = [one for one in items if not isinstance(one, Person)]
     if not owned:
         return []
-    given = sorted({one.state.assignee for one in owned if _is_open(one)} - {None})
     columns = {
         "items": [one.id for one in owned],
         "kinds": [one.KIND for one in owned],
@@ -274,8 +285,7 @@ def _own(items: Iterable[Work], beside: bool) -> list[Statement]:
         "teams": [one.state.team for one in owned],
         "opens": [_is_open(one) for one in owned],
     }
-    first: list[Statement] = [(SQL["beside_leaving"], {"codes": given})] if given and beside else []
-    return [*first, (SQL["own"], columns)]
+    return [(SQL["own"], columns)]
 
 
 def _keep(key: Key | None, done: Sequence[Done], at: datetime) -> list[Statement]:

@@ -27,6 +27,7 @@ from commands.parking import Parking
 from commands.proposing import Proposing
 from commands.publishing import Publisher, Rights
 from commands.rulings import Rulings
+from commands.working import Working
 from domain.catalogue import load_catalogue
 from domain.catalogue.registry import Catalogue
 from domain.configuration import Configuration
@@ -145,6 +146,19 @@ class Parts:
         return WorkStore(self.settings.database_url, self.catalogue, self.sealer, self.keyring, self.clock)
 
     @cached_property
+    def working(self) -> Working:
+        """What can be done with deals, tickets, tasks, leads and colleagues."""
+        return Working(
+            self.store,
+            self.pool,
+            self.configuration,
+            self.catalogue,
+            publisher=lambda: self.publisher,
+            clock=self.clock,
+            zone=ZoneInfo(self.settings.time_zone),
+        )
+
+    @cached_property
     def publisher(self) -> Publisher:
         return Publisher(self.catalogue, self.sealer, self.log, self.clock)
 
@@ -178,11 +192,11 @@ class Parts:
 
     @cached_property
     def pool(self) -> ConnectionPool:
-        """Connections to the durable tables, for what is short and rare."""
+        """Connections to the durable tables, for what is short."""
         return ConnectionPool(
             self.settings.database_url,
             min_size=0,
-            max_size=4,
+            max_size=8,
             timeout=10,
             open=True,
             check=ConnectionPool.check_connection,
