@@ -1,0 +1,408 @@
+"""What may be done with a deal, and what is refused? By example; `test_deal_machine.py` has any sequence of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from domain.configuration import Configuration, builtin_configuration
+from domain.deal import Deal, Move, allowed_moves, broken
+from domain.deal_rules import (
+    DealAmountNegative,
+    DealApprovalNeedless,
+    DealCurrencyMissing,
+    DealFieldsMissing,
+    DealIsClosed,
+    DealIsOpen,
+    DealMoveForbidden,
+    DealNotApproved,
+    DealNotStalled,
+    DealPipelineUnknown,
+    DealReasonMissing,
+    DealReasonUnknown,
+    DealReopenForbidden,
+    DealReopenTooLate,
+    DealSameStage,
+    DealStageUnknown,
+)
+from domain.deal_state import MOST_STAYS, DealState, Spent, fold_deal, time_in_stages
+from domain.errors import BadInput, Refused
+from domain.identifiers import Identifier, Ref
+from domain.work import Step
+from tests.support.aggregates import configured, steps_of
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+DAY = timedelta(days=1)
+ANNA = "user:anna"
+MANAGER = frozenset({"manager"})
+
+
+def deal(rules: Configuration, **content: Any) -> Deal:
+    return Deal.create(uuid4(), content, rules, at=START, actor=ANNA, who=(Identifier("email", "b@example.org"),))
+
+
+def move(one: Deal, to: str, rules: Configuration, roles: frozenset[str] = frozenset(), **content: Any) -> None:
+    one.move(to, content, rules, roles=roles, at=START + DAY, actor=ANNA)
+
+
+def told(steps: list[Step]) -> list[str]:
+    return [step.type for step in steps]
+
+
+def foreign(*steps: tuple[str, Mapping[str, Any]], rules: Configuration) -> tuple[DealState, list[list[str]]]:
+    """The state of a foreign deal, a day between its steps, and the rules that each would have broken."""
+    state, noted = None, []
+    for number, (type_, content) in enumerate(steps):
+        step = Step(type_, START + number * DAY, content, name=str(number))
+        noted.append([one.rule for one in broken(state, step, rules)])
+        state = fold_deal(state, step)
+    assert state is not None
+    return state, noted
+
+
+def test_a_deal_begins_in_the_first_stage_with_its_probability() -> None:
+    one = deal(builtin_configuration(), title="Garden chairs", amount=Decimal("1200.50"), currency="GBP")
+    assert (one.state.pipeline, one.state.stage, one.state.probability) == ("sales", "new", 10)
+    assert (one.state.amount, one.state.title, one.state.created_at) == (Decimal("1200.50"), "Garden chairs", START)
+    assert one.refs == (Ref("deal", one.id.hex),)
+    assert one.pending_events[0].content["revision"] == 1
+
+
+def test_a_deal_walks_through_its_stages_and_is_won() -> None:
+    rules = builtin_configuration()
+    one = deal(rules, title="Chairs", amount="10", currency="EUR")
+    move(one, "qualified", rules, assignee="anna")
+    move(one, "proposal", rules, probability="66.5")
+    move(one, "negotiation", rules, expected_close=date(2026, 5, 1))
+    move(one, "won", rules)
+    assert told(steps_of(one)) == ["deal.created", *["deal.stage_changed"] * 3, "deal.won"]
+    assert [step.content.get("previous") for step in steps_of(one)[1:4]] == ["new", "qualified", "proposal"]
+    assert [step.content["probability"] for step in steps_of(one)] == ["10", "25", "66.5", "75", "100"]
+    assert (one.state.status, one.state.stage, one.state.closed_at) == ("won", "negotiation", START + DAY)
+
+
+def test_S11_a_move_says_all_that_it_asks_for() -> None:
+    rules = configured(
+        stages=[
+            {"code": "new"},
+            {"code": "offer", "requires": ["amount", "title", "products"], "approval": "manager"},
+        ]
+    )
+    one = deal(rules)
+    with pytest.raises(DealFieldsMissing) as refused:
+        move(one, "offer", rules)
+    assert refused.value.missing == ("amount", "title", "products", "approval:manager")
+    assert refused.value.allowed == ("offer", "won", "lost")
+    assert one.version == 1, "what is refused leaves no event"
+
+
+def test_S11_what_a_stage_asks_for_may_come_with_the_move() -> None:
+    rules = configured(stages=[{"code": "new"}, {"code": "offer", "requires": ["amount", "assignee"]}])
+    one = deal(rules)
+    move(one, "offer", rules, amount="5", currency="EUR", assignee="bert")
+    assert (one.state.stage, one.state.amount, one.state.assignee) == ("offer", 5, "bert")
+
+
+def test_S11_a_stage_that_asks_for_somebody_is_not_reached_without() -> None:
+    rules = configured(stages=[{"code": "new"}, {"code": "offer", "requires": ["who"]}])
+    move(deal(rules), "offer", rules)
+    nobody = Deal.create(uuid4(), {}, rules, at=START, actor=ANNA)
+    assert allowed_moves(nobody.state, rules, who=False)[0] == Move("offer", ("who",))
+    with pytest.raises(DealFieldsMissing) as refused:
+        move(nobody, "offer", rules)
+    assert refused.value.missing == ("who",)
+
+
+def test_moves_go_where_the_stage_leads() -> None:
+    rules = configured(stages=[{"code": "a", "moves": ["b", "lost"]}, {"code": "b"}, {"code": "c"}])
+    one = deal(rules)
+    assert [move.to for move in allowed_moves(one.state, rules)] == ["b", "lost"]
+    for to in ("c", "won"):
+        with pytest.raises(DealMoveForbidden) as refused:
+            move(one, to, rules, amount="1", currency="EUR")
+        assert refused.value.allowed == ("b", "lost")
+    with pytest.raises(DealSameStage):
+        move(one, "a", rules)
+    with pytest.raises(DealStageUnknown):
+        move(one, "z", rules)
+
+
+def test_S11_an_approval_is_given_by_a_role_for_one_stage_and_used_up_by_moving() -> None:
+    rules = configured(stages=[{"code": "a"}, {"code": "b", "approval": "manager"}, {"code": "c"}])
+    one = deal(rules)
+    assert allowed_moves(one.state, rules)[0] == Move("b", (), "manager")
+    with pytest.raises(DealNotApproved):
+        move(one, "b", rules)
+    with pytest.raises(DealNotApproved) as refused:
+        one.approve("b", rules, roles=frozenset(), at=START, actor=ANNA)
+    assert refused.value.missing == ("approval:manager",)
+    one.approve("b", rules, roles=MANAGER, at=START, actor="user:maria")
+    assert [approval.by for approval in one.state.approvals] == ["user:maria"]
+    move(one, "b", rules)
+    move(one, "c", rules)
+    with pytest.raises(DealNotApproved):
+        move(one, "b", rules)
+
+
+def test_S11_whoever_has_the_role_approves_by_moving_and_the_history_says_so() -> None:
+    rules = configured(stages=[{"code": "a"}, {"code": "b", "approval": "manager"}])
+    one = deal(rules)
+    assert allowed_moves(one.state, rules, MANAGER)[0] == Move("b")
+    move(one, "b", rules, MANAGER)
+    assert told(steps_of(one)) == ["deal.created", "deal.approved", "deal.stage_changed"]
+    assert one.state.approvals == ()
+
+
+def test_a_needless_approval_is_refused() -> None:
+    rules = configured(stages=[{"code": "a"}, {"code": "b"}, {"code": "c", "approval": "manager"}])
+    one = deal(rules)
+    with pytest.raises(DealApprovalNeedless):
+        one.approve("b", rules, roles=MANAGER, at=START, actor=ANNA)
+    with pytest.raises(DealStageUnknown):
+        one.approve("z", rules, roles=MANAGER, at=START, actor=ANNA)
+    one.approve("c", rules, roles=MANAGER, at=START, actor=ANNA)
+    with pytest.raises(DealApprovalNeedless):
+        one.approve("c", rules, roles=MANAGER, at=START, actor=ANNA)
+
+
+def test_S11_a_deal_is_lost_for_a_reason_that_the_pipeline_knows() -> None:
+    rules = configured(pipeline={"lost_reasons": ["price", "rival"]})
+    one = deal(rules)
+    with pytest.raises(DealReasonMissing) as refused:
+        move(one, "lost", rules)
+    assert (refused.value.missing, refused.value.allowed) == (("reason",), ("price", "rival"))
+    with pytest.raises(DealReasonUnknown):
+        move(one, "lost", rules, reason="weather")
+    move(one, "lost", rules, reason="price")
+    assert (one.state.status, one.state.reason, one.state.probability) == ("lost", "price", 0)
+
+
+def test_a_closed_deal_changes_no_more_until_it_is_reopened() -> None:
+    rules = configured(pipeline={"won_requires": []})
+    one = deal(rules)
+    move(one, "won", rules)
+    tries = [
+        lambda: move(one, "second", rules),
+        lambda: one.change({"title": "x"}, at=START, actor=ANNA),
+        lambda: one.assign(assignee="bert", team=None, at=START, actor=ANNA),
+        lambda: one.transfer("sales", None, rules, at=START, actor=ANNA),
+        lambda: one.approve("second", rules, roles=MANAGER, at=START, actor=ANNA),
+        lambda: one.stall(rules, at=START, actor=ANNA),
+    ]
+    for attempt in tries:
+        with pytest.raises(DealIsClosed) as refused:
+            attempt()
+        assert refused.value.allowed == ("reopen",)
+    assert allowed_moves(one.state, rules) == ()
+    one.reopen(None, rules, at=START + 2 * DAY, actor=ANNA)
+    assert (one.state.status, one.state.stage, one.state.stage_since) == ("open", "first", START + 2 * DAY)
+    assert one.state.closed_at is None
+    with pytest.raises(DealIsOpen):
+        one.reopen(None, rules, at=START, actor=ANNA)
+
+
+def test_reopening_is_bound_to_time_and_roles() -> None:
+    rules = configured(pipeline={"won_requires": [], "reopen_within": "7d", "reopen_roles": ["manager"]})
+    one = deal(rules)
+    move(one, "won", rules)
+    with pytest.raises(DealReopenForbidden) as refused:
+        one.reopen(None, rules, at=START + 2 * DAY, actor=ANNA)
+    assert refused.value.missing == ("role:manager",)
+    with pytest.raises(DealReopenTooLate):
+        one.reopen(None, rules, roles=MANAGER, at=START + 9 * DAY, actor=ANNA)
+    one.reopen(None, rules, roles=MANAGER, at=START + 8 * DAY, actor=ANNA)
+
+
+def test_reopening_is_no_way_around_a_stage() -> None:
+    stages = [{"code": "a", "moves": ["b", "lost"]}, {"code": "b", "requires": ["amount"]}, {"code": "c"}]
+    rules = configured(stages=stages)
+    one = deal(rules)
+    move(one, "lost", rules, reason="price")
+    with pytest.raises(DealMoveForbidden):
+        one.reopen("c", rules, at=START, actor=ANNA)
+    with pytest.raises(DealFieldsMissing):
+        one.reopen("b", rules, at=START, actor=ANNA)
+    one.reopen("a", rules, at=START, actor=ANNA)
+    assert one.state.reason is None
+
+
+def test_a_deal_goes_to_another_pipeline() -> None:
+    pipelines = {
+        "sales": {"stages": [{"code": "a", "moves": []}]},
+        "renewals": {"stages": [{"code": "a", "probability": 40}, {"code": "b", "requires": ["amount"]}]},
+    }
+    rules = configured(pipelines=pipelines)
+    one = deal(rules)
+    with pytest.raises(DealPipelineUnknown) as refused:
+        one.transfer("enrolments", None, rules, at=START, actor=ANNA)
+    assert refused.value.allowed == ("sales", "renewals")
+    with pytest.raises(DealFieldsMissing):
+        one.transfer("renewals", "b", rules, at=START, actor=ANNA)
+    one.transfer("renewals", None, rules, at=START + DAY, actor=ANNA)
+    assert (one.state.pipeline, one.state.stage, one.state.probability) == ("renewals", "a", 40)
+    assert one.state.stage_since == START + DAY, "the stage of another pipeline is another stage"
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ({"amount": "-1", "currency": "EUR"}, DealAmountNegative),
+        ({"amount": "1"}, DealCurrencyMissing),
+        ({"pipeline": "other"}, DealPipelineUnknown),
+        ({"stage": "other"}, DealStageUnknown),
+    ],
+)
+def test_a_deal_is_not_created_against_the_rules(content: dict[str, Any], error: type[Refused]) -> None:
+    with pytest.raises(error):
+        deal(configured(), **content)
+
+
+def test_a_deal_is_not_created_past_what_a_stage_asks_for() -> None:
+    rules = configured(stages=[{"code": "a"}, {"code": "b", "requires": ["amount"], "approval": "manager"}])
+    with pytest.raises(DealFieldsMissing):
+        deal(rules, stage="b")
+    with pytest.raises(DealNotApproved):
+        deal(rules, stage="b", amount="1", currency="EUR")
+    given = {"stage": "b", "amount": "1", "currency": "EUR"}
+    assert Deal.create(uuid4(), given, rules, roles=MANAGER, at=START, actor=ANNA).state.stage == "b"
+
+
+def test_value_and_details_are_told_apart() -> None:
+    one = deal(configured(), title="Chairs")
+    one.change({"amount": "5", "currency": "EUR", "comment": "by phone"}, at=START, actor=ANNA)
+    one.change({"next_step": "Call", "next_step_on": date(2026, 4, 1)}, at=START, actor=ANNA)
+    one.change({"probability": 12.5, "products": ["chair"]}, at=START, actor=ANNA)
+    assert told(steps_of(one))[1:] == ["deal.value_changed", "deal.changed", "deal.value_changed", "deal.changed"]
+    assert (one.state.next_step_on, one.state.products) == (date(2026, 4, 1), ("chair",))
+    with pytest.raises(DealAmountNegative):
+        one.change({"amount": "-5", "title": "x"}, at=START, actor=ANNA)
+    with pytest.raises(DealCurrencyMissing):
+        one.change({"currency": None}, at=START, actor=ANNA)
+    one.change({"amount": None, "currency": None}, at=START, actor=ANNA)
+    assert one.state.amount is None
+
+
+@pytest.mark.parametrize("name", ["stage", "pipeline", "assignee", "status", "approved", "revision"])
+def test_what_has_a_step_of_its_own_is_not_changed_in_passing(name: str) -> None:
+    with pytest.raises(BadInput) as wrong:
+        deal(configured()).change({name: "x"}, at=START, actor=ANNA)
+    assert wrong.value.problems[0].field == name
+
+
+def test_S13_a_deal_stalls_once_for_each_stay_and_never_early() -> None:
+    rules = configured(stages=[{"code": "a", "stalled_after": "14d"}, {"code": "b"}])
+    one = deal(rules)
+    with pytest.raises(DealNotStalled):
+        one.stall(rules, at=START + 14 * DAY - timedelta(seconds=1), actor=None)
+    one.stall(rules, at=START + 14 * DAY, actor=None)
+    assert steps_of(one)[-1].content["since"] == "2026-03-02T09:00:00Z"
+    with pytest.raises(DealNotStalled):
+        one.stall(rules, at=START + 15 * DAY, actor=None)
+    move(one, "b", rules)
+    with pytest.raises(DealNotStalled):
+        one.stall(rules, at=START + 99 * DAY, actor=None)
+    one.move("a", {}, rules, at=START + 20 * DAY, actor=ANNA)
+    one.stall(rules, at=START + 34 * DAY, actor=None)
+
+
+def test_S12_the_time_in_each_stage_is_known() -> None:
+    rules = configured(pipeline={"won_requires": []})
+    one = deal(rules)
+    one.move("second", {}, rules, at=START + 2 * DAY, actor=ANNA)
+    one.move("first", {}, rules, at=START + 3 * DAY, actor=ANNA)
+    one.move("won", {}, rules, at=START + 7 * DAY, actor=ANNA)
+    one.reopen(None, rules, at=START + 50 * DAY, actor=ANNA)
+    spent = time_in_stages(one.state, START + 51 * DAY)
+    day = 86_400
+    assert {one.stage: one.seconds / day for one in spent} == {"first": 2 + 4 + 1, "second": 1}
+    assert [(stay.stage, stay.until) for stay in one.state.stays][-1] == ("first", None)
+
+
+def test_however_often_a_deal_moves_its_state_stays_small() -> None:
+    rules = configured()
+    one = deal(rules)
+    for number in range(MOST_STAYS + 50):
+        to = "first" if number % 2 else "second"
+        one.move(to, {}, rules, at=START + (number + 1) * DAY, actor=ANNA)
+    assert len(one.state.stays) == MOST_STAYS
+    assert sum(spent.seconds for spent in one.state.spent) == (MOST_STAYS + 50) * 86_400
+
+
+def test_a_stage_that_is_gone_holds_nobody() -> None:
+    one = deal(configured())
+    rules = configured(stages=[{"code": "x"}, {"code": "y"}], pipeline={"won_requires": []})
+    assert [move.to for move in allowed_moves(one.state, rules)] == ["x", "y", "won", "lost"]
+    one.move("lost", {"reason": "price"}, rules, at=START, actor=ANNA)
+    one.reopen(None, rules, at=START, actor=ANNA)
+    assert one.state.stage == "x", "where it was there is nothing any more, so it begins again"
+
+
+def test_a_pipeline_that_is_gone_lets_its_deals_go() -> None:
+    rules = configured(pipelines={"renewals": {"stages": [{"code": "a"}]}})
+    one, two, three = deal(configured()), deal(configured()), deal(configured())
+    assert [move.to for move in allowed_moves(one.state, rules)] == ["won", "lost"]
+    with pytest.raises(DealPipelineUnknown):
+        move(one, "second", rules)
+    move(one, "won", rules)
+    one.reopen(None, rules, at=START, actor=ANNA)
+    assert (one.state.pipeline, one.state.stage) == ("sales", "first")
+    move(two, "lost", rules, reason="price")
+    three.transfer("renewals", None, rules, at=START, actor=ANNA)
+    assert three.state.stage == "a"
+
+
+def test_a_foreign_deal_is_never_refused_and_its_violations_are_noted() -> None:
+    rules = configured(
+        stages=[{"code": "a", "moves": ["b"]}, {"code": "b"}, {"code": "c", "approval": "manager"}],
+        pipeline={"lost_reasons": ["price"]},
+    )
+    state, noted = foreign(
+        ("deal.created", {"stage": "a", "title": "Chairs", "amount": "-5"}),
+        ("deal.stage_changed", {"stage": "c"}),
+        ("deal.stage_changed", {"stage": "c"}),
+        ("deal.lost", {"reason": "weather"}),
+        ("deal.assigned", {"assignee": "bert"}),
+        ("deal.reopened", {}),
+        ("deal.reopened", {}),
+        ("deal.stage_changed", {"stage": "z"}),
+        ("deal.won", {}),
+        rules=rules,
+    )
+    assert noted == [
+        ["deal-amount-negative", "deal-currency-missing"],
+        ["deal-move-forbidden", "deal-not-approved"],
+        ["deal-same-stage"],
+        ["deal-reason-unknown"],
+        ["deal-closed"],
+        [],
+        ["deal-open"],
+        ["deal-stage-unknown"],
+        [],
+    ]
+    assert (state.status, state.stage, state.assignee) == ("won", "z", "bert")
+
+
+def test_texts_that_an_erasure_took_are_no_violation() -> None:
+    rules = configured(stages=[{"code": "a", "requires": ["title", "who", "amount"]}])
+    _, noted = foreign(("deal.created", {"stage": "a"}), rules=rules)
+    assert noted == [["deal-fields-missing"]]
+    found = broken(None, Step("deal.created", START, {"stage": "a"}), rules)
+    assert found[0].missing == ("amount",)
+
+
+def test_each_event_of_a_native_deal_says_where_it_is_and_which_change_it_is() -> None:
+    rules = configured(pipeline={"won_requires": []})
+    one = Deal.create(UUID(int=7), {}, rules, at=START, actor=ANNA)
+    move(one, "second", rules)
+    move(one, "won", rules)
+    one.reopen(None, rules, at=START, actor=ANNA)
+    steps = steps_of(one)
+    assert [step.content["revision"] for step in steps] == [1, 2, 3, 4]
+    assert [(step.content["pipeline"], step.content["stage"]) for step in steps] == [
+        ("sales", "first"), ("sales", "second"), ("sales", "second"), ("sales", "second"),
+    ]  # fmt: skip
