@@ -1,69 +1,57 @@
-"""What is due, by rows? Warnings, breaches, stays that became too long, reminders; of native items alone."""
+"""What is due by now? The rows that the scheduler's work is derived from; it holds none of its own.
+
+Read models follow a little behind, so the deal, ticket or task is asked once more before anything is done.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 import psycopg
 
 from eventlog.sql import load
 
-__all__ = ["Due", "Stay", "deals_in_stage", "due_rows", "tickets_in_state"]
+__all__ = ["Due", "Target", "deal_stays", "reminders", "targets", "ticket_stays"]
 
-_SQL = load("projections.work", "due.sql")
+_SQL: Final = load("projections.work", "due.sql")
+Target = Literal["respond_warn", "respond_by", "resolve_warn", "resolve_by"]
+"""Which moment of a ticket: its first response or its resolution comes near, or was missed."""
 
 
 class Due(NamedTuple):
-    """A piece of due work. item: the hex of the item's id; with `at` it names the piece within its job. since: when
-    it fell due. until: when it is of no use any more (None: never). facts: what its job needs, see the query."""
+    """Something to do about an item, from a moment on. In `storyline.due` an item stands as 32 hex digits."""
 
-    item: str
+    item: UUID
     at: datetime
-    since: datetime
-    until: datetime | None = None
-    facts: tuple[Any, ...] = ()
 
 
-class Stay(NamedTuple):
-    """How long an item may be somewhere. pipeline: of a deal, None of a ticket; place: its stage or state."""
-
-    pipeline: str | None
-    place: str
-    length: timedelta
+def targets(connection: psycopg.Connection, job: str, target: Target, now: datetime, limit: int) -> list[Due]:
+    """Open native tickets of which this moment has passed, and about which this job did nothing yet."""
+    return _ask(connection, target, job=job, now=now, limit=limit)
 
 
-def due_rows(connection: psycopg.Connection, query: str, job: str, now: datetime, limit: int) -> list[Due]:
-    """What `query` of due.sql gives: `first_response_warning` and its like, `reminders`. The earliest first."""
-    return _ask(connection, query, {"job": job, "now": now, "limit": limit})
-
-
-def deals_in_stage(
-    connection: psycopg.Connection, stays: Sequence[Stay], job: str, now: datetime, limit: int
+def deal_stays(
+    connection: psycopg.Connection, job: str, pipeline: str, stage: str, after: timedelta, now: datetime, limit: int
 ) -> list[Due]:
-    """Deals that stayed too long; facts: pipeline, stage, revision."""
-    places = {
-        "pipelines": [one.pipeline for one in stays],
-        "stages": [one.place for one in stays],
-        "lengths": [one.length for one in stays],
-    }
-    return _ask(connection, "deals_in_stage", {**places, "job": job, "now": now, "limit": limit})
+    """Open native deals that have been in a stage for so long."""
+    stay = {"pipeline": pipeline, "stage": stage, "seconds": after.total_seconds()}
+    return _ask(connection, "deal_stays", job=job, now=now, limit=limit, **stay)
 
 
-def tickets_in_state(
-    connection: psycopg.Connection, stays: Sequence[Stay], job: str, now: datetime, limit: int
+def ticket_stays(
+    connection: psycopg.Connection, job: str, state: str, after: timedelta, now: datetime, limit: int
 ) -> list[Due]:
-    """Tickets that stayed too long; facts: state, revision."""
-    places = {"states": [one.place for one in stays], "lengths": [one.length for one in stays]}
-    return _ask(connection, "tickets_in_state", {**places, "job": job, "now": now, "limit": limit})
+    """Native tickets that have been in a state for so long."""
+    stay = {"state": state, "seconds": after.total_seconds()}
+    return _ask(connection, "ticket_stays", job=job, now=now, limit=limit, **stay)
 
 
-def _ask(connection: psycopg.Connection, query: str, parameters: Mapping[str, Any]) -> list[Due]:
-    rows = connection.execute(_SQL[query], parameters).fetchall()
-    return [Due(_hex(item), at, since, until, tuple(facts)) for item, at, since, until, *facts in rows]
+def reminders(connection: psycopg.Connection, job: str, now: datetime, limit: int) -> list[Due]:
+    """Open native tasks of which somebody is to be reminded."""
+    return _ask(connection, "reminders", job=job, now=now, limit=limit)
 
 
-def _hex(item: UUID) -> str:
-    return item.hex
+def _ask(connection: psycopg.Connection, query: str, **parameters: Any) -> list[Due]:
+    return [Due(*row) for row in connection.execute(_SQL[query], parameters).fetchall()]
