@@ -46,9 +46,9 @@ def kinds_of(catalogue: Catalogue) -> dict[str, str]:
     """The kind of item that events of these types are steps of, by type; "" for those that only tell somebody."""
     found = {}
     for one in catalogue:
-        family = _FAMILIES.get(one.name.partition(".")[0])
-        if isinstance(one, BuiltIn) and (family is not None or one.name in _TELLING):
-            found[one.name] = family or ""
+        family = "" if one.name in _TELLING else _FAMILIES.get(one.name.partition(".")[0])
+        if isinstance(one, BuiltIn) and family is not None:
+            found[one.name] = family
     return found
 
 

@@ -105,7 +105,8 @@ def history(pick: Random, size: int) -> list[tuple[Event, int]]:
         raw = one_event(pick, number, size)
         if raw["type"] == "event.amended" and pick.random() < 0.7:  # mostly of the right type
             target = next((one for one, _ in found if one["id"] == raw["data"]["about"][0]["id"]), None)
-            if target is not None and not target["type"].startswith(("event.", "identity.")):
+            fixed = ("event.", "identity.", *work_events.ANNOUNCED)
+            if target is not None and not target["type"].startswith(fixed):
                 people = len(target["data"].get("parties", []))
                 content = _content(pick, target["type"], people)
                 raw["data"]["content"] = {"type": target["type"], "content": content}

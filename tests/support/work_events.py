@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.story import START
 
-__all__ = ["SOURCES", "TYPES", "content_of", "refs_of"]
+__all__ = ["ANNOUNCED", "SOURCES", "TYPES", "content_of", "refs_of"]
 
 SOURCES = ["test/a", "test/b", "storyline/deal", "storyline/ticket", "storyline/task", "storyline/lead"]
 _CODES = ["a", "b", "c"]
@@ -35,6 +35,8 @@ TYPES = {
     ],
     "note": ["note.added", "user.notified"],
 }  # fmt: skip
+ANNOUNCED = ("deal.stalled", "task.reminded", "target.warned", "user.notified")
+"""Types that come from Storyline alone, and cannot be amended."""
 _FIELDS: dict[str, dict[str, Sequence[Any]]] = {
     "deal": {
         "stage": _CODES, "pipeline": _CODES, "amount": ["1", "2.50"], "currency": ["GBP"], "probability": ["10"],
@@ -75,7 +77,7 @@ def content_of(pick: Random, type: str, revision: bool) -> dict[str, Any]:
         return {"text": "See this"} | ({"mentions": pick.sample(_USERS, pick.randrange(3))} if revision else {})
     if type == "user.notified":
         return {"user": pick.choice(_USERS)}
-    if type in ("deal.stalled", "task.reminded", "target.warned"):
+    if type in ANNOUNCED:
         told = {"target": "resolution"} if type == "target.warned" else {"assignee": pick.choice(_USERS)}
         return told | ({"revision": pick.randrange(5)} if revision else {})
     fields = {**_FIELDS[family], **_OF_TYPE.get(type, {})}
