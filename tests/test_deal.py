@@ -1,8 +1,9 @@
-"""What may be done with a deal, and what is refused? By example; `test_deal_machine.py` has any sequence of commands."""
+"""What may be done with a deal, and what is refused? By example; `test_deal_machine.py` has any sequence of
+commands."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -30,7 +31,7 @@ from domain.deal_rules import (
     DealSameStage,
     DealStageUnknown,
 )
-from domain.deal_state import MOST_STAYS, DealState, Spent, fold_deal, time_in_stages
+from domain.deal_state import MOST_STAYS, DealState, fold_deal, time_in_stages
 from domain.errors import BadInput, Refused
 from domain.identifiers import Identifier, Ref
 from domain.work import Step
@@ -70,7 +71,7 @@ def test_a_deal_begins_in_the_first_stage_with_its_probability() -> None:
     assert (one.state.pipeline, one.state.stage, one.state.probability) == ("sales", "new", 10)
     assert (one.state.amount, one.state.title, one.state.created_at) == (Decimal("1200.50"), "Garden chairs", START)
     assert one.refs == (Ref("deal", one.id.hex),)
-    assert one.pending_events[0].content["revision"] == 1
+    assert steps_of(one)[0].content["revision"] == 1
 
 
 def test_a_deal_walks_through_its_stages_and_is_won() -> None:
@@ -186,7 +187,7 @@ def test_a_closed_deal_changes_no_more_until_it_is_reopened() -> None:
     rules = configured(pipeline={"won_requires": []})
     one = deal(rules)
     move(one, "won", rules)
-    tries = [
+    tries: list[Callable[[], None]] = [
         lambda: move(one, "second", rules),
         lambda: one.change({"title": "x"}, at=START, actor=ANNA),
         lambda: one.assign(assignee="bert", team=None, at=START, actor=ANNA),
@@ -219,8 +220,9 @@ def test_reopening_is_bound_to_time_and_roles() -> None:
 
 
 def test_reopening_is_no_way_around_a_stage() -> None:
-    stages = [{"code": "a", "moves": ["b", "lost"]}, {"code": "b", "requires": ["amount"]}, {"code": "c"}]
-    rules = configured(stages=stages)
+    rules = configured(
+        stages=[{"code": "a", "moves": ["b", "lost"]}, {"code": "b", "requires": ["amount"]}, {"code": "c"}]
+    )
     one = deal(rules)
     move(one, "lost", rules, reason="price")
     with pytest.raises(DealMoveForbidden):

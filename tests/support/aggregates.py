@@ -1,5 +1,5 @@
-"""What do tests of deals, tickets, leads and colleagues share? A configuration to choose from, and their events as the
-log would have them."""
+"""What do tests of deals, tickets, leads and colleagues share? A configuration to choose from, and their events as
+the log would have them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _STAGES = [{"code": "first"}, {"code": "second"}]
 def configured(
     *, stages: Iterable[Mapping[str, Any]] = _STAGES, pipeline: Mapping[str, Any] | None = None, **others: Any
 ) -> Configuration:
-    """A configuration with one pipeline `sales` of these stages, unless `others` has `pipelines`; and plain states."""
+    """A configuration with one pipeline `sales` of these stages, unless `others` has `pipelines`."""
     sales = {"stages": list(stages), **(pipeline or {})}
     return read_configuration({"version": 1, "pipelines": {"sales": sales}, "tickets": STATES, **others})
 
@@ -47,7 +47,8 @@ def steps_of(work: Work) -> list[Step]:
     """The events of an aggregate that was not saved, as they come back from the log: checked and written out by the
     catalogue, and read again."""
     steps = []
-    for event in work.pending_events:
+    events: Iterable[Any] = work.pending_events
+    for event in events:
         public, personal, _ = _TYPES[event.type].read(event.content, _TYPES[event.type].version)
         plain = json.loads(json.dumps(join(public, personal)))
         version = event.originator_version
