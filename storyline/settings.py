@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8080, ge=0, le=65535, description="Port of the API")
     projector_port: int = Field(default=8081, ge=0, le=65535, description="Health and metrics port of the projector")
     inbox_port: int = Field(default=8082, ge=0, le=65535, description="Health and metrics port of the inbox")
+    relay_port: int = Field(default=8083, ge=0, le=65535, description="Health and metrics port of the relay")
     url: str = Field(default="", description="Address of the API that commands call; empty: http://HOST:PORT")
     api_key: SecretStr = Field(
         default=SecretStr(""), description="API key of the commands that publish; empty: the development key"

@@ -45,7 +45,7 @@ class _Child:
     def start(self) -> None:
         self._started = self._clock()
         self.process = subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "storyline.cli", self.name],
+            [sys.executable, "-m", "storyline.cli", *self.name.split()],
             env={**self._environment, _SUPERVISED: "1"},
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the supervisor, which then stops the children
@@ -87,7 +87,8 @@ class _Child:
 class Supervisor:
     """Keeps child processes (`storyline NAME`) running until `stop` is set.
 
-    A name may stand there several times; all but the first take any free port, so that no two want the same one.
+    A name may be of two words, a group and its command. It may stand there several times; all but the first take any
+    free port, so that no two want the same one.
 
     mend: called about once a second; starts what the children stand on again, and gives whether that was needed.
     """
@@ -102,7 +103,7 @@ class Supervisor:
         self._clock, self._mend, self._mend_at = clock, mend, 0.0
         self._children = []
         for place, name in enumerate(names):
-            more = {f"STORYLINE_{name.upper()}_PORT": "0"} if name in names[:place] else {}
+            more = {f"STORYLINE_{name.split()[0].upper()}_PORT": "0"} if name in names[:place] else {}
             self._children.append(_Child(name, {**environment, **more}, clock))
 
     def run(self, stop: threading.Event) -> int:

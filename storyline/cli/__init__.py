@@ -27,6 +27,7 @@ from storyline.cli import (
     processes,
     proposals,
     rebuild,
+    relay,
     repair,
     status,
     timeline,
@@ -57,6 +58,7 @@ app.add_typer(proposals.app, name="proposals")
 app.command()(proposals.quality)
 app.add_typer(identity.app, name="identity")
 app.add_typer(configuration.app, name="configuration")
+app.add_typer(relay.app, name="relay")
 app.add_typer(erasures.app, name="erasures")
 app.add_typer(erasures.ledger, name="ledger")
 app.command()(erasures.erase)

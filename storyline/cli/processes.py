@@ -25,6 +25,7 @@ from commands.channels import Channels
 from consumers.health import Health
 from consumers.inbox import Inbox
 from consumers.projector import Projector
+from consumers.relay import Relaying
 from domain.errors import Misconfigured
 from projections.checking import refuse_damaged_log
 from storyline import logs
@@ -36,14 +37,14 @@ from storyline.settings import Settings
 from storyline.supervisor import Supervisor, end_with_parent, stop_on_signals
 from storyline.turn import wait_for_turn
 
-__all__ = ["api", "development_key", "inbox", "projector", "serve", "serving", "with_ports"]
+__all__ = ["api", "development_key", "inbox", "projector", "relay", "serve", "serving", "with_ports"]
 
-_PORTS = ("port", "projector_port", "inbox_port")
+_PORTS = ("port", "projector_port", "relay_port", "inbox_port")
 _logger = structlog.get_logger("storyline.serve")
 
 
 def serve() -> None:
-    """Run everything with one command: PostgreSQL where none is set, tables, API, projector, inbox.
+    """Run everything with one command: PostgreSQL where none is set, tables, API, projector, relay, inbox.
 
     In development it makes one API key with all scopes, and prints it once.
     """
@@ -59,7 +60,7 @@ def serve() -> None:
 
 @contextmanager
 def serving(parts: Parts) -> Iterator[None]:
-    """API and projector (and inbox) of these parts, run in the background; returns when the API answers."""
+    """API, projector and relay (and inbox) of these parts, run in the background; returns when the API answers."""
     _check_ports(parts.settings, _has_inbox(parts.settings, parts.channels))
     stop = threading.Event()
     ended: list[int] = []
@@ -149,6 +150,16 @@ def inbox() -> None:
             work.run(stop)
 
 
+def relay() -> None:
+    """Run a relay: it moves what deals, tickets and tasks did to the log. Several may run; one works."""
+    registry = CollectorRegistry()
+    with _process() as parts, stop_on_signals() as stop:
+        settings = parts.settings
+        work = Relaying(settings.database_url, parts.log, parts.hasher, registry, lease=settings.lease_seconds)
+        with Health(settings.host, settings.relay_port, registry, lambda: (work.ready, {"works": work.works})):
+            work.run(stop)
+
+
 def _end_stuck() -> None:
     """A thread that hangs in a library cannot be ended, a process can; whoever supervises it starts another."""
     os._exit(1)
@@ -174,7 +185,7 @@ def _process() -> Iterator[Parts]:
 
 def _names(parts: Parts) -> list[str]:
     projectors = ["projector"] * parts.settings.projectors
-    return ["api", *projectors, *(["inbox"] if _has_inbox(parts.settings, parts.channels) else [])]
+    return ["api", *projectors, "relay run", *(["inbox"] if _has_inbox(parts.settings, parts.channels) else [])]
 
 
 def _has_inbox(settings: Settings, channels: Channels) -> bool:
@@ -207,7 +218,7 @@ def with_ports(settings: Settings) -> Settings:
 
 def _check_ports(settings: Settings, inbox: bool) -> None:
     """A port that is taken is told before anything starts, not by a child over and over."""
-    for name in _PORTS if inbox else _PORTS[:2]:
+    for name in _PORTS if inbox else _PORTS[:-1]:
         port = getattr(settings, name)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
