@@ -100,13 +100,13 @@ WITH ends AS (
     GROUP BY item
 )
 INSERT INTO tasks (
-    item, ref, native, source, evidence, status, task_kind, priority, assignee, team, due, remind_at, reason,
+    item, ref, native, source, evidence, status, kind, priority, assignee, team, due, remind_at, reason,
     created_at, changed_at, closed_at, revision, titled
 )
 SELECT item, ref, native, source, evidence,
     CASE type WHEN 'task.done' THEN 'done' WHEN 'task.cancelled' THEN 'cancelled' ELSE 'open' END,
     fields->>'kind', fields->>'priority', fields->>'assignee', fields->>'team',
-    coalesce((fields->>'due')::timestamptz, 'infinity'), (fields->>'remind_at')::timestamptz, fields->>'reason',
+    (fields->>'due')::timestamptz, (fields->>'remind_at')::timestamptz, fields->>'reason',
     first_at, last_at, CASE WHEN type <> 'task.reopened' THEN at END, revision, titled
 FROM shapes LEFT JOIN said USING (item, kind) LEFT JOIN ends USING (item)
 WHERE item = ANY (%(items)s::uuid[]) AND kind = 'task';
@@ -183,10 +183,7 @@ SELECT item, ref, native, source, evidence, status, state, state_since, fields->
     fields->>'category', fields->>'product', fields->>'channel', fields->>'service_level', fields->>'assignee',
     fields->>'team', (fields->>'level')::bigint, first_at, last_at, responded_at, resolved_at, closed_at, reopened,
     respond_by, respond_warn, resolve_by, resolve_warn, (fields->>'clock_s')::bigint,
-    CASE WHEN status = 'open'
-        THEN least(coalesce(CASE WHEN responded_at IS NULL THEN respond_by END, 'infinity'),
-            coalesce(resolve_by, 'infinity'))
-        ELSE 'infinity' END,
+    CASE WHEN status = 'open' THEN least(CASE WHEN responded_at IS NULL THEN respond_by END, resolve_by) END,
     folded_into, fields->>'follows', fields->>'reason', revision, titled
 FROM folded;
 

@@ -35,7 +35,7 @@ FROM tickets;
 
 -- name: tasks
 -- Every column.
-SELECT count(*), coalesce(sum(hashtextextended(ROW(item, ref, native, source, evidence, status, task_kind, priority,
+SELECT count(*), coalesce(sum(hashtextextended(ROW(item, ref, native, source, evidence, status, kind, priority,
     assignee, team, extract(epoch FROM due), extract(epoch FROM remind_at), reason, extract(epoch FROM created_at),
     extract(epoch FROM changed_at), extract(epoch FROM closed_at), revision, titled)::text, 0)::numeric), 0)
 FROM tasks;

@@ -95,13 +95,13 @@ CREATE TABLE deals (
     revision bigint NOT NULL,
     titled uuid[] NOT NULL
 );
-CREATE INDEX deals_board ON deals (pipeline, status, stage, changed_at DESC, item);
-CREATE INDEX deals_changed ON deals (changed_at DESC, item);
-CREATE INDEX deals_assignee ON deals (assignee, status);
+CREATE INDEX deals_board ON deals (pipeline, status, changed_at, item);
+CREATE INDEX deals_changed ON deals (status, changed_at, item);
+CREATE INDEX deals_assignee ON deals (assignee, status, changed_at, item);
 CREATE INDEX deals_evidence ON deals (evidence) WHERE evidence IS NOT NULL;
 CREATE INDEX deals_stay ON deals (pipeline, stage, stage_since, item) WHERE native AND status = 'open';
 
--- `due`: when the next thing is due of one that is open, a first response or the resolution; infinity where nothing is.
+-- `due`: when the next thing is due of one that is open, a first response or the resolution.
 CREATE TABLE tickets (
     item uuid PRIMARY KEY,
     ref text NOT NULL,
@@ -131,16 +131,16 @@ CREATE TABLE tickets (
     resolve_by timestamptz,
     resolve_warn timestamptz,
     clock_s bigint,
-    due timestamptz NOT NULL,
+    due timestamptz,
     folded_into text,
     follows text,
     reason text,
     revision bigint NOT NULL,
     titled uuid[] NOT NULL
 );
-CREATE INDEX tickets_due ON tickets (status, due, item);
-CREATE INDEX tickets_queue ON tickets (queue, status, due, item);
-CREATE INDEX tickets_assignee ON tickets (assignee, status, due, item);
+CREATE INDEX tickets_due ON tickets (status, coalesce(due, 'infinity'), item);
+CREATE INDEX tickets_queue ON tickets (queue, status, coalesce(due, 'infinity'), item);
+CREATE INDEX tickets_assignee ON tickets (assignee, status, coalesce(due, 'infinity'), item);
 CREATE INDEX tickets_evidence ON tickets (evidence) WHERE evidence IS NOT NULL;
 CREATE INDEX tickets_respond_by ON tickets (respond_by, item) WHERE native AND status = 'open' AND responded_at IS NULL;
 CREATE INDEX tickets_respond_warn ON tickets (respond_warn, item)
@@ -149,7 +149,6 @@ CREATE INDEX tickets_resolve_by ON tickets (resolve_by, item) WHERE native AND s
 CREATE INDEX tickets_resolve_warn ON tickets (resolve_warn, item) WHERE native AND status = 'open';
 CREATE INDEX tickets_stay ON tickets (state, state_since, item) WHERE native;
 
--- `due`: infinity where the task says none.
 CREATE TABLE tasks (
     item uuid PRIMARY KEY,
     ref text NOT NULL,
@@ -157,11 +156,11 @@ CREATE TABLE tasks (
     source text NOT NULL,
     evidence uuid,
     status text NOT NULL,
-    task_kind text,
+    kind text,
     priority text,
     assignee text,
     team text,
-    due timestamptz NOT NULL,
+    due timestamptz,
     remind_at timestamptz,
     reason text,
     created_at timestamptz NOT NULL,
@@ -170,8 +169,8 @@ CREATE TABLE tasks (
     revision bigint NOT NULL,
     titled uuid[] NOT NULL
 );
-CREATE INDEX tasks_due ON tasks (status, due, item);
-CREATE INDEX tasks_assignee ON tasks (assignee, status, due, item);
+CREATE INDEX tasks_due ON tasks (status, coalesce(due, 'infinity'), item);
+CREATE INDEX tasks_assignee ON tasks (assignee, status, coalesce(due, 'infinity'), item);
 CREATE INDEX tasks_evidence ON tasks (evidence) WHERE evidence IS NOT NULL;
 CREATE INDEX tasks_remind ON tasks (remind_at, item) WHERE native AND status = 'open';
 
@@ -199,8 +198,8 @@ CREATE TABLE leads (
     revision bigint NOT NULL,
     titled uuid[] NOT NULL
 );
-CREATE INDEX leads_captured ON leads (status, captured_at DESC, item);
-CREATE INDEX leads_assignee ON leads (assignee, status, captured_at DESC, item);
+CREATE INDEX leads_captured ON leads (status, captured_at, item);
+CREATE INDEX leads_assignee ON leads (assignee, status, captured_at, item);
 CREATE INDEX leads_evidence ON leads (evidence) WHERE evidence IS NOT NULL;
 
 -- What colleagues are told, one row for each of them and event. `why`: mentioned, assigned, reminded, notified. `item`,

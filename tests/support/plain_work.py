@@ -262,9 +262,9 @@ HELD = {
     "deals": "SELECT h.customer, item, status, closed_at, pipeline, stage, stage_since, amount, assignee, products, "
     f"created_at, changed_at, revision FROM work.deals AS t {_HOME}",
     "tickets": "SELECT h.customer, item, status, state, state_since, responded_at, resolved_at, closed_at, reopened, "
-    "nullif(due, 'infinity'), priority, assignee, clock_s, changed_at, revision "
+    "due, priority, assignee, clock_s, changed_at, revision "
     f"FROM work.tickets AS t {_HOME}",
-    "tasks": "SELECT h.customer, item, status, closed_at, assignee, nullif(due, 'infinity'), remind_at, revision "
+    "tasks": "SELECT h.customer, item, status, closed_at, assignee, due, remind_at, revision "
     f"FROM work.tasks AS t {_HOME}",
     "leads": "SELECT h.customer, item, status, closed_at, origin, assignee, deal, revision "
     f"FROM work.leads AS t {_HOME}",
