@@ -75,7 +75,7 @@ def cases(draw: st.DrawFn) -> tuple[dict[str, Any], datetime]:
     return calendar, start
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(cases(), st.integers(0, 6 * 1440), st.integers(0, 6 * 1440))
 def test_between_counts_the_minutes_that_a_clock_on_the_wall_shows_within_the_hours(
     case: tuple[dict[str, Any], datetime], one: int, other: int
@@ -86,7 +86,7 @@ def test_between_counts_the_minutes_that_a_clock_on_the_wall_shows_within_the_ho
     assert hours_of(calendar).between(first, last) == counted * MINUTE
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(cases(), st.integers(0, 3 * 1440), st.integers(1, 20 * 60))
 def test_add_gives_the_first_moment_by_which_so_much_has_passed(
     case: tuple[dict[str, Any], datetime], offset: int, amount: int
@@ -106,7 +106,7 @@ MOMENTS = st.timedeltas(timedelta(0), timedelta(days=3650)).map(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(cases(), MOMENTS, st.timedeltas(timedelta(0), timedelta(hours=500)), st.timedeltas(timedelta(0), MINUTE * 90))
 def test_add_and_between_are_each_others_inverse_and_never_turn_back(
     case: tuple[dict[str, Any], datetime], start: datetime, amount: timedelta, more: timedelta
