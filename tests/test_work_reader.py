@@ -16,8 +16,8 @@ from domain.errors import BadInput
 from eventlog.record import ref_hash
 from projections.work.reader import DealFilter, LeadFilter, TaskFilter, TicketFilter, WorkReader
 from projections.work.rows import DealRow, LeadRow, TaskRow, TicketRow
-from tests.support.projecting import one_runner
-from tests.support.story import START, Story, event, story
+from tests.support.stage import Stage, stage
+from tests.support.story import START, event
 
 T = TypeVar("T")
 ANN = [{"kind": "email", "value": "ann@example.org"}]
@@ -25,19 +25,25 @@ BOB = [{"kind": "email", "value": "bob@example.org"}]
 Ask = Callable[[Callable[[WorkReader], Coroutine[Any, Any, T]]], T]
 
 
-@pytest.fixture
-def small(database: str) -> Iterator[Story]:
-    with story(database, database) as made, one_runner(made):
+@pytest.fixture(scope="module")
+def whole(postgres: Any) -> Iterator[Stage]:
+    with stage(postgres) as made:
         yield made
 
 
 @pytest.fixture
-def ask(small: Story) -> Ask[Any]:
+def small(whole: Stage) -> Stage:
+    whole.begin()
+    return whole
+
+
+@pytest.fixture
+def ask(small: Stage) -> Ask[Any]:
     """`ask(lambda reader: reader.deals(…))`: an answer of the reader."""
 
     def asking(question: Callable[[WorkReader], Coroutine[Any, Any, Any]]) -> Any:
         async def answer() -> Any:
-            async with AsyncConnectionPool(small.dsn, min_size=1, max_size=2, open=False) as pool:
+            async with AsyncConnectionPool(small.story.dsn, min_size=1, max_size=2, open=False) as pool:
                 return await question(WorkReader(pool))
 
         return asyncio.run(answer())
@@ -67,12 +73,11 @@ def own(number: int, type_: str, item: str, **content: Any) -> dict[str, Any]:
     return step(number, type_, item * 32, source=f"storyline/{type_.partition('.')[0]}", **content)
 
 
-def publish(small: Story, *raw: dict[str, Any]) -> None:
-    small.publish(*raw)
-    small.project()
+def publish(small: Stage, *raw: dict[str, Any]) -> None:
+    small.feed(small.publish([(one, 60) for one in raw]))
 
 
-def test_a_board_sums_open_deals_by_stage_and_currency(small: Story, ask: Ask[Any]) -> None:
+def test_a_board_sums_open_deals_by_stage_and_currency(small: Stage, ask: Ask[Any]) -> None:
     publish(
         small,
         step(1, "deal.created", "A", pipeline="sales", stage="new", amount="100", currency="GBP", probability="10"),
@@ -99,7 +104,7 @@ def test_a_board_sums_open_deals_by_stage_and_currency(small: Story, ask: Ask[An
     assert [row.ref for row in mine.rows] == ["deal:B"]
 
 
-def test_pages_go_on_where_they_ended_and_a_cursor_that_is_none_is_refused(small: Story, ask: Ask[Any]) -> None:
+def test_pages_go_on_where_they_ended_and_a_cursor_that_is_none_is_refused(small: Stage, ask: Ask[Any]) -> None:
     publish(small, *[step(number // 2, "deal.created", str(number), who=[]) | {"id": f"d-{number}"}
                      for number in range(7)])  # fmt: skip
     found, cursor = [], None
@@ -116,7 +121,7 @@ def test_pages_go_on_where_they_ended_and_a_cursor_that_is_none_is_refused(small
             ask(lambda reader, wrong=wrong: reader.tickets(TicketFilter(), wrong, 3))
 
 
-def test_a_queue_shows_first_what_is_due_first(small: Story, ask: Ask[Any]) -> None:
+def test_a_queue_shows_first_what_is_due_first(small: Stage, ask: Ask[Any]) -> None:
     publish(
         small,
         own(1, "ticket.opened", "a", state="new", queue="web", respond_by=minute(30).isoformat(), revision=1,
@@ -139,7 +144,7 @@ def test_a_queue_shows_first_what_is_due_first(small: Story, ask: Ask[Any]) -> N
     assert [(row.ref, row.resolved_at) for row in done.rows] == [("ticket:U", minute(6))]
 
 
-def test_tasks_are_found_by_whose_they_are_and_what_they_are_on(small: Story, ask: Ask[Any]) -> None:
+def test_tasks_are_found_by_whose_they_are_and_what_they_are_on(small: Stage, ask: Ask[Any]) -> None:
     deal = [{"kind": "deal", "value": "A"}]
     publish(
         small,
@@ -156,7 +161,7 @@ def test_tasks_are_found_by_whose_they_are_and_what_they_are_on(small: Story, as
     assert [(row.assignee, row.closed_at, row.revision) for row in done.rows] == [("ben", minute(4), 2)]
 
 
-def test_a_colleague_is_told_of_what_others_did(small: Story, ask: Ask[Any]) -> None:
+def test_a_colleague_is_told_of_what_others_did(small: Stage, ask: Ask[Any]) -> None:
     mention = step(5, "note.added", "A", text="Look", mentions=["anna", "ben"], actor="ben")
     mention["data"]["refs"] = [{"kind": "deal", "value": "a" * 32}]
     publish(
@@ -178,7 +183,7 @@ def test_a_colleague_is_told_of_what_others_did(small: Story, ask: Ask[Any]) -> 
     assert [one.why for one in rest.rows] == ["assigned"]
 
 
-def test_what_is_of_a_customer_goes_along_when_she_is_merged_and_split(small: Story, ask: Ask[Any]) -> None:
+def test_what_is_of_a_customer_goes_along_when_she_is_merged_and_split(small: Stage, ask: Ask[Any]) -> None:
     sides = {"who": ANN, "parties": [{"role": "other", "who": BOB}], "content": {}}
     publish(
         small,
@@ -189,8 +194,8 @@ def test_what_is_of_a_customer_goes_along_when_she_is_merged_and_split(small: St
         step(5, "task.created", "K", title="Call"),
     )
     [ann], [bob] = [
-        small.rows("SELECT DISTINCT customer FROM work.deals JOIN identity.evidences USING (evidence)"),
-        small.rows("SELECT DISTINCT customer FROM work.tickets JOIN identity.evidences USING (evidence)"),
+        small.story.rows("SELECT DISTINCT customer FROM work.deals JOIN identity.evidences USING (evidence)"),
+        small.story.rows("SELECT DISTINCT customer FROM work.tickets JOIN identity.evidences USING (evidence)"),
     ]
     before = ask(lambda reader: reader.of_customer(ann[0], 5))
     assert [len(kind) for kind in before] == [1, 0, 1, 0]
@@ -204,7 +209,7 @@ def test_what_is_of_a_customer_goes_along_when_she_is_merged_and_split(small: St
     assert ask(lambda reader: reader.of_customer(UUID(int=1), 5)) is None
 
 
-def test_a_history_is_read_as_of_a_moment_with_what_opens_its_titles(small: Story, ask: Ask[Any]) -> None:
+def test_a_history_is_read_as_of_a_moment_with_what_opens_its_titles(small: Stage, ask: Ask[Any]) -> None:
     wrong = step(3, "deal.value_changed", "A", amount="5", currency="GBP")
     about = [{"relation": "corrects", "source": "crm/x", "id": "e-3"}]
     content = {"type": "deal.value_changed", "content": {"amount": "50", "currency": "GBP"}}
@@ -238,15 +243,15 @@ def test_a_history_is_read_as_of_a_moment_with_what_opens_its_titles(small: Stor
 @pytest.mark.parametrize(
     ("table", "row"), [("deals", DealRow), ("tickets", TicketRow), ("tasks", TaskRow), ("leads", LeadRow)]
 )
-def test_rows_are_read_in_the_order_of_their_columns(small: Story, table: str, row: Any) -> None:
-    columns = small.rows(
+def test_rows_are_read_in_the_order_of_their_columns(small: Stage, table: str, row: Any) -> None:
+    columns = small.story.rows(
         "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
         f"work.{table}",
     )
     assert [*[name for (name,) in columns], "customer"] == list(row._fields)
 
 
-def test_leads_are_listed_the_latest_first(small: Story, ask: Ask[Any]) -> None:
+def test_leads_are_listed_the_latest_first(small: Stage, ask: Ask[Any]) -> None:
     publish(small, *[step(number, "lead.captured", str(number), campaign="spring") for number in range(3)])
     publish(small, step(9, "lead.converted", "1", deal="A"))
     page = ask(lambda reader: reader.leads(LeadFilter(campaign="spring"), None, 5))
