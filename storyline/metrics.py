@@ -1,4 +1,5 @@
-"""How many dead letters wait, for how long, and who is told? Asked for when Prometheus scrapes, and once a minute."""
+"""How much waits that somebody has to see to (dead letters, failed rules, parked webhooks), and who is told? Asked
+for when Prometheus scrapes, and once a minute."""
 
 from __future__ import annotations
 
@@ -16,9 +17,12 @@ from prometheus_client.registry import Collector
 
 from commands.letters import REMEDIES, Parked, Waiting
 from commands.parking import Parking
+from commands.runs import Runs
+from commands.webhooks import Webhooks
 from domain.errors import StorylineError, Unavailable
+from projections.connecting import connected
 
-__all__ = ["LetterWatch", "ParkedCollector", "watching"]
+__all__ = ["AutomationCollector", "LetterWatch", "ParkedCollector", "watching"]
 
 _FRESH: Final = 10.0
 """Seconds for which a count is shown again: it costs a walk along an index of all that waits."""
@@ -112,3 +116,33 @@ def watching(parking: Parking, every: float = _EVERY) -> Iterator[None]:
     finally:
         stop.set()
         thread.join(5)
+
+
+class AutomationCollector(Collector):
+    """`storyline_automation_waiting`, `storyline_automation_failed`, `storyline_webhooks{state}` and
+    `storyline_webhooks_oldest_seconds{state}`, to raise an alarm by."""
+
+    def __init__(self, dsn: str, webhooks: Webhooks) -> None:
+        self._dsn, self._webhooks = dsn, webhooks
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        try:
+            with connected(self._dsn) as connection:
+                runs = Runs(connection).counts()
+            webhooks = self._webhooks.counts()
+        except (Unavailable, psycopg.Error):
+            return
+        waiting, failed = [runs[state][0] if state in runs else 0 for state in ("waiting", "failed")]
+        yield GaugeMetricFamily("storyline_automation_waiting", "Runs of rules that are to come", value=waiting)
+        yield GaugeMetricFamily("storyline_automation_failed", "Runs that failed for good", value=failed)
+        numbers = GaugeMetricFamily("storyline_webhooks", "Webhooks that wait or are parked", labels=["state"])
+        ages = GaugeMetricFamily("storyline_webhooks_oldest_seconds", "Age of the oldest of them", labels=["state"])
+        for state in ("waiting", "parked"):
+            number, oldest = webhooks.get(state, (0, None))
+            numbers.add_metric([state], number)
+            ages.add_metric([state], max(0.0, time.time() - oldest.timestamp()) if oldest else 0.0)
+        yield numbers
+        yield ages
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        return iter(())

@@ -27,6 +27,7 @@ from commands.parking import Parking
 from commands.proposing import Proposing
 from commands.publishing import Publisher, Rights
 from commands.rulings import Rulings
+from commands.webhooks import Webhooks
 from commands.working import Working
 from domain.catalogue import load_catalogue
 from domain.catalogue.registry import Catalogue
@@ -159,6 +160,11 @@ class Parts:
         )
 
     @cached_property
+    def webhooks(self) -> Webhooks:
+        """Webhooks on their way, and those that could not be delivered."""
+        return Webhooks(self.pool, self.clock)
+
+    @cached_property
     def publisher(self) -> Publisher:
         return Publisher(self.catalogue, self.sealer, self.log, self.clock)
 
@@ -182,6 +188,7 @@ class Parts:
             dead_letters=self.parking,
             erasing=self.erasing,
             proposing=self.proposing,
+            working=self.working,
             reader_dsn=settings.database_url,
             collectors=[ParkedCollector(self.parking)],
             limits=limits,

@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from consumers.calling import read_networks
 from domain.errors import Misconfigured
 from eventlog.kafka_address import SECRETS
 from eventlog.masterkey import KEY_SIZE, MasterKeys, read_master
@@ -79,6 +80,8 @@ class Settings(BaseSettings):
     projector_port: int = Field(default=8081, ge=0, le=65535, description="Health and metrics port of the projector")
     inbox_port: int = Field(default=8082, ge=0, le=65535, description="Health and metrics port of the inbox")
     relay_port: int = Field(default=8083, ge=0, le=65535, description="Health and metrics port of the relay")
+    scheduler_port: int = Field(default=8084, ge=0, le=65535, description="Health and metrics port of the scheduler")
+    automation_port: int = Field(default=8085, ge=0, le=65535, description="Health and metrics port of automation")
     url: str = Field(default="", description="Address of the API that commands call; empty: http://HOST:PORT")
     api_key: SecretStr = Field(
         default=SecretStr(""), description="API key of the commands that publish; empty: the development key"
@@ -106,6 +109,12 @@ class Settings(BaseSettings):
     time_zone: str = Field(
         default="Europe/London", description="IANA time zone of hours, where a person's own is not known"
     )
+    webhook_secrets_file: Path | None = Field(
+        default=None, description="TOML file with the secrets that sign webhooks, by name"
+    )
+    webhook_private_networks: str = Field(
+        default="", description="Private networks that webhooks may call, such as 10.1.0.0/16, comma between"
+    )
     profile_file: Path | None = Field(default=None, description="TOML file that says which claim a profile shows")
     configuration: Path | None = Field(
         default=None, description="YAML file with pipelines, ticket states, service levels, assignment and automation"
@@ -131,6 +140,15 @@ class Settings(BaseSettings):
         except psycopg.ProgrammingError:
             raise ValueError("it is no address such as postgresql://user@host/database") from None
         return address
+
+    @field_validator("webhook_private_networks")
+    @classmethod
+    def _are_networks(cls, networks: str) -> str:
+        try:
+            read_networks(networks)
+        except ValueError:
+            raise ValueError("they are no networks such as 10.1.0.0/16, with commas between") from None
+        return networks
 
     @field_validator("region")
     @classmethod

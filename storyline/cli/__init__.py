@@ -30,7 +30,9 @@ from storyline.cli import (
     relay,
     repair,
     status,
+    timekeeping,
     timeline,
+    webhooks,
 )
 from storyline.cli.shared import stderr
 from storyline.exits import INTERRUPTED, UNEXPECTED, USAGE, exit_code
@@ -65,6 +67,9 @@ app.command()(erasures.erase)
 app.command()(erasures.export)
 for _command in (processes.serve, processes.api, processes.projector, processes.inbox, timeline.timeline):
     app.command()(_command)
+app.command()(timekeeping.scheduler)
+app.command()(timekeeping.automation)
+app.add_typer(webhooks.app, name="webhooks")
 app.command()(status.status)
 app.command()(rebuild.rebuild)
 app.command()(demo.demo)

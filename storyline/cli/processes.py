@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from urllib.error import URLError
 from urllib.parse import urlsplit
@@ -37,14 +37,15 @@ from storyline.settings import Settings
 from storyline.supervisor import Supervisor, end_with_parent, stop_on_signals
 from storyline.turn import wait_for_turn
 
-__all__ = ["api", "development_key", "inbox", "projector", "relay", "serve", "serving", "with_ports"]
+__all__ = ["api", "development_key", "inbox", "process", "projector", "relay", "serve", "serving", "with_ports"]
 
-_PORTS = ("port", "projector_port", "relay_port", "inbox_port")
+_PORTS = ("port", "projector_port", "relay_port", "scheduler_port", "automation_port", "inbox_port")
 _logger = structlog.get_logger("storyline.serve")
 
 
 def serve() -> None:
-    """Run everything with one command: PostgreSQL where none is set, tables, API, projector, relay, inbox.
+    """Run everything with one command: PostgreSQL where none is set, tables, API, projector, relay,
+    scheduler, automation, inbox.
 
     In development it makes one API key with all scopes, and prints it once.
     """
@@ -60,8 +61,8 @@ def serve() -> None:
 
 @contextmanager
 def serving(parts: Parts) -> Iterator[None]:
-    """API, projector and relay (and inbox) of these parts, run in the background; returns when the API answers."""
-    _check_ports(parts.settings, _has_inbox(parts.settings, parts.channels))
+    """All processes of these parts, run in the background; returns when the API answers."""
+    _check_ports(parts.settings, _names(parts))
     stop = threading.Event()
     ended: list[int] = []
     quiet = {"STORYLINE_LOG_LEVEL": "warning"}
@@ -77,7 +78,7 @@ def serving(parts: Parts) -> Iterator[None]:
 
 
 def _supervise(parts: Parts, stop: threading.Event) -> int:
-    _check_ports(parts.settings, _has_inbox(parts.settings, parts.channels))
+    _check_ports(parts.settings, _names(parts))
     supervisor = Supervisor(_names(parts), _environment(parts.settings), parts.mend)
 
     def tell_when_ready() -> None:
@@ -93,7 +94,7 @@ def _supervise(parts: Parts, stop: threading.Event) -> int:
 
 def api() -> None:
     """Run the API alone."""
-    with _process() as parts:
+    with process() as parts:
         app = create_app(parts.api)
         server_of(app, host=parts.settings.host, port=parts.settings.port).run()
 
@@ -103,7 +104,7 @@ def projector() -> None:
     # Batches are many objects without a cycle among them; to look for one after each few hundred costs a third.
     gc.set_threshold(200_000, 10, 10)
     registry = CollectorRegistry()
-    with _process() as parts, stop_on_signals() as stop:
+    with process() as parts, stop_on_signals() as stop:
         settings = parts.settings
         park = parts.parking.for_log("projector", parts.log.log_id)
         work = Projector(
@@ -128,7 +129,7 @@ def projector() -> None:
 def inbox() -> None:
     """Run an inbox: it moves what channels publish straight to Kafka onto the log. Several share the topics."""
     registry = CollectorRegistry()
-    with _process() as parts, stop_on_signals() as stop:
+    with process() as parts, stop_on_signals() as stop:
         settings = parts.settings
         if not _has_inbox(settings, parts.channels):
             raise Misconfigured("The inbox needs a kafka:// LOG_URL and channels in STORYLINE_CHANNELS_FILE.")
@@ -153,7 +154,7 @@ def inbox() -> None:
 def relay() -> None:
     """Run a relay: it moves what deals, tickets and tasks did to the log. Several may run; one works."""
     registry = CollectorRegistry()
-    with _process() as parts, stop_on_signals() as stop:
+    with process() as parts, stop_on_signals() as stop:
         settings = parts.settings
         work = Relaying(settings.database_url, parts.log, parts.hasher, registry, lease=settings.lease_seconds)
         with Health(settings.host, settings.relay_port, registry, lambda: (work.ready, {"works": work.works})):
@@ -166,7 +167,7 @@ def _end_stuck() -> None:
 
 
 @contextmanager
-def _process() -> Iterator[Parts]:
+def process() -> Iterator[Parts]:
     """The parts of one long-running process; its tables must be there."""
     end_with_parent()
     settings = Settings()
@@ -184,8 +185,11 @@ def _process() -> Iterator[Parts]:
 
 
 def _names(parts: Parts) -> list[str]:
-    projectors = ["projector"] * parts.settings.projectors
-    return ["api", *projectors, "relay run", *(["inbox"] if _has_inbox(parts.settings, parts.channels) else [])]
+    """What `serve` runs. Automation only where there are rules for it."""
+    names = ["api", *["projector"] * parts.settings.projectors, "relay run", "scheduler"]
+    if any(rule.enabled for rule in parts.configuration.automation):
+        names.append("automation")
+    return [*names, "inbox"] if _has_inbox(parts.settings, parts.channels) else names
 
 
 def _has_inbox(settings: Settings, channels: Channels) -> bool:
@@ -216,9 +220,9 @@ def with_ports(settings: Settings) -> Settings:
     return settings.model_copy(update=found)
 
 
-def _check_ports(settings: Settings, inbox: bool) -> None:
+def _check_ports(settings: Settings, names: Sequence[str]) -> None:
     """A port that is taken is told before anything starts, not by a child over and over."""
-    for name in _PORTS if inbox else _PORTS[:-1]:
+    for name in dict.fromkeys("port" if name == "api" else f"{name.split()[0]}_port" for name in names):
         port = getattr(settings, name)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

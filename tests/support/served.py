@@ -62,7 +62,7 @@ def clean_environment(directory: Path, **settings: str) -> dict[str, str]:
     """The environment of a process, with no setting but these."""
     names = ("STORYLINE_", "LOG_URL", "DATABASE_URL", "KEYS_URL")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(names)}
-    port, projector, inbox, relay = free_ports(4)
+    port, projector, inbox, relay, scheduler, automation = free_ports(6)
     return {
         **kept,
         "PYTHONPATH": str(_ROOT),
@@ -71,6 +71,8 @@ def clean_environment(directory: Path, **settings: str) -> dict[str, str]:
         "STORYLINE_PROJECTOR_PORT": str(projector),
         "STORYLINE_INBOX_PORT": str(inbox),
         "STORYLINE_RELAY_PORT": str(relay),
+        "STORYLINE_SCHEDULER_PORT": str(scheduler),
+        "STORYLINE_AUTOMATION_PORT": str(automation),
         "COLUMNS": "200",
         **settings,
     }
