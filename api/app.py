@@ -10,15 +10,19 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import (
+    configuration,
     customers,
     dead_letters,
+    deals,
     erasures,
     events,
     export,
     health,
     identity,
     keys,
+    leads,
     live,
+    notes,
     organisations,
     problems,
     proposals,
@@ -26,8 +30,11 @@ from api import (
     search,
     shapes,
     status,
+    tasks,
+    tickets,
     timelines,
     types,
+    users,
 )
 from api.middleware import Around
 from api.parts import ApiParts
@@ -47,6 +54,13 @@ _ROUTERS: Final = (
     timelines.router,
     organisations.router,
     search.router,
+    deals.router,
+    tickets.router,
+    tasks.router,
+    leads.router,
+    notes.router,
+    users.router,
+    configuration.router,
     types.router,
     rawlog.router,
     dead_letters.router,

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from api.work_shapes import Work
+
 __all__ = [
     "ConsentNow",
     "Consents",
@@ -147,6 +149,7 @@ class Customer(Struct, omit_defaults=True, frozen=True, kw_only=True):
     consents: list[ConsentNow] = []
     identifiers: list[CustomerIdentifier] | None = None
     disputed: list[DisputedLink] = []
+    work: Annotated[Work | None, Meta(description="What is open; missing as of a moment")] = None
     timeline: str
     happened_by: datetime | None = None
     recorded_by: datetime | None = None

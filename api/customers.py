@@ -19,6 +19,7 @@ from api.problems import responses
 from api.services import Services, services
 from api.timelines import CustomerId, Reads, unseals
 from api.vectors import read_vector
+from api.work_of import work_of
 from domain.consents import Standing, Word
 from domain.errors import NotFound
 from domain.facts import Facts, written
@@ -70,6 +71,8 @@ async def customer(
         made = answer_of(view, rules, zone, unseals(caller))
     if found is not None:
         made = structs.replace(made, **echo(found))
+    else:
+        made = structs.replace(made, work=await work_of(held, view.customer, unseals(caller)))
     return Response(shapes.encode(made), media_type="application/json")
 
 

@@ -14,6 +14,7 @@ from commands.erasing import Erasing
 from commands.parking import Parking
 from commands.proposing import Proposing
 from commands.publishing import Publisher
+from commands.working import Working
 from domain.catalogue.registry import Catalogue
 from domain.profile import ProfileRules
 from eventlog.keyring import Keyring
@@ -71,6 +72,7 @@ class ApiParts:
     dead_letters: Parking
     erasing: Erasing
     proposing: Proposing
+    working: Working
     reader_dsn: str
     collectors: Sequence[Collector] = ()
     version: str = "0.1.0"

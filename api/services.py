@@ -94,8 +94,14 @@ class Services:
         """Threads that unseal pages."""
         self.working = CapacityLimiter(4)
         """Threads for what operators and administrators ask."""
+        self.commanding = CapacityLimiter(8)
+        """Threads that change deals, tickets, tasks, leads and colleagues."""
         self.erasing = CapacityLimiter(2)
         """Threads that erase: there is one erasure at a time, so more would wait, and keep others from theirs."""
+
+    async def unseal(self, task: Callable[[], T]) -> T:
+        """What has to be asked of the key store or the event store, off the event loop."""
+        return await to_thread.run_sync(task, limiter=self.unsealing)
 
     async def wait_for(self, vector: Mapping[int, int]) -> None:
         """Return once the records at the vector's offsets are visible. Raises NotYet."""

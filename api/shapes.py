@@ -18,6 +18,8 @@ from api import (
     problems,
     proposal_shapes,
     search_shapes,
+    work_requests,
+    work_shapes,
 )
 from commands.access import SCOPES
 from domain.catalogue.base import Code
@@ -289,6 +291,7 @@ _STRUCTS: Final = (
     erasure_shapes.Erasure,
     erasure_shapes.Erasures,
     erasure_shapes.Foreseen,
+    *work_shapes.STRUCTS,
 )
 
 
@@ -344,6 +347,7 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     *identity_shapes.MODELS,
     proposal_shapes.DecisionRequest,
     erasure_shapes.EraseRequest,
+    *work_requests.MODELS,
 )
 _REF: Final = "#/components/schemas/"
 

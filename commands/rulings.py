@@ -215,15 +215,19 @@ class Rulings:
         return self._publish(type_, {"who": who, "parties": parties, "content": why.content()}, by)
 
     def _spelled(self, number: int, side: Side) -> list[dict[str, str]]:
-        """A side as an event names it: its first identifiers, as far as a new event still makes the same nodes of
-        them (an erasure makes others of those that were said before it)."""
-        readable = [(one.node, one.identifier) for one in side if one.identifier is not None and not one.shared]
-        present = self._nodes_of([identifier for _, identifier in readable])
-        named = [one for (node, one), now in zip(readable, present, strict=True) if node == now][:MAX_IDENTIFIERS]
+        """A side as an event names it: its first identifiers."""
+        named = self.names_of(side)[:MAX_IDENTIFIERS]
         if not named:
             way_out = "Leave it out; nothing that a new event says reaches it."
             raise BadInput([Problem(f"sides[{number}]", "has no identifier that can still be named.", way_out)])
         return [_plain(one) for one in named]
+
+    def names_of(self, side: Side) -> list[Identifier]:
+        """The identifiers of a side that a new event can name, in their order: readable, of one person, and such that
+        it still makes the same node of them (an erasure makes others of those that were said before it)."""
+        readable = [(one.node, one.identifier) for one in side if one.identifier is not None and not one.shared]
+        present = self._nodes_of([identifier for _, identifier in readable])
+        return [one for (node, one), now in zip(readable, present, strict=True) if node == now]
 
     def _publish(self, type_: str, data: dict[str, Any], by: str) -> Receipt:
         event = {

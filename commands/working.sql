@@ -33,6 +33,10 @@ SELECT code, teams, roles FROM storyline.people WHERE code = ANY(%(codes)s);
 -- Who is in a team.
 SELECT code FROM storyline.people WHERE %(team)s = ANY(teams) ORDER BY code;
 
+-- name: colleagues
+-- Those who work here, in order of their codes, behind one of them.
+SELECT code FROM storyline.people WHERE code > %(after)s ORDER BY code LIMIT %(limit)s;
+
 -- name: everybody
 -- All who work here.
 SELECT code FROM storyline.people ORDER BY code;
@@ -103,8 +107,21 @@ DELETE FROM storyline.people WHERE code = %(code)s;
 -- The keys of a colleague who leaves are of no use from now on.
 UPDATE storyline.api_keys SET revoked_at = %(at)s WHERE user_code = %(code)s AND revoked_at IS NULL;
 
--- name: seen
+-- name: seen_at
 -- Up to where a colleague has seen what they were told.
+SELECT seen_at FROM storyline.notices_seen WHERE user_code = %(code)s;
+
+-- name: seen
+-- A colleague has seen what they were told, up to here; never less than before.
 INSERT INTO storyline.notices_seen (user_code, seen_at) VALUES (%(code)s, %(at)s)
 ON CONFLICT (user_code) DO UPDATE SET seen_at = greatest(notices_seen.seen_at, excluded.seen_at)
 RETURNING seen_at;
+
+-- name: relayed
+-- Where notifications came to stand on the log: of each partition the last position.
+SELECT log_partition, max(log_offset) FROM storyline.relayed
+WHERE notification = ANY(%(notifications)s) GROUP BY log_partition;
+
+-- name: relay
+-- How far the relay is, and whether one is at work.
+SELECT notification, holder IS NOT NULL AND seen_at > clock_timestamp() - interval '15 seconds' FROM storyline.relay;

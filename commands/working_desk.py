@@ -88,7 +88,8 @@ class Key(NamedTuple):
 
 class Done(NamedTuple):
     """What was done. revision: what it has now. notification: that of its last event, None where nothing changed.
-    repeated: it was done before, under the same key. state: the state after it, None where that was before."""
+    repeated: it was done before, under the same key. state: the state after it, None where that was before; who: it
+    is about somebody."""
 
     kind: str
     id: UUID
@@ -96,6 +97,7 @@ class Done(NamedTuple):
     notification: int | None = None
     repeated: bool = False
     state: Any = None
+    who: bool = False
 
 
 class New(NamedTuple):
@@ -185,7 +187,10 @@ class Desk:
 
     def _save(self, deed: Deed, key: Key | None) -> list[Done]:
         revisions = {one.id: one.version for one in deed.items}
-        done = [Done(one.KIND, one.id, revisions.get(one.id, one.version), state=one.state) for one in deed.told]
+        done = [
+            Done(one.KIND, one.id, revisions.get(one.id, one.version), state=one.state, who=bool(one.who))
+            for one in deed.told
+        ]
         alongside = [*_keep(key, done, self.clock()), *_own(deed.items), *deed.alongside]
         if not deed.patient:
             self._wait_for_leaves(deed)

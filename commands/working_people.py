@@ -81,6 +81,19 @@ class PeopleCommands(WorkingPart):
 
         return self.desk.carry_out(deed, key)[0]
 
+    def colleague(self, code: str) -> Person:
+        """A colleague as they are now, also one who left. Raises NotFound."""
+        return self._person(code, None)
+
+    def colleagues(self, after: str, limit: int) -> list[str]:
+        """The codes of those who work here, in their order, behind one of them."""
+        return [code for (code,) in self.desk.ask("colleagues", {"after": after, "limit": limit})]
+
+    def notices_seen_at(self, code: str) -> datetime | None:
+        """Up to when a colleague has seen what they were told; None: nothing yet."""
+        rows = self.desk.ask("seen_at", {"code": code})
+        return rows[0][0] if rows else None
+
     def notices_seen(self, code: str, at: datetime) -> datetime:
         """A colleague has seen all that they were told up to then; gives up to where they have seen by now."""
         seen: datetime = self.desk.ask("seen", {"code": code, "at": at})[0][0]

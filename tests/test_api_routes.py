@@ -21,8 +21,10 @@ from commands.parking import Letter, Parking
 from commands.proposing import Proposing
 from commands.publishing import Rights
 from commands.rulings import Rulings
+from commands.working import Working
 from eventlog.record import decode
 from tests.support.api import BATCH, ONE, RunningApi, running_api
+from tests.support.commanding import working_of
 from tests.support.erasing import erasing_with
 from tests.support.postgres import PostgresServer
 from tests.support.story import event
@@ -51,7 +53,13 @@ def parking(api: RunningApi) -> Parking:
 
 
 @pytest.fixture(scope="module")
-def routes(api: RunningApi, parking: Parking) -> list[Any]:
+def working(api: RunningApi) -> Iterator[Working]:
+    with working_of(api.story) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def routes(api: RunningApi, parking: Parking, working: Working) -> list[Any]:
     story = api.story
     parts = ApiParts(
         publisher=story.publisher,
@@ -63,6 +71,7 @@ def routes(api: RunningApi, parking: Parking) -> list[Any]:
         dead_letters=parking,
         erasing=erasing_with(story, api.access._pool, parking, api.output.with_suffix(".ledger")),
         proposing=Proposing(api.access._pool, lambda: Rulings(story.publisher, story.keyring, story.hasher)),
+        working=working,
         reader_dsn=story.dsn,
     )
     return list(iter_route_contexts(create_app(parts).routes))

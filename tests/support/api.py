@@ -16,9 +16,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import psutil
@@ -32,14 +34,19 @@ from commands.parking import Parking
 from commands.proposing import Proposing
 from commands.publishing import Publisher, Rights
 from commands.rulings import Rulings
+from commands.working import Working
 from domain.catalogue import builtin
 from domain.catalogue.registry import Catalogue
+from domain.configuration import Configuration
 from eventlog.keyring import Keyring
 from eventlog.masterkey import MasterKeys, read_master
 from eventlog.opening import open_log
 from eventlog.sealer import Sealer
+from eventlog.store import WorkStore
 from eventlog.tokens import Hasher
+from storyline.configuration import load_configuration
 from storyline.metrics import ParkedCollector
+from tests.support.commanding import relay
 from tests.support.erasing import erasing_with
 from tests.support.postgres import PostgresServer
 from tests.support.process import Server, free_ports, wait_until
@@ -73,7 +80,8 @@ class RunningApi:
         return httpx.Client(base_url=self.url, headers=headers, timeout=60, **options)
 
     def project(self) -> None:
-        """Make visible what is on the log."""
+        """Make visible what is on the log, and what was saved."""
+        relay(self.story)
         self.story.project()
 
     def fresh(self) -> str:
@@ -104,7 +112,9 @@ class RunningApi:
 
 
 @contextmanager
-def running_api(postgres: PostgresServer, directory: Path, **limits: Any) -> Iterator[RunningApi]:
+def running_api(
+    postgres: PostgresServer, directory: Path, configuration: Path | None = None, **limits: Any
+) -> Iterator[RunningApi]:
     """A server on a fresh database; `limits` are changes to `api.parts.Limits`."""
     name = postgres.create_database()
     dsn = postgres.dsn_of(name)
@@ -114,6 +124,8 @@ def running_api(postgres: PostgresServer, directory: Path, **limits: Any) -> Ite
     argv = [sys.executable, "-m", "tests.support.api", dsn, str(port)]
     argv += [f"{limit}={value}" for limit, value in limits.items()]
     env = {**os.environ, "TEST_MASTER": base64.b64encode(master).decode(), "PYTHONPATH": str(_ROOT)}
+    if configuration is not None:
+        env["TEST_CONFIGURATION"] = str(configuration)
     env["TEST_LEDGER"] = str(directory / f"erasures-{port}.ledger")
     with (
         story(dsn, f"{dsn}&partitions=4", master=master) as made,
@@ -141,8 +153,10 @@ def _serve(dsn: str, port: int, limits: Limits) -> None:
     hasher = Hasher(keyring.hashing_key())
     catalogue = Catalogue(builtin())
     log = open_log(dsn)
-    publisher = Publisher(catalogue, Sealer(keyring, hasher), log)
-    pool = ConnectionPool(dsn, min_size=1, max_size=4, open=True, kwargs={"autocommit": True})
+    sealer = Sealer(keyring, hasher)
+    publisher = Publisher(catalogue, sealer, log)
+    store = WorkStore(dsn, catalogue, sealer, keyring, lambda: datetime.now(UTC))
+    pool = ConnectionPool(dsn, min_size=1, max_size=8, open=True, kwargs={"autocommit": True})
     parking = Parking(
         pool,
         keyring,
@@ -163,6 +177,14 @@ def _serve(dsn: str, port: int, limits: Limits) -> None:
             SimpleNamespace(keyring=keyring, hasher=hasher, log=log), pool, parking, Path(os.environ["TEST_LEDGER"])
         ),
         proposing=Proposing(pool, lambda: Rulings(publisher, keyring, hasher)),
+        working=Working(
+            store,
+            pool,
+            _configuration(),
+            catalogue,
+            publisher=lambda: publisher,
+            zone=ZoneInfo("Europe/London"),
+        ),
         reader_dsn=dsn,
         collectors=[ParkedCollector(parking)],
         limits=limits,
@@ -171,8 +193,15 @@ def _serve(dsn: str, port: int, limits: Limits) -> None:
         server_of(create_app(parts), port=port).run()
     finally:
         log.close()
+        store.close()
         pool.close()
         keyring.close()
+
+
+def _configuration() -> Configuration:
+    """The built-in one, or that of the file that the test names."""
+    path = os.environ.get("TEST_CONFIGURATION")
+    return load_configuration(Path(path) if path else None, Catalogue(builtin()))
 
 
 def _main() -> None:

@@ -69,3 +69,4 @@ def relay(story: Story) -> None:
             pass
     finally:
         one.leave()
+        one.drop()

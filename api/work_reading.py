@@ -1,0 +1,186 @@
+"""How is one deal, ticket, task or lead read? A native one from the event store, so that everybody sees what was just
+done; one of another system from the read model; both by the same fold, with their history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from msgspec import structs
+
+from api import step_shapes
+from api.services import Services
+from api.shapes import Item
+from api.work_rows import items_of, personal_of
+from api.work_told import Named, Rules, deal_told, lead_told, task_told, ticket_told
+from commands.working import Actor, Done
+from commands.working_desk import KINDS
+from domain import deal, lead, ticket
+from domain.configuration import Configuration
+from domain.errors import NotFound, Refused
+from domain.work import Step, in_order
+from projections.work.reader import WorkReader
+from projections.work.rows import HistoryRow
+from projections.work.rows import Row as WorkRow
+
+__all__ = ["Asked", "Shown", "show", "shown_after"]
+
+_TOLD: Final[dict[str, Any]] = {"deal": deal_told, "ticket": ticket_told, "lead": lead_told, "task": task_told}
+
+
+class Asked(NamedTuple):
+    """What one is read with. before: only steps before this revision; happened_by: as of then; personal: the caller
+    may see what is personal; roles: of the caller."""
+
+    personal: bool
+    roles: frozenset[str] = frozenset()
+    before: int | None = None
+    limit: int = 50
+    happened_by: datetime | None = None
+
+
+class Shown(NamedTuple):
+    """What an answer tells, and of which revision."""
+
+    told: Any
+    revision: int
+
+
+async def show(held: Services, kind: str, id: UUID, asked: Asked) -> Shown:
+    """One of a kind, native or not. Raises NotFound."""
+    reader = WorkReader(held.pool)
+    row = await reader.one(id)
+    if row is not None and not row.native:
+        if row.ref.partition(":")[0].partition("/")[0] != kind:
+            raise NotFound(f"There is no {kind} of that id.")
+        history = await reader.history(id, asked.happened_by)
+        return await held.unseal(lambda: _foreign(held, kind, row, history, asked))
+    shown = await held.unseal(lambda: shown_native(held, kind, id, asked))
+    shown.told.customer = row.customer.hex if row is not None and row.customer is not None else None
+    return shown
+
+
+def shown_native(held: Services, kind: str, id: UUID, asked: Asked) -> Shown:
+    """A native one. Blocks on the event store and the key store. Raises NotFound."""
+    working = held.parts.working
+    if asked.happened_by is not None:
+        return _shown_then(held, kind, id, asked, asked.happened_by)
+    item = working.load(kind, id)
+    last = item.version if asked.before is None else max(0, min(asked.before - 1, item.version))
+    first = max(0, last - asked.limit)
+    items = items_of(held, working.desk.store.records(id, after=first)[: last - first], asked.personal)
+    told = _shape(held, kind, item.state, _named(kind, id, item.version, bool(item.who)), asked)
+    if kind == "task":
+        told.refs = [_clear(one) for one in item.refs[1:]]
+    told.history = [_said(one) for one in items]
+    told.earlier = first + 1 if first else None
+    return Shown(told, item.version)
+
+
+def shown_after(held: Services, done: Done, actor: Actor, personal: bool) -> Shown:
+    """A native one right after a command, without its history. Blocks where it was repeated."""
+    asked = Asked(personal, actor.roles)
+    if done.state is None:
+        return _shown_then(held, done.kind, done.id, asked, None, done.revision)
+    named = _named(done.kind, done.id, done.revision, done.who)
+    return Shown(_shape(held, done.kind, done.state, named, asked), done.revision)
+
+
+def _shown_then(
+    held: Services, kind: str, id: UUID, asked: Asked, at: datetime | None, revision: int | None = None
+) -> Shown:
+    """A native one as of a moment or a revision: folded out of its steps up to then."""
+    working = held.parts.working
+    who = bool(working.load(kind, id).who)
+    items = items_of(held, working.desk.store.records(id)[:revision], asked.personal)
+    kept = [one for one in items if at is None or one.happened_at <= at]
+    if not kept:
+        raise NotFound(f"There was no {kind} of that id then.")
+    state = _folded(kind, [_step(one, personal_of(one)) for one in kept])
+    told = _shape(held, kind, state, _named(kind, id, len(kept), who), asked)
+    if at is not None:
+        told = structs.replace(told, history=[_said(one) for one in kept[-asked.limit :]], happened_by=at)
+    return Shown(told, len(kept))
+
+
+def _foreign(held: Services, kind: str, row: WorkRow, history: Sequence[HistoryRow], asked: Asked) -> Shown:
+    """One of another system, with the rules that its steps would have broken here. Blocks on the key store."""
+    if not history:
+        raise NotFound(f"There was no {kind} of that id then.")
+    items = items_of(held, [one.record for one in history], asked.personal)
+    amended = [place for place, one in enumerate(history) if one.amendment is not None]
+    right = items_of(held, [history[place].amendment or b"" for place in amended], asked.personal)
+    texts = {place: personal_of(item) for place, item in enumerate(items)}
+    texts |= {place: personal_of(item) for place, item in zip(amended, right, strict=True)}
+    steps = [
+        Step(one.type, one.happened_at, {**texts[place], **one.public}, one.actor, 0, one.name.hex)
+        for place, one in enumerate(history)
+    ]
+    customer = row.customer.hex if row.customer is not None else None
+    named = Named(row.item.hex, False, row.ref, row.revision, customer)
+    told = _shape(held, kind, _folded(kind, steps), named, asked)
+    refusals = _refusals(kind, steps, held.parts.working.rules)
+    said = [
+        structs.replace(_said(item), broken=[step_shapes.Broken(each.rule, each.detail) for each in broken])
+        for item, broken in zip(items, refusals, strict=True)
+    ]
+    told.history = said[-asked.limit :]
+    told.happened_by = asked.happened_by
+    return Shown(told, row.revision)
+
+
+def _folded(kind: str, steps: Iterable[Step]) -> Any:
+    state = None
+    for step in in_order(steps):
+        state = KINDS[kind].fold(state, step)
+    return state
+
+
+def _refusals(kind: str, steps: Sequence[Step], rules: Configuration) -> list[list[Refused]]:
+    """Which rules each of the steps, in their order, would have broken."""
+    found: list[list[Refused]] = []
+    state: Any = None
+    for step in steps:
+        if kind == "deal":
+            found.append(deal.broken(state, step, rules))
+        elif kind == "ticket":
+            found.append(ticket.broken(state, step, rules))
+        else:
+            found.append(lead.broken(state, step) if kind == "lead" else [])
+        state = KINDS[kind].fold(state, step)
+    return found
+
+
+def _named(kind: str, id: UUID, revision: int, who: bool) -> Named:
+    return Named(id.hex, True, f"{kind}:{id.hex}", revision, who=who)
+
+
+def _shape(held: Services, kind: str, state: Any, named: Named, asked: Asked) -> Any:
+    at = asked.happened_by or held.parts.clock()
+    return _TOLD[kind](state, named, Rules(held.parts.working.rules, asked.roles, at, asked.personal))
+
+
+def _clear(ref: Any) -> str:
+    return f"{ref.kind}/{ref.namespace}:{ref.value}" if ref.namespace else f"{ref.kind}:{ref.value}"
+
+
+def _step(item: Item, content: Mapping[str, Any]) -> Step:
+    return Step(item.type, item.happened_at, content, item.actor, content.get("revision") or 0, item.name)
+
+
+def _said(item: Item) -> step_shapes.Said:
+    content = personal_of(item)
+    return step_shapes.Said(
+        name=item.name,
+        revision=content.get("revision") or 0,
+        type=item.type,
+        happened_at=item.happened_at,
+        actor=item.actor,
+        line=item.line,
+        content=item.content,
+        erased=item.erased,
+        unreadable=item.unreadable,
+    )
