@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-BENCHES = ("pipeline", "publish", "read", "search", "scale", "chaos", "xes", "identity")
+BENCHES = ("pipeline", "publish", "read", "search", "scale", "chaos", "xes", "identity", "commands", "relay_kills")
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ __all__ = ["bench"]
 
 
 def bench(context: typer.Context) -> None:
-    """Run a benchmark: pipeline, publish, read, scale, chaos, xes or identity; `bench --help` lists their options."""
+    """Run a benchmark: pipeline, publish, read, scale, chaos, commands, identity …; `bench --help` lists all."""
     found = find_spec("bench")
     root = Path(found.origin).parent.parent if found is not None and found.origin else None
     if root is None or not (root / "tests").is_dir():
