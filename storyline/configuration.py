@@ -21,13 +21,14 @@ from domain.configuration.base import Setting, meant
 from domain.configuration.wording import path_of, told_at
 from domain.errors import BadInput, Misconfigured, Problem
 
-__all__ = ["MAX_BYTES", "as_yaml", "load_configuration", "read_yaml"]
+__all__ = ["MAX_BYTES", "as_yaml", "load_configuration", "plain_yaml", "read_yaml"]
 
 MAX_BYTES: Final = 2**20
 _MAX_VALUES: Final = 100_000
 _MAX_DEPTH: Final = 60
 _WAY_OUT: Final = "See docs/configuration.md."
-_DATE: Final = "tag:yaml.org,2002:timestamp"
+_TAG: Final = "tag:yaml.org,2002:"
+_DATE, _MAP, _LIST = f"{_TAG}timestamp", f"{_TAG}map", f"{_TAG}seq"
 
 
 class _Loader(yaml.SafeLoader):
@@ -36,14 +37,14 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - as the base has it
 
 
-for _tag, _pattern, _first in (
+for _kind, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?[0-9]+", "-+0123456789"),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+.0123456789"),
     ("null", r"~|null|Null|NULL|", "~nN\0"),
     ("timestamp", r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "0123456789"),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), [*_first, ""])
+    _Loader.add_implicit_resolver(_TAG + _kind, re.compile(f"^(?:{_pattern})$"), [*_first, ""])
 
 
 class _Dumper(yaml.SafeDumper):
@@ -71,7 +72,7 @@ def read_yaml(text: bytes, catalogue: Catalogue) -> Configuration:
 
     catalogue: which types of events there are, so that no rule waits for one that never comes.
     """
-    plain, lines = _Reading(text).read()
+    plain, lines = plain_yaml(text)
     rules = read_configuration(plain, lines)
     types = [one.name for one in catalogue]
     problems = [
@@ -83,6 +84,11 @@ def read_yaml(text: bytes, catalogue: Catalogue) -> Configuration:
     if problems:
         raise BadInput(problems)
     return rules
+
+
+def plain_yaml(text: bytes) -> tuple[Any, dict[Place, int]]:
+    """The plain values of a YAML text, and the line of each path. Raises BadInput."""
+    return _Reading(text).read()
 
 
 def as_yaml(rules: Configuration) -> str:
@@ -123,9 +129,9 @@ class _Reading:
         self._values += 1
         if self._values > _MAX_VALUES or len(place) > _MAX_DEPTH:
             raise _bad(f"is more than anybody means to write{_at(node)}; see what `*` refers to there.")
-        if isinstance(node, yaml.MappingNode):
+        if isinstance(node, yaml.MappingNode) and node.tag == _MAP:
             return dict(self._entries(node, place))
-        if isinstance(node, yaml.SequenceNode):
+        if isinstance(node, yaml.SequenceNode) and node.tag == _LIST:
             return [self._plain(one, (*place, index)) for index, one in enumerate(node.value)]
         return self._scalar(node, place)
 
@@ -135,22 +141,22 @@ class _Reading:
             name = self._scalar(key, place) if isinstance(key, yaml.ScalarNode) else None
             if not isinstance(name, str | date):
                 told = f"has a name that is no text{_at(key)}; put it in quotes."
-                raise BadInput([Problem(_told(place), told, _WAY_OUT)])
+                raise BadInput([Problem(path_of(place), told, _WAY_OUT)])
             below = (*place, str(name))
             if name in known:
-                raise BadInput([Problem(_told(below), f"stands here twice{_at(key)}.", "Write it once.")])
+                raise BadInput([Problem(path_of(below), f"stands here twice{_at(key)}.", "Write it once.")])
             known.add(name)
             self._lines[below] = key.start_mark.line + 1
             yield name, self._plain(value, below)
 
     def _scalar(self, node: yaml.Node, place: Place) -> Any:
-        known = node.tag.removeprefix("tag:yaml.org,2002:") in {"str", "int", "float", "bool", "null", "timestamp"}
+        kinds = {"str", "int", "float", "bool", "null", "timestamp"}
         try:
-            if known:
+            if isinstance(node, yaml.ScalarNode) and node.tag.removeprefix(_TAG) in kinds:
                 return date.fromisoformat(node.value) if node.tag == _DATE else _made(node)
         except ValueError:
             pass
-        raise BadInput([Problem(_told(place), f"is nothing that can be read{_at(node)}.", "Put it in quotes.")])
+        raise BadInput([Problem(path_of(place), f"is nothing that can be read{_at(node)}.", "Put it in quotes.")])
 
 
 def _made(node: yaml.Node) -> Any:
@@ -163,10 +169,6 @@ def _made(node: yaml.Node) -> Any:
 
 def _bad(trouble: str) -> BadInput:
     return BadInput([Problem("configuration", trouble, _WAY_OUT)])
-
-
-def _told(place: Place) -> str:
-    return path_of(place)
 
 
 def _at(node: yaml.Node) -> str:

@@ -53,9 +53,9 @@ class Condition(Setting):
         if len(given) != 1:
             raise ValueError("a condition is one comparison (field, is, value), or one of all, any, none")
         if self.field is None:
+            astray = {"is": self.is_ != "=", "value": self.value is not None}
             Wrong.raise_any(
-                ((name,), "belongs to a comparison; add field")
-                for name in sorted(self.model_fields_set & {"is_", "value"})
+                ((name,), "belongs to a comparison; add field") for name, is_so in astray.items() if is_so
             )
         else:
             Wrong.raise_any([*_name_astray(self.field), *_value_astray(self.is_, self.value)])

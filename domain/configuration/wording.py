@@ -79,4 +79,4 @@ def _sentence(detail: ErrorDetails) -> str:  # noqa: PLR0912 - a table
         case "recursion_loop":
             return "is nested too deeply"
         case _:
-            return f"is not right: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+            return f"is not right: {detail['msg'].replace('Input should', 'it should')}"
