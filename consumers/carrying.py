@@ -8,7 +8,7 @@ it. What does not work is tried again, later and later; what can never work has 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -40,7 +40,7 @@ _logger = structlog.get_logger("storyline.automation")
 class Carrier:
     """Carries out runs until `stop` is set. For one thread; any number of them, in whatever process, share the runs.
 
-    before_settling: called when a run was carried out and before that is noted, for tests.
+    state_kinds: see `Occasions`. before_settling: called when a run was carried out, before that is noted; for tests.
     """
 
     dsn: str
@@ -49,6 +49,7 @@ class Carrier:
     registry: CollectorRegistry
     clock: Callable[[], datetime]
     profile_rules: ProfileRules = field(default_factory=ProfileRules)
+    state_kinds: Mapping[str, str] = field(default_factory=dict)
     chance: Random = field(default_factory=Random)
     before_settling: Callable[[], None] = lambda: None
 
@@ -72,7 +73,7 @@ class Carrier:
         while not stop.is_set():
             try:
                 with self._connected() as connection, customers_of(self.dsn) as view:
-                    occasions = Occasions(view, self.profile_rules)
+                    occasions = Occasions(view, self.profile_rules, self.state_kinds)
                     while not stop.is_set():
                         if not self.step(connection, occasions):
                             stop.wait(_IDLE)
@@ -85,7 +86,7 @@ class Carrier:
     def exhaust(self) -> int:
         """Carry out all that is due now; gives how many. For tests."""
         with self._connected() as connection, customers_of(self.dsn) as view:
-            occasions, number = Occasions(view, self.profile_rules), 0
+            occasions, number = Occasions(view, self.profile_rules, self.state_kinds), 0
             while self.step(connection, occasions):
                 number += 1
             return number

@@ -15,7 +15,8 @@ from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
 
-from domain.configuration import Action, Rule
+from domain.conditions import holds
+from domain.configuration import Action, Condition, Rule
 from domain.consents import EVERY_CHANNEL, Standing
 
 __all__ = [
@@ -123,8 +124,11 @@ def rule_hash(rule: Rule) -> str:
 
 
 def sets_off(rule: Rule, happening: Happening, since: datetime, depth: int) -> bool:
-    """Does an event set off a rule? since: from when on the rule holds: what happened, or became known, before is the
-    past. depth: how many rules led to the event, 0 if somebody or something else did it."""
+    """Does an event set off a rule, as far as it can tell by itself?
+
+    since: from when on the rule holds: what happened, or became known, before is the past. depth: how many rules led
+    to the event, 0 if somebody or something else did it.
+    """
     return (
         rule.enabled
         and happening.type in rule.on
@@ -132,7 +136,20 @@ def sets_off(rule: Rule, happening: Happening, since: datetime, depth: int) -> b
         and happening.actor != f"{_ACTS}{rule.code}"
         and depth < MOST_DEPTH
         and min(happening.happened_at, happening.recorded_at) >= since
+        and (rule.when is None or _settled(rule.when, Occasion(happening)) is not False)
     )
+
+
+def _settled(condition: Condition, occasion: Occasion) -> bool | None:
+    """Whether a condition holds, as far as the event alone says; None where more has to be known. What the event
+    settles never changes, so that most events need not be kept until the rest is known."""
+    if condition.field is not None:
+        return holds(condition, occasion.value) if condition.field.startswith("event.") else None
+    joined = [_settled(one, occasion) for one in condition.all or condition.any or condition.none or ()]
+    if condition.all is not None:
+        return False if False in joined else None if None in joined else True
+    some = True if True in joined else None if None in joined else False
+    return some if condition.any is not None or some is None else not some
 
 
 def due_at(rule: Rule, happening: Happening) -> datetime:
@@ -144,13 +161,7 @@ def needs_customer(rule: Rule) -> bool:
     """Does a rule ask for more of a customer than who it is?"""
     if rule.purpose is not None:
         return True
-    waiting = [] if rule.when is None else [rule.when]
-    while waiting:
-        one = waiting.pop()
-        if one.field is not None and one.field.startswith("customer."):
-            return True
-        waiting += [*(one.all or ()), *(one.any or ()), *(one.none or ())]
-    return False
+    return rule.when is not None and any(name.startswith("customer.") for name in rule.when.names())
 
 
 def allows(standing: tuple[Standing, ...], purpose: str, channel: str | None) -> bool:

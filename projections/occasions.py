@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -37,10 +37,18 @@ class Seen:
 
 
 class Occasions:
-    """Reads what rules see. For one thread; `view` gives what is known of a customer."""
+    """Reads what rules see. For one thread.
 
-    def __init__(self, view: Callable[[UUID], View | None], profile_rules: ProfileRules) -> None:
-        self._view, self._profile_rules = view, profile_rules
+    view: gives what is known of a customer. state_kinds: of which kind each state of a ticket is.
+    """
+
+    def __init__(
+        self,
+        view: Callable[[UUID], View | None] = lambda node: None,
+        profile_rules: ProfileRules | None = None,
+        state_kinds: Mapping[str, str] | None = None,
+    ) -> None:
+        self._view, self._profile_rules, self._kinds = view, profile_rules, state_kinds or {}
 
     def seen(self, connection: psycopg.Connection, event: str) -> Seen | None:
         """An event by its name (`SOURCE#HASH`); None while the read models have not seen it."""
@@ -77,11 +85,18 @@ class Occasions:
         for kind, items in named.items():
             row = connection.execute(_SQL[kind], {"items": items}).fetchone()
             if row is not None:
-                yield Item(kind, *row)
+                item, native, values = row
+                yield Item(kind, item, native, {**values, **self._kind_of(kind, values)})
+
+    def _kind_of(self, kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """What a rule knows as `kind`: of a ticket that of its state, of a task its own."""
+        if kind == "ticket":
+            return {"kind": self._kinds.get(values.get("state") or "")}
+        return {"kind": values.get("task_kind")} if kind == "task" else {}
 
     def _known(self, view: View) -> dict[str, Any]:
         consents = {
-            one.purpose if one.channel == EVERY_CHANNEL else f"{one.purpose}.{one.channel}": one.granted
+            one.purpose if one.channel == EVERY_CHANNEL else f"{one.purpose}_{one.channel}": one.granted
             for one in view.standing
         }
         profile = {one.field: one.value for one in profile_of(view.claims, self._profile_rules)}
@@ -105,7 +120,7 @@ def _facts(facts: Facts) -> dict[str, Any]:
         figures: dict[str, Decimal | None] = {
             "revenue": one.revenue, "refunds": one.refunds, "average": one.average,
         }  # fmt: skip
-        known |= {f"{name}.{one.currency.lower()}": figure for name, figure in figures.items()}
+        known |= {f"{name}_{one.currency.lower()}": figure for name, figure in figures.items()}
         if len(facts.sums) == 1:
             known |= figures
     return known

@@ -72,14 +72,15 @@ def automation() -> None:
 
 def _automation(parts: Parts, registry: CollectorRegistry) -> Automation:
     settings, rules = parts.settings, parts.configuration.automation
+    kinds = {state.code: state.kind for state in parts.configuration.tickets.states}
     secrets = read_secrets(settings.webhook_secrets_file)
     check_secrets(rules, secrets)
     dsn, profile_rules = settings.database_url, read_profile(settings.profile_file)
     acting = Acting(parts.working, parts.publisher, parts.keyring, parts.webhooks)
     calling = Calling(read_networks(settings.webhook_private_networks))
-    sent, nobody = sent_counter(registry), Occasions(lambda _node: None, profile_rules)
+    sent, nobody = sent_counter(registry), Occasions()
     return Automation(
         Follower(dsn, parts.log, rules, registry, parts.clock, settings.lease_seconds),
-        Carrier(dsn, rules, acting, registry, parts.clock, profile_rules),
+        Carrier(dsn, rules, acting, registry, parts.clock, profile_rules, kinds),
         [Deliverer(dsn, parts.webhooks, nobody, calling, secrets, sent, parts.clock) for _ in range(_DELIVERERS)],
     )
