@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from itertools import groupby
 from random import Random
-from threading import Barrier
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from domain.configuration import builtin_configuration
-from eventlog.port import Logged
+from eventlog.port import Entry, Logged
 from projections.decoding import Decoder
 from projections.deriving import Deriver
 from projections.work.annotating import note
@@ -116,28 +118,26 @@ def shared(database: str) -> Iterator[Story]:
         yield made
 
 
-def at_once(shared: Story, rounds: Sequence[Sequence[Sequence[dict[str, Any]]]]) -> int:
-    """Each round: one batch per projector, all begun at one moment. Gives the deadlocks."""
-    runners = [shared.runner() for _ in rounds[0]]
-    for partition, runner in enumerate(runners):
-        runner.cursor = runner.positions.take(runner.connection, [partition])
-    barrier = Barrier(len(runners))
+@contextmanager
+def projector(shared: Story, partition: int, **more: Any) -> Iterator[Callable[..., None]]:
+    """`apply(*raw)`: a projector of one partition applies these events as the next ones of its partition."""
+    runner = shared.runner(**more)
+    runner.cursor = runner.positions.take(runner.connection, [partition])
 
-    def run(partition: int) -> None:
-        runner = runners[partition]
-        for batches in rounds:
-            entries = shared.seal(batches[partition], START + timedelta(days=1))
-            start = runner.cursor[partition]
-            logged = [Logged(partition, start + place, *entry) for place, entry in enumerate(entries)]
-            plain = Decoder(Deriver(shared.catalogue))
-            barrier.wait(60)
-            runner.apply(plain.batch(0, dict(runner.cursor), logged))
+    def apply(*raw: dict[str, Any], poison: bool = False) -> None:
+        entries = [*shared.seal(raw, START + timedelta(days=1)), *[Entry(b"", b"poison")] * poison]
+        start = runner.cursor[partition]
+        logged = [Logged(partition, start + place, *entry) for place, entry in enumerate(entries)]
+        runner.apply(Decoder(Deriver(shared.catalogue)).batch(0, dict(runner.cursor), logged))
 
-    in_threads(run, len(runners))
-    for runner in runners:
-        runner.close()
-    [(deadlocks,)] = shared.rows("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
-    return int(deadlocks)
+    yield apply
+    runner.close()
+
+
+def troubles(shared: Story) -> tuple[int, int]:
+    """Deadlocks, and transactions that had to be tried again."""
+    [found] = shared.rows("SELECT deadlocks, xact_rollback FROM pg_stat_database WHERE datname = current_database()")
+    return found[0], found[1]
 
 
 def test_projectors_that_fold_the_same_deals_at_the_same_moment_lose_no_step_and_do_not_deadlock(
@@ -155,18 +155,46 @@ def test_projectors_that_fold_the_same_deals_at_the_same_moment_lose_no_step_and
         [[step(round_, number, side) for number in range(150)][:: -1 if side else 1] for side in (0, 1)]
         for round_ in range(5)
     ]
-    assert at_once(shared, rounds) == 0
+    before = troubles(shared)
+    barrier = Barrier(2)
+
+    def run(partition: int) -> None:
+        with projector(shared, partition) as apply:
+            for batches in rounds:
+                barrier.wait(60)
+                apply(*batches[partition])
+
+    in_threads(run, 2)
     assert shared.rows("SELECT stage, assignee, count(*) FROM work.deals GROUP BY 1, 2") == [("s4", "a4", 150)]
     assert shared.rows("SELECT count(*) FROM work.steps") == [(150 * 2 * 5,)]
+    assert troubles(shared) == before
 
 
-def test_a_projector_sees_what_another_brought_of_a_deal_while_it_waited(shared: Story) -> None:
-    """The second begins before the first has ended its transaction."""
-    made: Callable[..., dict[str, Any]] = lambda number, **content: {  # noqa: E731
-        **event(number, type="deal.changed", source="crm/x"),
-        "data": {"refs": [{"kind": "deal", "value": "A"}], "content": content},
-    }
-    assert at_once(shared, [[[made(1, stage="new")], [made(2, team="north")]]]) == 0
-    assert shared.rows("SELECT stage, team FROM work.deals") == [("new", "north")]
-    assert at_once(shared, [[[made(3, stage="offer")], [made(4, team="south")]]]) == 0
-    assert shared.rows("SELECT stage, team FROM work.deals") == [("offer", "south")]
+def test_a_projector_waits_for_another_that_folds_the_same_deal_and_then_folds_what_both_brought(
+    shared: Story,
+) -> None:
+    """The second begins while the transaction of the first is open; it need not begin anew."""
+
+    def changed(number: int, **content: Any) -> dict[str, Any]:
+        data = {"refs": [{"kind": "deal", "value": "A"}], "content": content}
+        return {**event(number, type="deal.changed", source="crm/x"), "data": data}
+
+    threads: list[Thread] = []
+
+    def while_the_first_is_open(connection: object, parked: object) -> None:
+        threads[-1].start()
+        until = time.monotonic() + 20
+        while not shared.rows("SELECT 1 FROM pg_locks WHERE NOT granted") and time.monotonic() < until:
+            time.sleep(0.01)
+
+    before = troubles(shared)
+    with (
+        projector(shared, 0, park=while_the_first_is_open) as first,
+        projector(shared, 1) as second,
+    ):
+        for number in (0, 2):  # a deal that is new, and one that is there
+            threads.append(Thread(target=second, args=[changed(number + 1, team=f"t{number}")]))
+            first(changed(number, stage=f"s{number}"), poison=True)
+            threads[-1].join(60)
+            assert shared.rows("SELECT stage, team FROM work.deals") == [(f"s{number}", f"t{number}")]
+    assert troubles(shared) == before
