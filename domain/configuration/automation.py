@@ -15,14 +15,14 @@ __all__ = ["FIELDS", "Action", "Condition", "Rule"]
 
 Operator = Literal["=", "!=", ">", ">=", "<", "<=", "in", "not in", "known", "unknown", "contains"]
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "event": ("type", "channel", "direction", "source", "actor"),
+    "event": ("type", "time", "channel", "direction", "source", "actor"),
     "deal": (
         "status", "pipeline", "stage", "amount", "currency", "probability", "assignee", "team", "products",
-        "expected_close", "next_step_on", "origin", "reason",
+        "expected_close", "next_step_on", "origin", "reason", "stage_since", "created_at", "closed_at",
     ),
     "ticket": (
-        "state", "kind", "priority", "queue", "category", "product", "channel", "service_level", "assignee", "team",
-        "level", "reason",
+        "status", "state", "kind", "priority", "queue", "category", "product", "channel", "service_level", "assignee",
+        "team", "level", "reason", "reopened", "state_since", "opened_at", "responded_at", "resolved_at", "closed_at",
     ),
     "lead": ("status", "origin", "campaign", "product", "country", "industry", "assignee", "team", "reason"),
     "task": ("status", "kind", "priority", "assignee", "team", "due"),
