@@ -43,12 +43,12 @@ def configured(
     return read_configuration({"version": 1, "pipelines": {"sales": sales}, "tickets": STATES, **others})
 
 
-def steps_of(work: Work) -> list[Step]:
+def steps_of(work: Work, after: int = 0) -> list[Step]:
     """The events of an aggregate that was not saved, as they come back from the log: checked and written out by the
-    catalogue, and read again."""
+    catalogue, and read again. after: those after this version."""
     steps = []
-    events: Iterable[Any] = work.pending_events
-    for event in events:
+    events: list[Any] = work.pending_events
+    for event in events[after:]:
         public, personal, _ = _TYPES[event.type].read(event.content, _TYPES[event.type].version)
         plain = json.loads(json.dumps(join(public, personal)))
         version = event.originator_version
