@@ -1,5 +1,5 @@
-"""What is the peer of `bench commands`? The eventsourcing library's own application, on the same PostgreSQL, in tables
-of its own: the same tasks as JSON, in the clear, with the recorder, the pool and the transcoder that it comes with.
+"""What is the peer of `bench commands`? The eventsourcing library's own application, on the same PostgreSQL, in
+tables of its own: the same tasks as JSON, in the clear, with the recorder, pool and transcoder that it comes with.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from bench.report import progress
 from bench.stand import ADAPTERS, stand
-from tests.support.relay_kills import killed
+from tests.support.relay_kills import Killed, killed
 from tests.support.story import story
 
 __all__ = ["main"]
@@ -27,16 +27,17 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("--log", choices=(*ADAPTERS, "both"), default="embedded")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(argv)
-    bad = False
+    told: list[tuple[str, Killed]] = []
     with stand(kafka=given.log != "embedded") as servers:
         for adapter in ADAPTERS if given.log == "both" else (given.log,):
             dsn = servers.database()
             with story(dsn, servers.log_url(adapter, dsn, "kills", 4)) as made:
                 progress(f"{given.kills} kills on {adapter}")
                 found = killed(made, given.kills, given.seed)
-            bad = bad or not found.on_log == found.shown == found.events or found.out_of_order > 0
-            _show({"log": adapter, **found._asdict()}, given.json)
-    if bad:
+            told.append((adapter, found))
+    for adapter, found in told:
+        _show({"log": adapter, **found._asdict()}, given.json)
+    if any(not found.on_log == found.shown == found.events or found.out_of_order for _, found in told):
         sys.exit(1)
 
 

@@ -158,6 +158,11 @@ class EmbeddedLog:
             connection.execute(_SQL["close_partitions"], {"successor": successor})
             connection.execute(_SQL["name_successor"], {"successor": successor})
 
+    def settle(self) -> None:
+        """As `Settling` says."""
+        with self._connection() as connection, connection.transaction():
+            connection.execute(_SQL["hold_all"])
+
     def holes(self) -> dict[int, list[tuple[int, int]]]:
         """As `Mendable` says; looks at every offset."""
         found: dict[int, list[tuple[int, int]]] = {}

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Closable", "Entry", "Log", "Logged", "Mendable", "Position", "partition_of"]
+__all__ = ["Closable", "Entry", "Log", "Logged", "Mendable", "Position", "Settling", "partition_of"]
 
 
 class Position(NamedTuple):
@@ -91,6 +91,15 @@ class Mendable(Protocol):
 
     def put_back(self, records: Sequence[Logged]) -> int:
         """Put records where they stood; what stands there already is left as it is. Gives how many were put."""
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """What a log can do besides whose appends leave a trace while they are under way."""
+
+    def settle(self) -> None:
+        """Return once all appends that are under way have come to an end, also those of whoever has died since. What
+        `ends` says then is all that they will ever have brought."""
 
 
 def partition_of(key: bytes, partitions: int) -> int:

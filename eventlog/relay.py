@@ -17,7 +17,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from domain.errors import Fenced, LogDamaged, Misconfigured
-from eventlog.port import Log, Position
+from eventlog.port import Log, Position, Settling
 from eventlog.relay_records import Native, entry_of, natives, same
 from eventlog.relay_status import relay_status
 from eventlog.sql import load
@@ -152,6 +152,8 @@ class Relay:
 
     def _look(self, start: Mapping[int, int]) -> None:
         """What the log got since the noted ends: ours that nobody noted, and what our store does not know."""
+        if isinstance(self._log, Settling):
+            self._log.settle()  # the commit of whoever was killed may be under way still
         ends = self._log.ends()
         self._there, lost = {}, 0
         for found in natives(self._log, start, ends, self._hasher, self._keep):

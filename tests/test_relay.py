@@ -186,6 +186,37 @@ def test_who_is_fenced_at_the_last_moment_notes_nothing(plain: Story) -> None:
     assert len(plain.rows("SELECT FROM timeline.events")) == 4
 
 
+_DAWDLE = """
+CREATE FUNCTION public.dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(1); RETURN NEW; END $$;
+CREATE TRIGGER dawdle BEFORE INSERT ON log.records FOR EACH ROW EXECUTE FUNCTION public.dawdle();
+"""
+
+
+def test_who_takes_over_waits_for_an_append_that_is_under_way(plain: Story) -> None:
+    """As a kill -9 leaves one: the server commits it though nobody waits for it any more."""
+    refused = []
+    with store_of(plain) as store, relay_of(plain) as one, relay_of(plain) as other:
+        store.save(new_task())
+        assert one.take()
+
+        def work() -> None:
+            with pytest.raises(Fenced) as told:
+                one.step()
+            refused.append(told)
+
+        with psycopg.connect(plain.dsn, autocommit=True) as connection:
+            connection.execute(_DAWDLE)
+            thread = threading.Thread(target=work)
+            thread.start()
+            under_way = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+            eventually(lambda: connection.execute(under_way).fetchone() != (0,), 10)
+            connection.execute("UPDATE storyline.relay SET seen_at = seen_at - interval '1 hour'")
+            assert other.take()
+            assert other.step() == 1
+            thread.join()
+    assert (len(native(plain)), doubled(native(plain)), len(refused)) == (1, 0, 1)
+
+
 def test_who_is_gone_is_followed_at_once(small: Story, store: WorkStore) -> None:
     with relay_of(small, lease=600) as one, relay_of(small, lease=600) as other:
         assert one.take()
