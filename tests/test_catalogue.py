@@ -65,7 +65,7 @@ def test_a_personal_field_has_a_default_because_an_erased_content_lacks_it(model
 
 
 @every_model
-def test_only_numbers_and_codes_are_public(model: type[BaseModel]) -> None:
+def test_only_numbers_codes_flags_days_and_moments_are_public(model: type[BaseModel]) -> None:
     schema = model.model_json_schema()
     for one in models_of(model):
         held = schema if one is model else schema["$defs"][one.__name__]
@@ -78,8 +78,9 @@ def test_only_numbers_and_codes_are_public(model: type[BaseModel]) -> None:
             for option in options:
                 pattern = option.get("pattern", "")
                 coded = "enum" in option or "const" in option or "@" in pattern or "A-Z" in pattern
+                dated = option.get("format") in {"date", "date-time"}
                 # an exact amount may also be sent as a text
-                assert option["type"] in {"number", "integer", "null"} or coded or has_number, name
+                assert option["type"] in {"number", "integer", "boolean", "null"} or coded or dated or has_number, name
 
 
 @every_type
