@@ -18,6 +18,8 @@ __all__ = [
     "DealShown",
     "Spent",
     "StageSum",
+    "Stall",
+    "Stalls",
     "Stay",
     "Sum",
 ]
@@ -121,6 +123,20 @@ class DealPage(Struct, omit_defaults=True, frozen=True):
     deals: list[Deal]
     next: str | None
     board: Board | None = None
+
+
+class Stall(Struct, frozen=True):
+    """How often deals stalled in a stage."""
+
+    pipeline: str | None
+    stage: str | None
+    count: int
+
+
+class Stalls(Struct, frozen=True):
+    """Where deals stall, the stage first at which most do."""
+
+    stalls: list[Stall]
 
 
 class DealDone(Struct, omit_defaults=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -22,10 +23,10 @@ from api.commanding import (
     key_of,
     made_many,
 )
-from api.deal_shapes import DealDone, DealPage
+from api.deal_shapes import DealDone, DealPage, Stall, Stalls
 from api.problems import responses
 from api.services import services
-from api.work_queries import Code, Cursor, Limit, Steps, Visible, shown, stated
+from api.work_queries import Code, Cursor, Limit, Steps, Visible, shown, stated, timed
 from api.work_requests import (
     ApproveRequest,
     AssignRequest,
@@ -50,6 +51,8 @@ _DONE: Final[dict[int | str, dict[str, Any]]] = {
 }
 _MADE: Final = responses(408, 409, 413, 415, 429)
 _BULK: Final = 16 * 2**20
+_RECENT: Final = timedelta(days=90)
+Since = Annotated[str | None, Query(max_length=64, json_schema_extra={"format": "date-time"})]
 
 
 @router.get(
@@ -85,6 +88,21 @@ async def deals(
         board = board_told(pipeline, rules, await reader.board(chosen._replace(stays=stays)))
     told = [deal_row(one, texts, rules, at) for one in page.rows]
     return json_answer(DealPage(deals=told, next=page.after, board=board))
+
+
+@router.get(
+    "/v1/stalls",
+    summary="Where deals stall",
+    responses={200: shapes.answer("Stalls"), **responses(429)},
+    dependencies=[Visible],
+)
+async def stalls(request: Request, _caller: Reads, since: Since = None) -> Response:
+    """How often deals stalled in each stage, as the scheduler noted it, most often first; of the last 90 days, or
+    since a moment."""
+    held = services(request)
+    begin = timed(since, "since") or held.parts.clock() - _RECENT
+    found = await WorkReader(held.pool).stalls(begin)
+    return json_answer(Stalls([Stall(pipeline, stage, count) for pipeline, stage, count in found]))
 
 
 @router.get("/v1/deals/{id}", summary="A deal", responses={200: shapes.answer("DealShown"), **responses(404, 429)})

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from api.deal_shapes import Deal, DealDone, DealPage, DealShown
+from api.deal_shapes import Deal, DealDone, DealPage, DealShown, Stalls
 from api.step_shapes import CustomerOf, Native, Positions, RefOf, Repeated, Said
 from api.ticket_shapes import Ticket, TicketDone, TicketPage, TicketShown
 
@@ -226,6 +226,7 @@ class Work(Struct, omit_defaults=True, kw_only=True):
 
 STRUCTS: Final = (
     DealPage,
+    Stalls,
     DealShown,
     DealDone,
     TicketPage,
