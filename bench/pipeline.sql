@@ -35,7 +35,8 @@ TRUNCATE bare.events, bare.positions;
 TRUNCATE timeline.events, timeline.refs, timeline.about, timeline.parties, timeline.corrected,
     identity.nodes, identity.evidences, identity.members, identity.stars, identity.loose, identity.rulings,
     identity.disputes, customers.contacts, customers.trades, customers.consents, customers.answers,
-    directory.identifiers, directory.claims, directory.terms, directory.codes, storyline.positions;
+    directory.identifiers, directory.claims, directory.terms, directory.codes, work.steps, work.items, work.deals,
+    work.tickets, work.tasks, work.leads, work.notices, storyline.positions;
 
 -- name: checkpoint
 -- No run pays for what another has written.

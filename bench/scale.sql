@@ -45,5 +45,5 @@ FROM pg_stat_database WHERE datname = current_database();
 -- Bytes of each table and index of the read models.
 SELECT c.relname, CASE WHEN c.relkind = 'i' THEN pg_relation_size(c.oid) ELSE pg_table_size(c.oid) END
 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-WHERE n.nspname IN ('timeline', 'identity', 'customers', 'directory') AND c.relkind IN ('r', 'i')
+WHERE n.nspname IN ('timeline', 'identity', 'customers', 'directory', 'work') AND c.relkind IN ('r', 'i')
 ORDER BY c.relname;
