@@ -24,6 +24,7 @@ from consumers.delivering import Deliverer, sent_counter
 from consumers.following import CONSUMER, Follower
 from domain.configuration import Configuration, Rule, builtin_configuration
 from eventlog.opening import open_log
+from eventlog.port import Log
 from eventlog.record import decode
 from eventlog.relay import Relay
 from projections.occasions import Occasions
@@ -63,7 +64,7 @@ def survey(code: str, who: str = "ann", score: int = 3, **changes: Any) -> dict[
 
 @dataclass
 class Automated:
-    """A story with rules. ahead: how far its clock is ahead of ours."""
+    """A story with rules. ahead: how far its clock is ahead of ours. stop: ends the following of the log here."""
 
     story: Story
     rules: Configuration
@@ -75,6 +76,7 @@ class Automated:
     runner: Runner
     relay: Relay
     ahead: timedelta = field(default=timedelta(0))
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def clock(self) -> datetime:
         return datetime.now(UTC) + self.ahead
@@ -116,48 +118,51 @@ class Automated:
 
 @contextmanager
 def automated(
-    dsn: str, rules: Configuration, people: Sequence[str] = ("anna", "bob"), **more: Any
+    dsn: str, rules: Configuration, people: Sequence[str] = ("anna", "bob"), *, follow: bool = True, **more: Any
 ) -> Iterator[Automated]:
-    """A system with these rules, whose log is followed."""
-    with story(dsn, f"{dsn}&partitions=2", **more) as small:
-        made: Automated
-        registry = CollectorRegistry()
-
-        def clock() -> datetime:
-            return made.clock()
-
+    """A system with these rules, whose log is followed, unless `follow` says no: then nothing runs yet."""
+    with story(dsn, f"{dsn}&partitions=2", **more) as small, working_of(small, rules) as working:
         log = open_log(small.log_url)
-        with working_of(small, rules) as working:
-            webhooks = Webhooks(working.desk._pool, clock)
-            acting = Acting(working, small.publisher, small.keyring, webhooks)
-            occasions = Occasions()
-            calling = Calling(LOOPBACK, timeout=2, most=3)
-            made = Automated(
-                small,
-                rules,
-                working,
-                webhooks,
-                Follower(dsn, log, rules.automation, registry, clock, lease=5),
-                Carrier(dsn, rules.automation, acting, registry, clock, chance=Random(6)),
-                Deliverer(
-                    dsn, webhooks, occasions, calling, {"main": SECRET}, sent_counter(registry), clock, Random(6)
-                ),
-                small.runner(),
-                Relay(dsn, small.log, small.hasher, lease=600),
-            )
-            assert made.relay.take()
-            stop = threading.Event()
-            thread = threading.Thread(target=made.follower.run, args=[stop])
-            thread.start()
-            try:
+        made = _made(small, rules, working, log)
+        thread = threading.Thread(target=made.follower.run, args=[made.stop])
+        try:
+            if follow:
+                thread.start()
                 eventually(lambda: bool(made.follower.held), 30)
                 for code in people:
                     working.register_user(code, {"name": code.title()}, actor=ANNA)
+                assert made.relay.take()
                 made.settle()
-                yield made
-            finally:
-                stop.set()
+            yield made
+        finally:
+            made.stop.set()
+            if follow:
                 thread.join(30)
-                made.runner.close()
-                made.relay.drop()
-                log.close()
+            made.runner.close()
+            made.relay.drop()
+            log.close()
+
+
+def _made(small: Story, rules: Configuration, working: Working, log: Log) -> Automated:
+    made: Automated
+    registry, dsn = CollectorRegistry(), small.dsn
+
+    def clock() -> datetime:
+        return made.clock()
+
+    webhooks = Webhooks(working.desk._pool, clock)
+    acting = Acting(working, small.publisher, small.keyring, webhooks)
+    calling = Calling(LOOPBACK, timeout=2, most=3)
+    secrets, sent = {"main": SECRET}, sent_counter(registry)
+    made = Automated(
+        small,
+        rules,
+        working,
+        webhooks,
+        Follower(dsn, log, rules.automation, registry, clock, lease=5),
+        Carrier(dsn, rules.automation, acting, registry, clock, chance=Random(6)),
+        Deliverer(dsn, webhooks, Occasions(), calling, secrets, sent, clock, Random(6)),
+        small.runner(),
+        Relay(dsn, small.log, small.hasher, lease=600),
+    )
+    return made
