@@ -162,6 +162,21 @@ class Client:
         answer = self._ask("POST", "/v1/lookup", body, "application/json")
         return [one["id"] for one in answer["customers"]]
 
+    def command(self, path: str, body: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """The answer to a command, such as `deals` or `deals/ID/move`, on whatever revision there is.
+
+        key: an idempotency key; with the same one the command is carried out once, however often it is sent.
+        Raises what `publish` does, and BadInput where a rule refuses it.
+        """
+        headers = {"Idempotency-Key": key, "If-Match": "*"}
+        answer: dict[str, Any] = self._ask("POST", f"/v1/{path}", _encode(body), "application/json", headers=headers)
+        return answer
+
+    def read(self, path: str, **query: Any) -> dict[str, Any]:
+        """The answer to a question, such as `deals` or `tickets/ID`."""
+        answer: dict[str, Any] = self._ask("GET", f"/v1/{path}", query=query)
+        return answer
+
     def _items(
         self, path: str, after: Mapping[int, int] | None, query: Mapping[str, Any]
     ) -> Iterator[dict[str, Any]]:
@@ -215,9 +230,10 @@ class Client:
         body: bytes | None = None,
         media_type: str = "",
         query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         """One request, tried again while that may help."""
-        headers = {"Content-Type": media_type} if media_type else {}
+        headers = {**(headers or {}), **({"Content-Type": media_type} if media_type else {})}
         until = self._ticks() + self._retries.seconds
         attempt = 0
         while True:

@@ -56,7 +56,7 @@ def test_S90_one_command_prints_a_story_and_a_second_one_adds_nothing(demo: Demo
         "it does matter. I am on the tr",
         "Call in, 3 min 34 s, resolved: The cards of order W-14890: goes on with the chat",
         "CSAT 5 of 5: You already knew!",
-        "On the timelines: 0 events before, 5,824 now; 5,824 were new.",
+        "On the timelines: 0 events before, 5,836 now; 5,836 were new.",
         "timeline customer_no:K-10000",
     ]
     place = 0
@@ -66,7 +66,7 @@ def test_S90_one_command_prints_a_story_and_a_second_one_adds_nothing(demo: Demo
 
     second = demo()
     assert second.returncode == 0, second.stderr
-    assert "On the timelines: 5,824 events before, 5,824 now; 0 were new." in second.stdout
+    assert "On the timelines: 5,836 events before, 5,836 now; 0 were new." in second.stdout
     story = re.compile(r"The story of .*(?=\nPublished)", re.DOTALL)
     assert story.findall(first.stdout) == story.findall(second.stdout) != []
 

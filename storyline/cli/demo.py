@@ -10,14 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
-from adapters.sample import Sample
+from adapters.sample import Sample, desk
 from domain.errors import Misconfigured
 from eventlog.sql import load
 from projections.timeline.reader import Customer, TimelineReader
 from storyline import logs
-from storyline.cli.processes import development_key, serving, with_ports
+from storyline.cli.processes import PORTS, development_key, serving, with_ports
 from storyline.cli.shared import api_client, console, progress_bar
 from storyline.cli.timeline import Told, print_story, read_story
 from storyline.parts import Parts
@@ -46,6 +47,7 @@ def demo(once: Annotated[bool, typer.Option("--once", help="End when the story i
             sample = Sample()
             before = _count(parts)
             _publish(parts.settings, sample, stop.is_set)
+            _work(parts.settings, sample)
             ref = f"customer_no:{sample.people[0].customer_no}"
             stories = asyncio.run(_stories(parts, ref))
             console.print(f"\nThe story of {sample.people[0].name}, one of {len(sample.people)} made-up customers")
@@ -60,7 +62,7 @@ def demo(once: Annotated[bool, typer.Option("--once", help="End when the story i
 def _yielding(settings: Settings) -> Settings:
     """The settings with any free port (0) where the usual one is taken; one that was asked for stays."""
     changed = {}
-    for name in ("port", "projector_port", "inbox_port"):
+    for name in PORTS:
         if name not in settings.model_fields_set and not _is_free(settings.host, getattr(settings, name)):
             changed[name] = 0
     return settings.model_copy(update=changed)
@@ -85,6 +87,24 @@ def _publish(settings: Settings, sample: Sample, stopped: Callable[[], bool]) ->
             bar.advance(task)
     if stopped():
         raise KeyboardInterrupt
+
+
+def _work(settings: Settings, sample: Sample) -> None:
+    """Have the shop's colleagues work on deals and tickets, once; their commands go on where they were broken off."""
+    key = settings.development_key.read_text("ascii").strip()
+    made: dict[str, str] = {}
+    with api_client(settings.api_url, key) as client:
+        if client.read("leads", status="all")["leads"]:
+            return
+        for asked in desk(sample.people):
+            filled = msgspec.json.decode(_filled(msgspec.json.encode(asked.body).decode(), made))
+            made[asked.key] = client.command(_filled(asked.path, made), filled, asked.key).get("id", "")
+
+
+def _filled(text: str, made: dict[str, str]) -> str:
+    for key, id_ in made.items():
+        text = text.replace(f"{{{key}}}", id_)
+    return text
 
 
 def _until(events: Iterable[dict[str, Any]], stopped: Callable[[], bool]) -> Iterator[dict[str, Any]]:

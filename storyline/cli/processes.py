@@ -37,9 +37,20 @@ from storyline.settings import Settings
 from storyline.supervisor import Supervisor, end_with_parent, stop_on_signals
 from storyline.turn import wait_for_turn
 
-__all__ = ["api", "development_key", "inbox", "process", "projector", "relay", "serve", "serving", "with_ports"]
+__all__ = [
+    "PORTS",
+    "api",
+    "development_key",
+    "inbox",
+    "process",
+    "projector",
+    "relay",
+    "serve",
+    "serving",
+    "with_ports",
+]
 
-_PORTS = ("port", "projector_port", "relay_port", "scheduler_port", "automation_port", "inbox_port")
+PORTS = ("port", "projector_port", "relay_port", "scheduler_port", "automation_port", "inbox_port")
 _logger = structlog.get_logger("storyline.serve")
 
 
@@ -202,7 +213,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     for name in ("LOG_URL", "DATABASE_URL", "KEYS_URL"):
         found.pop(f"STORYLINE_{name}", None)
         found[name] = getattr(settings, name.lower())
-    for name in _PORTS:
+    for name in PORTS:
         found[f"STORYLINE_{name.upper()}"] = str(getattr(settings, name))
     found["STORYLINE_DATA_DIR"] = str(settings.data_dir.absolute())
     return found
@@ -212,7 +223,7 @@ def with_ports(settings: Settings) -> Settings:
     """The settings with a free port wherever they say 0."""
     found = {}
     with contextlib.ExitStack() as held:
-        for name in _PORTS:
+        for name in PORTS:
             if getattr(settings, name) == 0:
                 probe = held.enter_context(socket.socket())
                 probe.bind((settings.host, 0))
