@@ -76,7 +76,8 @@ class WorkStore:
         install_store(self._dsn)
 
     def get(self, cls: type[W], id: UUID) -> W:
-        """An aggregate as it is now. Raises NotFound for an unknown one, and for one of another class."""
+        """An aggregate as it is now. Raises NotFound for an unknown one and for one of another class, LogDamaged
+        where the store lacks one of its events, Tampered and UnknownKey where one does not open."""
         with _told():
             try:
                 found: Any = self._works.repository.get(id)

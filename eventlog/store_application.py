@@ -18,7 +18,7 @@ from eventsourcing.postgres import PostgresFactory
 from eventsourcing.utils import Environment, EnvType
 
 from domain.catalogue.registry import Catalogue
-from domain.errors import StorylineError, Tampered, Unavailable
+from domain.errors import LogDamaged, StorylineError, Tampered, Unavailable
 from domain.work import Work
 from eventlog.keyring import Keyring
 from eventlog.sealer import Sealer
@@ -64,7 +64,11 @@ class _Events(EventStore[UUID]):
     mapper: RecordMapper
 
     def get(self, originator_id: UUID, **asked: Any) -> Iterator[DomainEventProtocol[UUID]]:
-        return iter(self.mapper.restore(self.recorder.select_events(originator_id, **asked)))
+        stored = self.recorder.select_events(originator_id, **asked)
+        first = (asked.get("gt") or 0) + 1
+        if [one.originator_version for one in stored] != list(range(first, first + len(stored))):
+            raise LogDamaged(f"The event store lacks an event of {originator_id.hex}: `storyline relay repair`.")
+        return iter(self.mapper.restore(stored))
 
 
 class _Snapshots(EventStore[UUID]):

