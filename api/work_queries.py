@@ -17,6 +17,7 @@ from domain.errors import BadInput, Problem
 
 __all__ = ["Code", "Cursor", "DueBy", "Limit", "Steps", "Visible", "shown", "stated", "timed"]
 
+_MANY: Final = frozenset({"state"})
 _TIME: Final[dict[str, Any]] = {"format": "date-time"}
 Limit = Annotated[int, Query(ge=1, le=200, description="Most items on the page")]
 Cursor = Annotated[str | None, Query(max_length=200, description="`next` of the answer before")]
@@ -32,7 +33,11 @@ async def visible(
         str | None, Header(max_length=20_000, description="Like after_positions, as a header")
     ] = None,
 ) -> None:
-    """Wait for what the caller wants to see. Raises BadInput, NotYet."""
+    """Wait for what the caller wants to see. Raises BadInput, also for what comes twice and is meant once; NotYet."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    twice = next((name for name in names if names.count(name) > 1 and name not in _MANY), None)
+    if twice is not None:
+        raise BadInput([Problem(twice, "comes more than once.", "Send it once.")])
     positions = after_positions or storyline_after
     if positions:
         await services(request).wait_for(read_vector(positions, "after_positions"))

@@ -24,7 +24,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.story import event
 
 MEGABYTE = 2**20
-SCOPES = ("publish", "read", "log", "operate", "admin")
+SCOPES = ("publish", "read", "work", "manage", "log", "operate", "admin")
 
 
 @pytest.fixture(scope="module")
@@ -274,11 +274,15 @@ LEFT_OUT = ("/stream", "/v1/keys/{id}")
 NOT_SAID = [positive_data_acceptance]
 
 
+# Many routes made alike, and each answer costs an event: fewer examples of each.
+ALIKE = ("/v1/deals", "/v1/tickets", "/v1/tasks", "/v1/leads", "/v1/users")
+
+
 def check(operation: Any, headers: dict[str, str], without: list[Any]) -> None:
     """Send what fits the document and what does not; each answer must be one that the document has."""
 
     @settings(
-        max_examples=15,
+        max_examples=5 if operation.path.startswith(ALIKE) else 15,
         deadline=None,
         derandomize=True,
         database=None,
