@@ -81,11 +81,14 @@ def test_a_rebuild_rules_on_name_clashes_as_live_did(small: Story) -> None:
         "UPDATE identity.nodes SET shared = true",
         "UPDATE customers.contacts SET touchpoints = touchpoints + 1",
         "DELETE FROM directory.terms",
+        "UPDATE work.deals SET stage = 'won'",
+        "DELETE FROM work.steps",
     ],
 )
 def test_a_rebuild_that_differs_is_not_switched_in(small: Story, damage: LiteralString) -> None:
     """One read model that is wrong keeps the others from being switched, too."""
-    small.publish(event(1, data={"refs": [{"kind": "order", "value": "O-1"}]}), event(2))
+    refs = [{"kind": "order", "value": "O-1"}, {"kind": "deal", "value": "D-1"}]
+    small.publish(event(1, data={"refs": refs, "content": {"stage": "new"}}, type="deal.created"), event(2))
     small.project()
     assert small.rows(f"{damage} RETURNING 1")
     before = small.hashes()
