@@ -61,6 +61,7 @@ class Relay:
         self.notification = 0
         self._epoch = -1
         self._ends: dict[int, int] = {}
+        self._floor: dict[int, int] = {}
         self._there: dict[int, Position] = {}
         self._seen = self._pruned = 0.0
 
@@ -100,11 +101,11 @@ class Relay:
 
     def beat(self) -> None:
         """Keep the relay, and note the log's ends while nothing of ours is under way. Raises Fenced."""
-        ends = self._log.ends()
-        asked = {"epoch": self._epoch, "ends": _jsonb(ends)}
+        self._ends = dict(self._log.ends())
+        asked = {"epoch": self._epoch, "ends": self._noted_ends()}
         if self._connected().execute(_SQL["beat"], asked).fetchone() is None:
             raise _fenced()
-        self._ends, self._seen = dict(ends), time.monotonic()
+        self._seen = time.monotonic()
         if self.notification - self._pruned > _PRUNE_EVERY:
             self._connected().execute(_SQL["prune"], {"notification": self.notification})
             self._pruned = self.notification
@@ -167,7 +168,7 @@ class Relay:
                 f"The log holds {lost:,} events that the event store does not have, or has otherwise: the store was "
                 "restored to an earlier point. `storyline relay repair` copies them back; see docs/relay.md."
             )
-        self._ends = dict(ends)
+        self._ends, self._floor = dict(ends), dict(start)
         self.beat()
 
     def _keep(self) -> None:
@@ -176,6 +177,12 @@ class Relay:
             if self._connected().execute(_SQL["keep"], {"epoch": self._epoch}).fetchone() is None:
                 raise _fenced()
             self._seen = time.monotonic()
+
+    def _noted_ends(self) -> Jsonb:
+        """From where on the next one has to look: from where we did, until all that was found there is noted; he
+        would not find it again."""
+        ends = self._floor if self._there else self._ends
+        return Jsonb({str(partition): offset for partition, offset in ends.items()})
 
     def _known(self, found: Sequence[Native]) -> dict[int, Position]:
         """{notification: position} of those that the store has, just so."""
@@ -207,7 +214,7 @@ class Relay:
             "epoch": self._epoch,
             "before": self.notification,
             "notification": notification,
-            "ends": _jsonb(self._ends),
+            "ends": self._noted_ends(),
             "notifications": list(placed),
             "partitions": [position.partition for position in placed.values()],
             "offsets": [position.offset for position in placed.values()],
@@ -215,10 +222,6 @@ class Relay:
         if self._connected().execute(_SQL["note"], asked).fetchone() != (1,):
             raise _fenced()
         self.notification, self._seen = notification, time.monotonic()
-
-
-def _jsonb(ends: Mapping[int, int]) -> Jsonb:
-    return Jsonb({str(partition): offset for partition, offset in ends.items()})
 
 
 def _fenced() -> Fenced:

@@ -114,6 +114,22 @@ def test_what_was_appended_and_not_noted_is_found_again_and_not_doubled(small: S
     assert len(small.rows("SELECT FROM storyline.relayed")) == 16
 
 
+def test_what_one_found_on_the_log_and_had_no_time_to_note_the_next_one_finds_too(
+    small: Story, store: WorkStore
+) -> None:
+    store.save(new_task(steps=9))
+    relayed(small)
+    forget(small)
+    with relay_of(small, batch=4) as first, relay_of(small, batch=4) as second, relay_of(small, batch=4) as third:
+        for one, steps in ((first, 0), (second, 1), (third, 9)):
+            eventually(one.take, 10)
+            for _ in range(steps):
+                one.step()
+                one.beat()
+            one.drop()
+    assert (len(native(small)), doubled(native(small)), status(small).lag) == (10, 0, 0)
+
+
 def test_an_append_of_which_nobody_knows_whether_it_came_about_is_not_done_twice(plain: Story) -> None:
     class Deaf:
         """A log whose answers get lost, once."""
@@ -337,6 +353,20 @@ def test_a_store_restored_to_an_earlier_point_is_refused_and_mended(small: Story
     store.save(late)
     relayed(small)
     assert (len(native(small)), doubled(native(small))) == (number + 1, 0)
+    assert status(small).lag == 0
+
+
+def test_what_was_put_back_is_not_relayed_again_where_the_relays_own_row_was_not_restored(
+    small: Story, store: WorkStore
+) -> None:
+    task = new_task(steps=9)
+    store.save(task)
+    relayed(small)
+    with psycopg.connect(small.dsn) as connection:
+        connection.execute("DELETE FROM eventstore.events WHERE originator_version > 5")
+    assert mended(small).put_back == 5
+    assert relayed(small) == 5
+    assert order_of(native(small)) == {task.id.hex: list(range(1, 11))}
     assert status(small).lag == 0
 
 

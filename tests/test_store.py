@@ -341,7 +341,7 @@ def test_a_snapshot_ends_with_the_key_of_anybody_whose_data_is_in_it(small: Stor
 
 
 def test_a_snapshot_that_was_swapped_or_is_of_another_shape_is_passed_over(small: Story, store: WorkStore) -> None:
-    one, other = new_task("one", steps=SNAPSHOT_EVERY), new_task("other", steps=SNAPSHOT_EVERY)
+    one, other = new_task("one", steps=SNAPSHOT_EVERY - 1), new_task("other", steps=SNAPSHOT_EVERY - 1)
     store.save(one, other)
     swap(small.dsn, "eventstore.snapshots", (one.id, SNAPSHOT_EVERY), (other.id, SNAPSHOT_EVERY))
     assert store.get(Task, one.id).state == one.state
