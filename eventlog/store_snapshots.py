@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from hashlib import blake2b
-from typing import Any, get_type_hints
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -40,7 +41,7 @@ class _Kept(msgspec.Struct):
     refs: tuple[Ref, ...]
     created_on: datetime
     modified_on: datetime
-    state: msgspec.Raw
+    state: tuple[dict[str, Any], dict[str, Any]]
 
 
 class _Sealed(msgspec.Struct):
@@ -66,9 +67,10 @@ class SnapshotMapper(Mapper[UUID]):
         None where there is no key, or where the state is not the same after it was written and read: then there is
         no snapshot, and nothing is lost but time.
         """
-        kept = _Kept(aggregate.who, aggregate.refs, aggregate.created_on, aggregate.modified_on, _write(aggregate))
         cls = type(aggregate)
-        if _read(cls, kept.state) != aggregate.state:
+        state = cls.state_to_plain(aggregate.state)
+        kept = _Kept(aggregate.who, aggregate.refs, aggregate.created_on, aggregate.modified_on, state)
+        if cls.state_from_plain(*state) != aggregate.state:
             _logger.warning("snapshot.not_alike", kind=aggregate.KIND)
             return None
         there = {key_id: key for key_id, key in keys.items() if key is not None}
@@ -109,27 +111,15 @@ class SnapshotMapper(Mapper[UUID]):
             "_modified_on": kept.modified_on,
             "who": kept.who,
             "refs": kept.refs,
-            "state": _read(cls, kept.state),
+            "state": cls.state_from_plain(*kept.state),
         }
         return Snapshot(id, stored.originator_version, kept.modified_on, stored.topic, state)
 
 
-def _write(aggregate: Work) -> msgspec.Raw:
-    return msgspec.Raw(msgspec.json.encode(aggregate.state))
-
-
-def _read(cls: type[Work], state: msgspec.Raw) -> Any:
-    return msgspec.json.decode(state, type=_state_type(cls))
-
-
-def _state_type(cls: type[Work]) -> Any:
-    """What `fold` says that it gives."""
-    return get_type_hints(cls.fold)["return"]
-
-
+@cache
 def _shape(cls: type[Work]) -> str:
     """Changes with the fields of the state, so that a snapshot of an older release is not taken for one of this."""
-    described = msgspec.json.encode(msgspec.json.schema(_state_type(cls)), order="sorted")
+    described = msgspec.json.encode(msgspec.json.schema(cls.STATE), order="sorted")
     version = getattr(cls, "class_version", 1)
     return blake2b(b"%d " % version + described, digest_size=8).hexdigest()
 
