@@ -74,7 +74,7 @@ def test_a_hash_covers_each_column_of_each_table(small: Stage, session: psycopg.
             value = OTHER.get(type_, "coalesce({}, 0) + 7").replace("{}", column)
             change = f"UPDATE work.{table} SET {column} = {value}"
             with session.transaction(force_rollback=True):
-                session.execute(sql.SQL(change))  # type: ignore[arg-type]
+                session.execute(sql.SQL(change))
                 assert WORK.hashes(session)[table] != before[table], f"{table}.{column}"
 
 
