@@ -18,10 +18,9 @@ from api.work_rows import items_of, personal_of
 from api.work_told import Named, Rules, deal_told, lead_told, task_told, ticket_told
 from commands.working import Actor, Done
 from commands.working_desk import KINDS
-from domain import deal, lead, ticket
-from domain.configuration import Configuration
-from domain.errors import NotFound, Refused
+from domain.errors import NotFound
 from domain.work import Step, in_order
+from projections.work.annotating import note
 from projections.work.reader import WorkReader
 from projections.work.rows import HistoryRow
 from projections.work.rows import Row as WorkRow
@@ -113,19 +112,15 @@ def _foreign(held: Services, kind: str, row: WorkRow, history: Sequence[HistoryR
     items = items_of(held, [one.record for one in history], asked.personal)
     amended = [place for place, one in enumerate(history) if one.amendment is not None]
     right = items_of(held, [history[place].amendment or b"" for place in amended], asked.personal)
-    texts = {place: personal_of(item) for place, item in enumerate(items)}
-    texts |= {place: personal_of(item) for place, item in zip(amended, right, strict=True)}
-    steps = [
-        Step(one.type, one.happened_at, {**texts[place], **one.public}, one.actor, 0, one.name.hex)
-        for place, one in enumerate(history)
-    ]
+    contents = {row.name: personal_of(item) for row, item in zip(history, items, strict=True)}
+    contents |= {history[place].name: personal_of(item) for place, item in zip(amended, right, strict=True)}
+    noted = note(history, held.parts.working.rules, contents)
     customer = row.customer.hex if row.customer is not None else None
     named = Named(row.item.hex, False, row.ref, row.revision, customer)
-    told = _shape(held, kind, _folded(kind, steps), named, asked)
-    refusals = _refusals(kind, steps, held.parts.working.rules)
+    told = _shape(held, kind, noted.state, named, asked)
     said = [
         structs.replace(_said(item), broken=[step_shapes.Broken(each.rule, each.detail) for each in broken])
-        for item, broken in zip(items, refusals, strict=True)
+        for item, broken in zip(items, noted.broken, strict=True)
     ]
     told.history = said[-asked.limit :]
     told.happened_by = asked.happened_by
@@ -137,21 +132,6 @@ def _folded(kind: str, steps: Iterable[Step]) -> Any:
     for step in in_order(steps):
         state = KINDS[kind].fold(state, step)
     return state
-
-
-def _refusals(kind: str, steps: Sequence[Step], rules: Configuration) -> list[list[Refused]]:
-    """Which rules each of the steps, in their order, would have broken."""
-    found: list[list[Refused]] = []
-    state: Any = None
-    for step in steps:
-        if kind == "deal":
-            found.append(deal.broken(state, step, rules))
-        elif kind == "ticket":
-            found.append(ticket.broken(state, step, rules))
-        else:
-            found.append(lead.broken(state, step) if kind == "lead" else [])
-        state = KINDS[kind].fold(state, step)
-    return found
 
 
 def _named(kind: str, id: UUID, revision: int, who: bool) -> Named:

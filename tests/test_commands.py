@@ -56,7 +56,7 @@ def test_what_is_sent_twice_under_one_key_is_done_once(working: Working) -> None
     first = working.create_deal({"title": "A roof"}, who=ANN, actor=ANNA, key=same)
     again = working.create_deal({"title": "A roof"}, who=ANN, actor=ANNA, key=same)
     assert not first.repeated
-    assert again == first._replace(repeated=True, state=None)
+    assert again == first._replace(repeated=True, state=None, who=False)
     assert first.notification is not None
     assert events(working, first) == 1
 
@@ -216,3 +216,11 @@ def test_a_reminder_is_for_the_moment_that_is_set(working: Working) -> None:
     assert isinstance(working.load("task", task.id), Task)
     with pytest.raises(NotFound):
         working.finish_task(uuid4(), actor=ANNA)
+
+
+def test_of_many_equal_moves_at_once_all_are_answered_alike(working: Working) -> None:
+    deal = working.create_deal({"amount": "10", "currency": "GBP"}, actor=ANNA)
+    same = key()
+    done = at_once(lambda _: working.move_deal(deal.id, "won", actor=ANNA, key=same, expected=1), 20)
+    assert {(one.id, one.revision) for one in done} == {(deal.id, 2)}
+    assert working.load("deal", deal.id).version == 2
