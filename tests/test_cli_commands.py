@@ -15,7 +15,7 @@ DOCUMENT = (Path(__file__).parent.parent / "docs/command-line.md").read_text(enc
 def commands() -> set[str]:
     """Every command, with the word of its group before it."""
     found = set()
-    for name, command in typer.main.get_group(app).commands.items():
+    for name, command in typer.main.get_group(app()).commands.items():
         below = getattr(command, "commands", None)
         found |= {f"{name} {word}" for word in below} if below else {name}
     return found

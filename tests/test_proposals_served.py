@@ -131,7 +131,7 @@ def test_the_command_line_finds_lists_decides_and_measures(api: RunningApi, monk
     )
 
     def told(*words: str) -> list[Any]:
-        done = CliRunner().invoke(app, [*words, "--json"])
+        done = CliRunner().invoke(app(), [*words, "--json"])
         assert done.exit_code == 0, done.output
         return [json.loads(line) for line in done.stdout.splitlines()]
 

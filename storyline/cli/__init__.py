@@ -5,35 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
 from pydantic import ValidationError
 from typer._click.exceptions import ClickException  # typer brings its own click and exports no name for this
 
 from domain.errors import StorylineError
-from storyline.cli import (
-    bench,
-    configuration,
-    database,
-    dead_letters,
-    demo,
-    erasures,
-    identity,
-    imports,
-    keys,
-    log,
-    processes,
-    proposals,
-    rebuild,
-    relay,
-    repair,
-    status,
-    timekeeping,
-    timeline,
-    webhooks,
-)
 from storyline.cli.shared import stderr
 from storyline.exits import INTERRUPTED, UNEXPECTED, USAGE, exit_code
 from storyline.logs import told
@@ -41,44 +21,40 @@ from storyline.logs import told
 __all__ = ["app", "main"]
 
 _STOPPED = "Stopped. Run the same command again to go on."
-
-app = typer.Typer(
-    name="storyline",
-    help="The whole story of every customer, on an event log that proves itself.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.add_typer(database.app, name="db")
-app.add_typer(imports.app, name="import")
-app.add_typer(log.app, name="log")
-log.app.command()(repair.check)
-log.app.command()(repair.repair)
-app.add_typer(keys.app, name="keys")
-app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(proposals.app, name="proposals")
-app.command()(proposals.quality)
-app.add_typer(identity.app, name="identity")
-app.add_typer(configuration.app, name="configuration")
-app.add_typer(relay.app, name="relay")
-app.add_typer(erasures.app, name="erasures")
-app.add_typer(erasures.ledger, name="ledger")
-app.command()(erasures.erase)
-app.command()(erasures.export)
-for _command in (processes.serve, processes.api, processes.projector, processes.inbox, timeline.timeline):
-    app.command()(_command)
-app.command()(timekeeping.scheduler)
-app.command()(timekeeping.automation)
-app.add_typer(webhooks.app, name="webhooks")
-app.command()(status.status)
-app.command()(rebuild.rebuild)
-app.command()(demo.demo)
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)(
-    bench.bench
-)
+_GROUPS: Final = {
+    "db": "database.app",
+    "import": "imports.app",
+    "log": "log.app",
+    "keys": "keys.app",
+    "dead-letters": "dead_letters.app",
+    "proposals": "proposals.app",
+    "identity": "identity.app",
+    "configuration": "configuration.app",
+    "relay": "relay.app",
+    "erasures": "erasures.app",
+    "ledger": "erasures.ledger",
+    "webhooks": "webhooks.app",
+}
+_COMMANDS: Final = {
+    "quality": "proposals.quality",
+    "erase": "erasures.erase",
+    "export": "erasures.export",
+    "serve": "processes.serve",
+    "api": "processes.api",
+    "projector": "processes.projector",
+    "inbox": "processes.inbox",
+    "scheduler": "timekeeping.scheduler",
+    "automation": "timekeeping.automation",
+    "timeline": "timeline.timeline",
+    "status": "status.status",
+    "rebuild": "rebuild.rebuild",
+    "demo": "demo.demo",
+    "bench": "bench.bench",
+}
+_PASSED_ON: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""What follows `bench` is for the benchmark, `--help` too."""
 
 
-@app.callback()
 def _options(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show a traceback with an error; it may name values.")
@@ -88,14 +64,47 @@ def _options(
         os.environ["STORYLINE_DEBUG"] = "1"
 
 
+def _loaded(place: str) -> Any:
+    module, _, name = place.partition(".")
+    return getattr(import_module(f"storyline.cli.{module}"), name)
+
+
+def _app_of(words: Iterable[str]) -> typer.Typer:
+    """The command line with these commands alone: to load what all of them stand on takes seconds."""
+    found = typer.Typer(
+        name="storyline",
+        help="The whole story of every customer, on an event log that proves itself.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    found.callback()(_options)
+    for word in words:
+        if word in _GROUPS:
+            found.add_typer(_loaded(_GROUPS[word]), name=word)
+        elif word == "bench":
+            found.command(context_settings=_PASSED_ON, add_help_option=False)(_loaded(_COMMANDS[word]))
+        else:
+            found.command(word)(_loaded(_COMMANDS[word]))
+    return found
+
+
+def app() -> typer.Typer:
+    """The whole command line."""
+    return _app_of([*_GROUPS, *_COMMANDS])
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and exit with the code that `docs/command-line.md` lists."""
     sys.exit(_run(argv))
 
 
 def _run(argv: Sequence[str] | None) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    asked = next((word for word in words if not word.startswith("-")), "")
     try:
-        done = app(args=argv, standalone_mode=False)
+        run = _app_of([asked]) if asked in {*_GROUPS, *_COMMANDS} else app()
+        done = run(args=argv, standalone_mode=False)
         if done == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
             stderr.print(_STOPPED)
         return done if isinstance(done, int) else 0

@@ -16,13 +16,15 @@ from eventlog.port import Log, Logged
 from eventlog.record import decode
 from storyline import logs
 from storyline.cli.move import move
+from storyline.cli.repair import check, repair
 from storyline.cli.shared import JsonFlag, console, groups, open_parts, print_json, progress_bar
 from storyline.settings import Settings
 
 __all__ = ["app"]
 
 app = groups("The log itself: sealed records, as they are stored.")
-app.command()(move)
+for _command in (move, check, repair):
+    app.command()(_command)
 
 
 @app.command()

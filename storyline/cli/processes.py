@@ -18,14 +18,9 @@ import structlog
 import typer
 from prometheus_client import CollectorRegistry
 
-from api.app import create_app
-from api.server import server_of
 from commands.access import SCOPES
 from commands.channels import Channels
 from consumers.health import Health
-from consumers.inbox import Inbox
-from consumers.projector import Projector
-from consumers.relay import Relaying
 from domain.errors import Misconfigured
 from projections.checking import refuse_damaged_log
 from storyline import logs
@@ -105,6 +100,9 @@ def _supervise(parts: Parts, stop: threading.Event) -> int:
 
 def api() -> None:
     """Run the API alone."""
+    from api.app import create_app  # noqa: PLC0415 - each process loads what it runs, and no other's
+    from api.server import server_of  # noqa: PLC0415
+
     with process() as parts:
         app = create_app(parts.api)
         server_of(app, host=parts.settings.host, port=parts.settings.port).run()
@@ -112,6 +110,8 @@ def api() -> None:
 
 def projector() -> None:
     """Run a projector. Several share the partitions of the log, on one or many machines."""
+    from consumers.projector import Projector  # noqa: PLC0415
+
     # Batches are many objects without a cycle among them; to look for one after each few hundred costs a third.
     gc.set_threshold(200_000, 10, 10)
     registry = CollectorRegistry()
@@ -139,6 +139,8 @@ def projector() -> None:
 
 def inbox() -> None:
     """Run an inbox: it moves what channels publish straight to Kafka onto the log. Several share the topics."""
+    from consumers.inbox import Inbox  # noqa: PLC0415
+
     registry = CollectorRegistry()
     with process() as parts, stop_on_signals() as stop:
         settings = parts.settings
@@ -164,6 +166,8 @@ def inbox() -> None:
 
 def relay() -> None:
     """Run a relay: it moves what deals, tickets and tasks did to the log. Several may run; one works."""
+    from consumers.relay import Relaying  # noqa: PLC0415
+
     registry = CollectorRegistry()
     with process() as parts, stop_on_signals() as stop:
         settings = parts.settings
