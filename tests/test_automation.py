@@ -239,6 +239,19 @@ def test_a_rule_that_is_off_does_nothing(work: Automated) -> None:
     assert work.runs("off") == []
 
 
+def test_a_log_that_is_read_once_more_sets_off_nothing_again(work: Automated) -> None:
+    """As after a move to another log, or a restore of the positions."""
+    work.act()
+    runs = "SELECT rule, event, state FROM storyline.automation_runs ORDER BY rule, event"
+    before, ends = work.story.rows(runs), work.story.log.ends()
+    with psycopg.connect(work.story.dsn, autocommit=True) as connection:
+        connection.execute("UPDATE storyline.positions SET next_offset = 0 WHERE consumer = 'automation'")
+    work.publish(survey("off", "wakes-it"))  # the compare-and-set refuses what it holds; it takes its place again
+    work.act()
+    assert work.story.rows(runs) == before
+    assert sum(work.story.log.ends().values()) == sum(ends.values()) + 1
+
+
 def test_what_a_rule_did_does_not_set_it_off_again(work: Automated) -> None:
     work.working.create_task({"title": "Once"}, actor=Actor("automation:again"))
     work.act()
