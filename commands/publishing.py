@@ -12,6 +12,7 @@ from urllib.parse import unquote
 from domain.catalogue.registry import Catalogue
 from domain.errors import BadInput, Forbidden, Problem
 from domain.event import CORRECTIONS, Event, read_event
+from domain.work import SOURCE
 from eventlog.port import Log, Position
 from eventlog.sealer import Sealer
 
@@ -43,6 +44,9 @@ class Rights(NamedTuple):
 
 _GUARDED_TYPES = ("identity.merged", "identity.split")
 _OWN_SOURCE = "storyline"
+_DECIDED_HERE = frozenset(f"{SOURCE}{kind}" for kind in ("deal", "ticket", "task", "lead", "user"))
+"""Sources of the aggregates. What they decided stands: a retraction would show another state than the one by which
+they decide what may be done."""
 _CORRECTING = frozenset(CORRECTIONS.values())
 
 
@@ -117,6 +121,11 @@ class Publisher:
                 )
         if rights.system:
             return
+        if any(one.relation in _CORRECTING and one.source in _DECIDED_HERE for one in event.about):
+            raise Forbidden(
+                f"Item {item}: no event corrects what was decided here of a deal, ticket, task, lead or colleague; "
+                "change it by its commands."
+            )
         known = self.catalogue.get(event.type)
         if (
             _looks_own(event.source)
