@@ -120,7 +120,10 @@ class Calling:
 
     def _address(self, host: str, port: int, scheme: str) -> str:
         """The address that the call goes to; all that the name stands for must be allowed."""
-        found = self.resolve(host, port)
+        try:
+            found = self.resolve(host, port)
+        except UnicodeError:  # such as `a..example`, which no name server is ever asked for
+            raise ForbiddenAddressError("no-address") from None
         if not found:
             raise OSError("the name stands for nothing")
         if not all(may_be_called(one, self.networks) for one in found):

@@ -230,6 +230,12 @@ def test_what_is_no_web_address_is_refused(url: str) -> None:
         Calling().post(Call(url, {}, b"{}"))
 
 
+@pytest.mark.parametrize("host", ["example..org", ".example.org", "a" * 64 + ".org"])
+def test_a_name_that_cannot_be_asked_for_is_parked_and_ends_nothing(host: str) -> None:
+    with pytest.raises(ForbiddenAddressError, match="no-address"):
+        Calling().post(Call(f"https://{host}/", {}, b"{}"))
+
+
 @pytest.mark.parametrize("how", ["silent", "drips", "endless", "nonsense"])
 def test_a_receiver_that_does_not_answer_holds_nobody_up(how: str) -> None:
     over = threading.Event()
