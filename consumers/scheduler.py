@@ -35,6 +35,8 @@ _LONGEST_PAUSE: Final = 3600.0
 _STALE_PAUSE: Final = timedelta(seconds=5)
 _SILENCE: Final = 60.0
 """Seconds beyond three of its turns, after which a job that did not come to an end makes the process unready."""
+_GLANCE: Final = 1.0
+"""Seconds between two glances at whether the clock was set back."""
 _logger = structlog.get_logger("storyline.scheduler")
 
 
@@ -92,6 +94,7 @@ class Scheduler:
     _ended: dict[str, float] = field(init=False, default_factory=dict)
     _pauses: dict[str, tuple[float, float]] = field(init=False, default_factory=dict)
     _stop: threading.Event = field(init=False, default_factory=threading.Event)
+    _clockwork: BackgroundScheduler | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.metrics = SchedulerMetrics(self.registry)
@@ -110,7 +113,7 @@ class Scheduler:
     def run(self, stop: threading.Event) -> None:
         """Look for due work until `stop` is set. Each job has a thread: one that hangs holds up no other."""
         self._stop = stop
-        clockwork = BackgroundScheduler(
+        self._clockwork = clockwork = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(max(1, len(self.jobs)))},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -122,7 +125,8 @@ class Scheduler:
             )  # fmt: skip
         clockwork.start()
         try:
-            stop.wait()
+            while not stop.wait(_GLANCE):
+                _pull_in(clockwork)
         finally:
             clockwork.shutdown(wait=True)
 
@@ -200,6 +204,14 @@ class Scheduler:
         self.metrics.troubles.labels(job.name).inc()
         detail = error.detail if isinstance(error, StorylineError) else type(error).__name__
         _logger.error("scheduler.trouble", job=job.name, kind=type(error).__name__, detail=detail)
+
+
+def _pull_in(clockwork: BackgroundScheduler) -> None:
+    """After the clock was set back each job would wait until it is as late again as it was; it looks now instead."""
+    now = datetime.now(UTC)
+    for one in clockwork.get_jobs():
+        if one.next_run_time is not None and one.next_run_time > now + 2 * one.trigger.interval:
+            one.modify(next_run_time=now)
 
 
 def _piece(due: Due) -> Piece:

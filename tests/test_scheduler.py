@@ -239,3 +239,20 @@ def test_by_the_clock_it_looks_by_itself_and_says_that_it_is_well(bells: str, ma
     assert not thread.is_alive()
     settled = scheduler.registry.get_sample_value("storyline_due_settled_total", {"job": "bell", "outcome": "done"})
     assert settled == 1
+
+
+def test_a_clock_that_is_set_back_by_a_day_stops_nothing(bells: str, make: Make) -> None:
+    """What it leaves is a next look that is a day away."""
+    scheduler, stop = make(ringing(bells)), threading.Event()
+    thread = threading.Thread(target=scheduler.run, args=[stop])
+    thread.start()
+    try:
+        eventually(lambda: scheduler.ready, 20)
+        assert scheduler._clockwork is not None
+        [job] = scheduler._clockwork.get_jobs()
+        job.modify(next_run_time=datetime.now(UTC) + DAY)
+        hang(bells, [("a", datetime.now(UTC), None)])
+        eventually(lambda: rung(bells) == ["a"], 20)
+    finally:
+        stop.set()
+        thread.join(20)
