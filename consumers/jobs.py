@@ -15,6 +15,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from commands.claims import Claims, Piece
+from commands.webhooks import Webhooks
 from commands.working import Actor, Key, Working
 from consumers.scheduler import Due, Job, TooLateError
 from domain.configuration import Configuration, TimedMove
@@ -195,5 +196,6 @@ def _tidying(pool: ConnectionPool) -> Job:
     def act(due: Due, _key: str, _now: datetime) -> None:
         with pool.connection() as connection:
             Claims.tidy(connection, due.at)
+            Webhooks.tidy(connection, due.at)
 
     return Job(name, _QUARTER, "late", find, act)

@@ -149,7 +149,7 @@ def test_two_schedulers_at_once_tell_nothing_twice(work: Clockwork) -> None:
     assert Counter(told(work)) == {("breached", "first_response"): 30, ("breached", "resolution"): 30}
 
 
-def test_old_keys_and_claims_are_forgotten_once_an_hour(work: Clockwork) -> None:
+def test_old_keys_claims_and_webhooks_are_forgotten_once_an_hour(work: Clockwork) -> None:
     with psycopg.connect(work.story.dsn, autocommit=True) as connection:
         for days in (29, 31):
             connection.execute(
@@ -162,9 +162,18 @@ def test_old_keys_and_claims_are_forgotten_once_an_hour(work: Clockwork) -> None
                 "INSERT INTO storyline.due VALUES ('x', %s, %s, NULL, %s, %s, 1, 'done', %s)",
                 [str(days), at, at, at, at],
             )
+        for number, state in enumerate(("delivered", "discarded", "parked", "waiting")):
+            for days in (29, 31):
+                at = work.now - timedelta(days=days)
+                connection.execute(
+                    "INSERT INTO storyline.deliveries VALUES (%s, 'x', 'e', 'u', 's', %s, %s, 1, %s, 200, NULL, %s)",
+                    [UUID(int=number * 100 + days), at, state, at, at],
+                )
     work.tick()
     assert work.story.rows("SELECT key FROM storyline.idempotency WHERE scope = 'x'") == [("29",)]
     assert work.story.rows("SELECT item FROM storyline.due WHERE job = 'x'") == [("89",)]
+    kept = work.story.rows("SELECT id FROM storyline.deliveries WHERE rule = 'x' ORDER BY id")
+    assert [id.int for (id,) in kept] == [29, 129, 229, 231, 329, 331], "all but what was over a month ago"
     work.tick()
     work.tick(work.now + HOUR)
     hours = work.story.rows("SELECT outcome FROM storyline.due WHERE job = 'tidying' AND at >= %s", work.began)
