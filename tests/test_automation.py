@@ -241,6 +241,7 @@ def test_a_rule_that_is_off_does_nothing(work: Automated) -> None:
 
 def test_a_log_that_is_read_once_more_sets_off_nothing_again(work: Automated) -> None:
     """As after a move to another log, or a restore of the positions."""
+    work.publish(survey("make-task", "read-again"))
     work.act()
     runs = "SELECT rule, event, state FROM storyline.automation_runs ORDER BY rule, event"
     before, ends = work.story.rows(runs), work.story.log.ends()
