@@ -31,12 +31,14 @@ from domain.errors import (
     Forbidden,
     NotFound,
     Problem,
+    Stale,
     StorylineError,
     TooLarge,
     Unauthenticated,
     Unavailable,
     WrongMediaType,
 )
+from domain.errors import Refused as RefusedByRule
 
 __all__ = ["Client", "Receipt", "Refused", "Retries"]
 
@@ -166,7 +168,7 @@ class Client:
         """The answer to a command, such as `deals` or `deals/ID/move`, on whatever revision there is.
 
         key: an idempotency key; with the same one the command is carried out once, however often it is sent.
-        Raises what `publish` does, and BadInput where a rule refuses it.
+        Raises what `publish` does, and `domain.errors.Refused` where a rule forbids it.
         """
         headers = {"Idempotency-Key": key, "If-Match": "*"}
         answer: dict[str, Any] = self._ask("POST", f"/v1/{path}", _encode(body), "application/json", headers=headers)
@@ -270,6 +272,8 @@ _ERRORS: Final[dict[int, type[StorylineError]]] = {
     401: Unauthenticated,
     403: Forbidden,
     404: NotFound,
+    409: RefusedByRule,
+    412: Stale,
     413: TooLarge,
     415: WrongMediaType,
 }

@@ -141,7 +141,7 @@ class Stale(StorylineError):
     """It was changed since it was read. `revision`: what it has now; `changes`: what was done since, one mapping a
     step, as its history shows it."""
 
-    def __init__(self, detail: str, *, revision: int, changes: tuple[Mapping[str, Any], ...] = ()) -> None:
+    def __init__(self, detail: str, *, revision: int = 0, changes: tuple[Mapping[str, Any], ...] = ()) -> None:
         super().__init__(detail)
         self.revision, self.changes = revision, changes
 

@@ -12,7 +12,9 @@ from domain.errors import (
     Misconfigured,
     NotFound,
     Poison,
+    Refused,
     SealError,
+    Stale,
     StorylineError,
     TooLarge,
     TooMany,
@@ -41,6 +43,8 @@ CODES: Final[dict[type[StorylineError], int]] = {
     Poison: 8,
     SealError: 8,
     Fenced: 9,
+    Refused: 10,
+    Stale: 10,
 }
 """Exit codes by class of error; a subclass ends with the code of its base."""
 
