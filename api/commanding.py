@@ -24,7 +24,7 @@ from api.work_reading import shown_after
 from commands.access import Caller
 from commands.relayed import positions_of
 from commands.working import Actor, Done, Key, Working
-from domain.errors import BadInput, NotFound, Problem
+from domain.errors import BadInput, NotFound, Problem, TooMany
 
 __all__ = [
     "Ask",
@@ -53,6 +53,7 @@ Works = Annotated[Caller, Depends(Guard("work"))]
 Manages = Annotated[Caller, Depends(Guard("manage"))]
 Reads = Annotated[Caller, Depends(Guard("read", "read-sealed", "work"))]
 ItemId = Annotated[str, Path(description="Its id, 32 hex digits")]
+_MOST_WAITING: Final = 256
 _ETAG: Final = re.compile(r'(?:W/)?"(\d{1,12})"')
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]{1,200}")
 
@@ -120,8 +121,10 @@ def key_of(
 
 
 async def carry_out(request: Request, caller: Caller, command: Callable[[Working, Actor], T]) -> T:
-    """What a command gives; carried out off the event loop, by whoever calls."""
+    """What a command gives; carried out off the event loop, by whoever calls. Raises TooMany where too many wait."""
     held = services(request)
+    if held.commanding.statistics().tasks_waiting >= _MOST_WAITING:
+        raise TooMany("Too many changes wait for their turn. Send it again in a moment.", 1)
 
     def work() -> T:
         working = held.parts.working

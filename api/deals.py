@@ -105,7 +105,12 @@ async def stalls(request: Request, _caller: Reads, since: Since = None) -> Respo
     return json_answer(Stalls([Stall(pipeline, stage, count) for pipeline, stage, count in found]))
 
 
-@router.get("/v1/deals/{id}", summary="A deal", responses={200: shapes.answer("DealShown"), **responses(404, 429)})
+@router.get(
+    "/v1/deals/{id}",
+    summary="A deal",
+    responses={200: shapes.answer("DealShown"), **responses(404, 429)},
+    dependencies=[Visible],
+)
 async def deal(request: Request, caller: Reads, id: ItemId, query: Steps) -> Response:
     """A deal with its moves, its time in each stage and its history. One that is kept here is as it is now; of one of
     another system each step tells which rules it would have broken here. With `happened_by` as of then."""

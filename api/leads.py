@@ -55,7 +55,12 @@ async def leads(
     return json_answer(LeadPage([lead_row(one, texts) for one in page.rows], page.after))
 
 
-@router.get("/v1/leads/{id}", summary="A lead", responses={200: shapes.answer("LeadShown"), **responses(404, 429)})
+@router.get(
+    "/v1/leads/{id}",
+    summary="A lead",
+    responses={200: shapes.answer("LeadShown"), **responses(404, 429)},
+    dependencies=[Visible],
+)
 async def lead(request: Request, caller: Reads, id: ItemId, query: Steps) -> Response:
     """A lead with its history. One that is kept here is as it is at this moment; with `happened_by` as of then."""
     found = await shown(request, caller, "lead", id, query)

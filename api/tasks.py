@@ -63,7 +63,12 @@ async def tasks(
     return json_answer(TaskPage([task_row(one, texts) for one in page.rows], page.after))
 
 
-@router.get("/v1/tasks/{id}", summary="A task", responses={200: shapes.answer("TaskShown"), **responses(404, 429)})
+@router.get(
+    "/v1/tasks/{id}",
+    summary="A task",
+    responses={200: shapes.answer("TaskShown"), **responses(404, 429)},
+    dependencies=[Visible],
+)
 async def task(request: Request, caller: Reads, id: ItemId, query: Steps) -> Response:
     """A task with its history, as it is at this moment, or with `happened_by` as of then."""
     found = await shown(request, caller, "task", id, query)

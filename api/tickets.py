@@ -115,7 +115,10 @@ async def service_levels(
 
 
 @router.get(
-    "/v1/tickets/{id}", summary="A ticket", responses={200: shapes.answer("TicketShown"), **responses(404, 429)}
+    "/v1/tickets/{id}",
+    summary="A ticket",
+    responses={200: shapes.answer("TicketShown"), **responses(404, 429)},
+    dependencies=[Visible],
 )
 async def ticket(request: Request, caller: Reads, id: ItemId, query: Steps) -> Response:
     """A ticket with its moves, its links and its history. One that is kept here is as it is now; of one of another
