@@ -150,15 +150,16 @@ def _missing(state: DealState, fields: Iterable[str], who: bool | None) -> tuple
         if field in _PERSONAL and who is None:
             return True
         value: Any = who if field == "who" else getattr(state, field)
-        return value is not None and value not in ((), "", False)
+        return value is not None and value is not False and value not in ((), "")  # an amount of 0 is one
 
     return tuple(field for field in dict.fromkeys(fields) if not there(field))
 
 
-def approval_needed(state: DealState, stage: Stage) -> str | None:
-    """The role whose approval a move to the stage needs and has not got."""
-    role = stage.approval
-    if role is None or any(one.stage == stage.code and one.role in {None, role} for one in state.approvals):
+def approval_needed(state: DealState, stage: Stage, elsewhere: bool = False) -> str | None:
+    """The role whose approval a move to the stage needs and has not got. elsewhere: it is one of another pipeline,
+    for which nothing was approved yet."""
+    role, given = stage.approval, () if elsewhere else state.approvals
+    if role is None or any(one.stage == stage.code and one.role in {None, role} for one in given):
         return None
     return role
 
@@ -261,7 +262,8 @@ class _Asked(NamedTuple):
             yield DealStageUnknown(f"The pipeline has no stage {after.stage}.", allowed=pipeline.codes)
             return
         yield from self._having(before, after, f"The stage {stage.code}", stage.requires)
-        role = approval_needed(before, stage)
+        elsewhere = self.roles is not None and pipeline_of(before, self.rules) is not pipeline
+        role = approval_needed(before, stage, elsewhere)
         judged = self.roles is not None or before.created_at is not None
         if role is not None and judged and role not in (self.roles or ()):
             told = f"The stage {stage.code} needs the approval of a {role}."
@@ -292,8 +294,13 @@ class _Asked(NamedTuple):
             yield DealIsOpen("The deal is open already.", allowed=self._allowed(state))
             return
         pipeline = pipeline_of(state, self.rules)
-        if pipeline is None:
-            return
+        if pipeline is not None:
+            yield from self._reopenable(state, pipeline, step)
+        if (after.pipeline, after.stage) != (state.pipeline, state.stage):
+            yield from self._led(state, after)
+            yield from self.arriving(state, after)
+
+    def _reopenable(self, state: DealState, pipeline: Pipeline, step: Step) -> Iterator[Refused]:
         within = pipeline.reopen_within
         if within is not None and state.closed_at is not None and step.at - state.closed_at > within:
             yield DealReopenTooLate(f"The deal was closed more than {within} ago; create another one.")
@@ -301,9 +308,6 @@ class _Asked(NamedTuple):
         if may and self.roles is not None and not may & self.roles:
             told = f"Only {' or '.join(pipeline.reopen_roles)} may reopen a deal."
             yield DealReopenForbidden(told, missing=tuple(f"role:{one}" for one in pipeline.reopen_roles))
-        if (after.pipeline, after.stage) != (state.pipeline, state.stage):
-            yield from self._led(state, after)
-            yield from self.arriving(state, after)
 
     def approving(self, state: DealState, step: Step) -> Iterator[Refused]:
         """The stage asks for it, and whoever approves has the role."""

@@ -129,7 +129,9 @@ class Ticket(Work):
         """A new ticket, in the initial state. content: fields of `ticket.opened`. Raises TicketFieldsMissing,
         TicketPriorityUnknown, TicketQueueUnknown."""
         tickets = rules.tickets
-        given = {"priority": tickets.priority, **only(content, _OPENED, _WAY_OUT), "state": tickets.initial}
+        given = {**only(content, _OPENED, _WAY_OUT), "state": tickets.initial}
+        if given.get("priority") is None:  # no ticket is without one
+            given["priority"] = tickets.priority
         if tickets.queue is not None:
             given.setdefault("queue", tickets.queue)
         if given.get("queue") in tickets.queues and not given.get("team"):

@@ -208,10 +208,15 @@ def _too_late(state: TicketState, rules: Configuration, at: datetime) -> bool:
     return closed_at is not None and at - closed_at > rules.tickets.reopen_within
 
 
-def may_reopen(state: TicketState, rules: Configuration, at: datetime) -> bool:
-    """Whether the customer's answer reopens a closed ticket; if not, it opens another one."""
+def may_reopen(state: TicketState, rules: Configuration, at: datetime, who: bool | None = None) -> bool:
+    """Whether the customer's answer reopens a closed ticket; if not, it opens another one. who: it is about somebody;
+    None: not to be judged."""
     closed = kind_of(state, rules) == "closed" and state.folded_into is None
-    return closed and not _too_late(state, rules, at) and _leads(_configured(state, rules), rules.tickets.reopened)
+    if not closed or _too_late(state, rules, at):
+        return False
+    there = rules.tickets.state(rules.tickets.reopened)
+    lacks = _missing(state, there.requires if there is not None else (), who, None)
+    return not lacks and _leads(_configured(state, rules), rules.tickets.reopened)
 
 
 def allowed_moves(
@@ -325,6 +330,8 @@ class _Asked(NamedTuple):
 
     def _led(self, state: TicketState) -> Iterator[Refused]:
         here, there = _configured(state, self.rules), _configured(self.after, self.rules)
+        if self._native() and self.rules.tickets.state(self.after.state) is None:
+            return  # there is no such state, which says it all
         if state.state is not None and there is not None and not _leads(here, there.code):
             told = f"No move leads from {state.state} to {self.after.state}."
             yield TicketMoveForbidden(told, allowed=self._allowed(state))

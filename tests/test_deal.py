@@ -109,6 +109,13 @@ def test_S11_what_a_stage_asks_for_may_come_with_the_move() -> None:
     assert (one.state.stage, one.state.amount, one.state.assignee) == ("offer", 5, "bert")
 
 
+def test_an_amount_of_nothing_is_an_amount() -> None:
+    rules = configured(stages=[{"code": "new"}, {"code": "offer", "requires": ["amount"]}])
+    one = deal(rules, amount="0", currency="EUR")
+    move(one, "offer", rules)
+    assert one.state.stage == "offer"
+
+
 def test_S11_a_stage_that_asks_for_somebody_is_not_reached_without() -> None:
     rules = configured(stages=[{"code": "new"}, {"code": "offer", "requires": ["who"]}])
     move(deal(rules), "offer", rules)
@@ -148,6 +155,15 @@ def test_S11_an_approval_is_given_by_a_role_for_one_stage_and_used_up_by_moving(
     move(one, "c", rules)
     with pytest.raises(DealNotApproved):
         move(one, "b", rules)
+
+
+def test_S11_an_approval_is_not_taken_to_another_pipeline() -> None:
+    stages = [{"code": "a"}, {"code": "b", "approval": "manager"}]
+    rules = configured(pipelines={"sales": {"stages": stages}, "renewals": {"stages": stages}})
+    one = deal(rules)
+    one.approve("b", rules, roles=MANAGER, at=START, actor=ANNA)
+    with pytest.raises(DealNotApproved):
+        one.transfer("renewals", "b", rules, at=START, actor=ANNA)
 
 
 def test_S11_whoever_has_the_role_approves_by_moving_and_the_history_says_so() -> None:

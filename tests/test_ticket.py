@@ -194,6 +194,22 @@ def test_a_configuration_may_say_that_closed_is_the_end() -> None:
     assert not may_reopen(closed(rules).state, rules, START)
 
 
+def test_a_ticket_that_lacks_what_reopening_asks_for_is_not_reopened_by_an_answer() -> None:
+    states = [{**one, "requires": ["product"]} if one["code"] == "open" else one for one in STATES["states"]]
+    rules = configured(tickets={**STATES, "states": states})
+    one = closed(rules)
+    assert not may_reopen(one.state, rules, START)
+    with pytest.raises(TicketFieldsMissing):
+        write(one, "customer", rules)
+
+
+def test_a_state_that_is_not_there_is_said_to_be_so() -> None:
+    one = ticket()
+    move(one, "open")
+    with pytest.raises(TicketStateUnknown):
+        move(one, "limbo")
+
+
 def test_S22_the_customers_answer_sets_a_waiting_ticket_going() -> None:
     one = ticket(category="billing")
     move(one, "pending")
