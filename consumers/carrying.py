@@ -32,6 +32,8 @@ __all__ = ["Carrier"]
 _IDLE: Final = 0.2
 _LONGEST_PAUSE: Final = 10.0
 _MOST_TRIES: Final = 20
+_UNKNOWN_TRIES: Final = 5
+_UNKNOWN_PAUSE: Final = timedelta(seconds=60)
 _UNSEEN_FOR: Final = timedelta(days=7)
 _logger = structlog.get_logger("storyline.automation")
 
@@ -127,7 +129,7 @@ class Carrier:
         """What became of a run; None where it is to be tried again."""
         rule = self._rules.get(run.rule)
         if rule is None:
-            return Outcome("unmet", "rule-gone")
+            return self._unknown(runs, run, now)
         seen = occasions.seen(connection, run.event)
         if seen is None:
             if now - run.at > _UNSEEN_FOR:
@@ -145,6 +147,13 @@ class Carrier:
             raise
         except Exception as error:  # of whatever kind: the other runs go on
             return self._troubled(runs, run, now, error)
+
+    def _unknown(self, runs: Runs, run: Run, now: datetime) -> Outcome | None:
+        """No rule of ours: one that is gone, or that another process has already, with a newer configuration."""
+        if run.tries >= _UNKNOWN_TRIES:
+            return Outcome("unmet", "rule-gone")
+        runs.again(run, now + _UNKNOWN_PAUSE, "rule-gone")
+        return None
 
     def _troubled(self, runs: Runs, run: Run, now: datetime, error: Exception) -> Outcome | None:
         kind = type(error).__name__

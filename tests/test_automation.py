@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
+from prometheus_client import CollectorRegistry
 
 from commands.working import Actor
 from projections.rebuild import Rebuild
@@ -39,6 +41,7 @@ RULES = rules_of(
     a_rule("tell", {"do": "notify", "user": "bob", "text": "{event.content.survey} of {event.content.nothing}"}),
     a_rule("wrong", {**TASK, "assignee": "nobody"}),
     a_rule("off", TASK, enabled=False),
+    a_rule("newer", TASK),
     {"code": "urgent-to-bob", "on": ["ticket.opened"], "when": {"field": "ticket.priority", "value": "urgent"},
      "then": [{"do": "assign", "assignee": "bob"}, {"do": "notify", "user": "bob", "text": "Urgent"}]},
     {"code": "lost-at-once", "on": ["deal.created"], "when": {"field": "deal.amount", "is": ">", "value": 1000},
@@ -237,6 +240,23 @@ def test_a_rule_that_is_off_does_nothing(work: Automated) -> None:
     work.publish(survey("off", "off"))
     work.act()
     assert work.runs("off") == []
+
+
+def test_a_rule_that_this_process_does_not_have_yet_is_left_to_those_that_have_it(work: Automated) -> None:
+    older = replace(work.carrier, rules=[], registry=CollectorRegistry())
+    work.publish(survey("newer", "newer"))
+    work.settle()
+    assert older.exhaust() == 1
+    assert work.runs("newer") == [("waiting", "rule-gone")]
+    work.ahead += timedelta(seconds=61)
+    work.act()
+    assert work.runs("newer") == [("done", None)]
+    work.publish(survey("newer", "newer"))
+    work.settle()
+    for _ in range(6):
+        work.ahead += timedelta(seconds=61)
+        assert older.exhaust() == 1
+    assert work.runs("newer") == [("done", None), ("unmet", "rule-gone")], "nobody has it: it is gone"
 
 
 def test_a_log_that_is_read_once_more_sets_off_nothing_again(work: Automated) -> None:
