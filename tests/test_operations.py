@@ -28,7 +28,9 @@ def exported() -> set[str]:
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") in KINDS and node.args:
-                    name = ast.literal_eval(node.args[0])
+                    name = getattr(node.args[0], "value", None)
+                    if not isinstance(name, str):  # a Counter of another kind
+                        continue
                     found.add(name.removesuffix("_total") + KINDS[getattr(node.func, "id", "")])
     return found
 
