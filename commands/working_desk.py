@@ -226,7 +226,9 @@ class Desk:
         missing = named - self.people(named).keys()
         if missing:
             way_out = "Name a registered colleague (GET /v1/users), a team, or nobody."
-            raise BadInput([Problem("assignee", "is no colleague who works here.", way_out)])
+            found = [place for place, one in enumerate(deed.told) if one.state.assignee in missing]
+            places: list[int | None] = [*found] if len(deed.told) > 1 else [None]
+            raise BadInput([Problem("assignee", "is no colleague who works here.", way_out, one) for one in places])
 
     def let_go(self, item: Work) -> None:
         """What was reopened, or handed on by configuration, to somebody who works here no more is nobody's."""

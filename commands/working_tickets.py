@@ -101,7 +101,8 @@ class TicketCommands(WorkingPart):
 
         def deed() -> Deed:
             ticket, at = self._going_on(self.desk.load(Ticket, id, expected)), self.desk.clock()
-            if kind_of(ticket.state, self.rules) == "closed" and not may_reopen(ticket.state, self.rules, at):
+            reopens = may_reopen(ticket.state, self.rules, at, bool(ticket.who))
+            if kind_of(ticket.state, self.rules) == "closed" and not reopens:
                 ticket = self._following(ticket, text, at, actor)
             else:
                 content = {"comment": text, "by": "customer"}
@@ -142,8 +143,10 @@ class TicketCommands(WorkingPart):
             ticket, at = self.desk.load(Ticket, id, expected), self.desk.clock()
             other = self.desk.load(Ticket, into)
             ticket.fold_into(into, other.state, self.rules, self.zone, at=at, actor=actor.code)
-            if not any(one.other == id.hex for one in other.state.links):
-                other.link(id, "folded", self.rules, at=at, actor=actor.code)
+            if any(one.other == id.hex for one in other.state.links):
+                other.unlink(id, self.rules, at=at, actor=actor.code)
+            # Always a change of the other one, too: so of two that are folded into each other at once one is refused.
+            other.link(id, "folded", self.rules, at=at, actor=actor.code)
             return Deed((ticket, other), (ticket,))
 
         return self.desk.carry_out(deed, key)[0]
@@ -211,8 +214,14 @@ class TicketCommands(WorkingPart):
         known = {name: getattr(state, name) for name in _KEPT if getattr(state, name)}
         if known.get("assignee") and not self.desk.people([known["assignee"]]):
             del known["assignee"]
+        tickets = self.rules.tickets
+        if known.get("priority") not in tickets.priorities:  # what is configured no more refuses no answer
+            known.pop("priority", None)
+        if "queue" in known and tickets.queues and known["queue"] not in tickets.queues:
+            known = {name: value for name, value in known.items() if name not in {"queue", "team"}}
         content = {**known, "follows": before.id.hex, "comment": text}
+        earlier = Ref("ticket", state.follows or "")
         return Ticket.open(
             self.desk.fresh(), content, self.rules, self.zone, at=at, actor=actor.code, who=before.who,
-            refs=(Ref("ticket", before.id.hex), *before.refs[1:]),
+            refs=(Ref("ticket", before.id.hex), *[one for one in before.refs[1:] if one != earlier]),
         )  # fmt: skip
