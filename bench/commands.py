@@ -117,7 +117,7 @@ def _relay(servers: Stand, adapter: str, events: int) -> report.Entry:
         while number := relay.step():
             done += number
         rate = done / (time.perf_counter() - began)
-    return report.Entry(f"relay-{adapter}", "500 a batch", done, round(rate), "goal", _GOAL_RELAY)
+    return report.Entry(f"relay-{adapter}", "2,000 a batch", done, round(rate), "goal", _GOAL_RELAY)
 
 
 def _visible(servers: Stand, adapter: str, saves: int) -> report.Entry:

@@ -55,7 +55,7 @@ class Relaying:
     hasher: Hasher
     registry: CollectorRegistry
     lease: float = 10.0
-    batch: int = 500
+    batch: int = 2000
     works: bool = field(init=False, default=False)
     _well: float = field(init=False, default=float("-inf"))
 

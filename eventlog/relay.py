@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from domain.errors import Fenced, LogDamaged, Misconfigured
 from eventlog.port import Log, Position, Settling
+from eventlog.record import stamp
 from eventlog.relay_records import Native, entry_of, natives, same
 from eventlog.relay_status import relay_status
 from eventlog.sql import load
@@ -26,6 +27,8 @@ from eventlog.tokens import Hasher
 __all__ = ["Relay"]
 
 _SQL = load("eventlog", "relay.sql")
+_MOST_BYTES: Final = 16_000_000
+"""A batch has fewer events where they are larger than this together."""
 _PRUNE_EVERY: Final = 10_000
 """Notifications between two cleanings of what nobody waits for any more."""
 
@@ -50,7 +53,7 @@ class Relay:
         hasher: Hasher,
         *,
         lease: float = 10.0,
-        batch: int = 500,
+        batch: int = 2000,
         followed: Callable[[str], bool] = lambda log_id: False,
         clock: Callable[[], datetime] = _now,
     ) -> None:
@@ -90,7 +93,7 @@ class Relay:
     def step(self) -> int:
         """Take the next batch to the log; gives how many notifications that were. Raises Fenced where another took
         the relay, Unavailable and psycopg's errors as they come."""
-        asked = {"after": self.notification, "limit": self._batch}
+        asked = {"after": self.notification, "limit": self._batch, "bytes": _MOST_BYTES}
         rows = self._connected().execute(_SQL["next"], asked).fetchall()
         if not rows:
             return 0
@@ -192,7 +195,7 @@ class Relay:
         return {notification: one.position for one, notification, state in there if same(one.value, state)}
 
     def _append(self, rows: Sequence[Any]) -> None:
-        now = self._clock()
+        stamped = stamp(self._clock()).encode("ascii")
         placed: dict[int, Position] = {}
         entries, ours = [], []
         for notification, state, partition, offset in rows:
@@ -201,7 +204,7 @@ class Relay:
             elif notification in self._there:
                 placed[notification] = self._there.pop(notification)
             else:
-                entries.append(entry_of(bytes(state), now))
+                entries.append(entry_of(bytes(state), stamped))
                 ours.append(notification)
         positions = self._log.append(entries) if entries else []
         placed.update(zip(ours, positions, strict=True))

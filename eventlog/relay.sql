@@ -41,13 +41,20 @@ UPDATE storyline.relay SET seen_at = clock_timestamp() WHERE epoch = %(epoch)s R
 UPDATE storyline.relay SET holder = NULL WHERE epoch = %(epoch)s;
 
 -- name: next
--- What comes after a notification. With a position: what is on the log already, because a repair took it from there.
+-- What comes after a notification, cut off where it has more bytes than asked for (but at least one event). With a
+-- position: what is on the log already, because a repair took it from there.
 SELECT event.notification_id, event.state, noted.log_partition, noted.log_offset
-FROM eventstore.events AS event
+FROM (
+    SELECT notification_id, state,
+        sum(octet_length(state)) OVER (ORDER BY notification_id) - octet_length(state) AS bytes_before
+    FROM (
+        SELECT notification_id, state FROM eventstore.events
+        WHERE notification_id > %(after)s ORDER BY notification_id LIMIT %(limit)s
+    ) AS following
+) AS event
 LEFT JOIN storyline.relayed AS noted ON noted.notification = event.notification_id
-WHERE event.notification_id > %(after)s
-ORDER BY event.notification_id
-LIMIT %(limit)s;
+WHERE event.bytes_before < %(bytes)s
+ORDER BY event.notification_id;
 
 -- name: note
 -- These are on the log: in one go the compare-and-set, and where each came to stand. Gives 1, or 0 where another has

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -12,7 +11,6 @@ import msgspec
 from domain.errors import Poison, Unavailable
 from domain.work import SOURCE
 from eventlog.port import Entry, Log, Position
-from eventlog.record import stamp
 from eventlog.tokens import Hasher
 
 __all__ = ["Native", "entry_of", "natives", "same"]
@@ -49,14 +47,14 @@ class Native(NamedTuple):
     value: bytes
 
 
-def entry_of(state: bytes, now: datetime) -> Entry:
-    """What is appended of an event: its record, recorded now; the time is outside of what was sealed. Raises Poison
-    for what is no record."""
+def entry_of(state: bytes, stamped: bytes) -> Entry:
+    """What is appended of an event: its record, recorded now (`stamped`, see `record.stamp`); the time is outside of
+    what was sealed. Raises Poison for what is no record."""
     try:
         owner = _decode(state).owner
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Poison("The event store holds an event that is no record; restore it from a backup.") from None
-    return Entry(owner.encode(), state[:-_TAIL] + stamp(now).encode("ascii") + b'"}')
+    return Entry(owner.encode(), state[:-_TAIL] + stamped + b'"}')
 
 
 def same(one: bytes, other: bytes) -> bool:

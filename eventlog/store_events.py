@@ -73,16 +73,25 @@ def cloud_event(change: Change) -> dict[str, Any]:
 
 
 def _attributes(change: Change) -> dict[str, Any]:
-    around = _around(change.who, change.refs, change.about, change.actor)
-    data = {**around, "content": change.content}
+    own, *others = change.refs
+    _known_kind(own.kind)
+    around = _around(change.who, tuple(others), change.about, change.actor)
+    refs = [{"kind": own.kind, "value": own.value}, *around.get("refs", ())]
+    data = {**around, "refs": refs, "content": change.content}
     return {"type": change.type, "time": change.timestamp.isoformat(), "data": data}
+
+
+@lru_cache(maxsize=64)
+def _known_kind(kind: str) -> None:
+    """An aggregate's own ref is its id, and of a kind that the door knows."""
+    _check({"refs": [{"kind": kind, "value": "0"}]})
 
 
 @lru_cache(maxsize=4096)
 def _around(
     who: tuple[Identifier, ...], refs: tuple[Ref, ...], about: tuple[About, ...], actor: str | None
 ) -> dict[str, Any]:
-    """All of `data` but the content, checked."""
+    """All of `data` but the content and the aggregate's own ref, checked once for all that have the same."""
     found: dict[str, Any] = {}
     if who:
         found["who"] = [_part(one) for one in who]
@@ -93,13 +102,17 @@ def _around(
     if actor is not None:
         kind, _, code = actor.partition(":")
         found["actor"] = {"kind": kind, "code": code}
-    try:
-        DataModel.model_validate(found)
-    except ValidationError as error:
-        raise BadInput(problems_of(error, "data")) from None
+    _check(found)
     if any(one.relation in CORRECTIONS.values() for one in about):
         raise BadInput([Problem("data.about", "corrects an event.", "A change of a deal or ticket corrects none.")])
     return found
+
+
+def _check(data: dict[str, Any]) -> None:
+    try:
+        DataModel.model_validate(data)
+    except ValidationError as error:
+        raise BadInput(problems_of(error, "data")) from None
 
 
 def _part(one: Identifier | Ref) -> dict[str, str]:
