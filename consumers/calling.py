@@ -15,6 +15,8 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -157,4 +159,10 @@ class _Pinned(http.client.HTTPConnection):
 
 
 def _seconds(text: str | None) -> float | None:
-    return float(text) if text is not None and text.isdecimal() and len(text) < 9 else None
+    """Seconds out of a `Retry-After`, which may tell a moment instead."""
+    if text is None or text.isdecimal():
+        return float(text) if text and len(text) < 9 else None
+    try:
+        return (parsedate_to_datetime(text).astimezone(UTC) - datetime.now(UTC)).total_seconds()
+    except (ValueError, OverflowError):
+        return None

@@ -8,8 +8,9 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from email.utils import formatdate
 from uuid import UUID
 
 import pytest
@@ -121,14 +122,21 @@ def test_who_is_gone_is_not_asked_again(work: Automated, receiver: Receiver) -> 
     assert state_of(work, receiver.ids()[0]) == ("parked", 1, 410, "gone")
 
 
-def test_who_asks_for_time_is_given_it(work: Automated, receiver: Receiver) -> None:
-    receiver.answer = lambda taken: (503, {"Retry-After": "3600"})
+@pytest.mark.parametrize("asked", [lambda: "3600", lambda: formatdate(time.time() + 3600, usegmt=True)])
+def test_who_asks_for_time_is_given_it(work: Automated, receiver: Receiver, asked: Callable[[], str]) -> None:
+    receiver.answer = lambda taken: (503, {"Retry-After": asked()})
     work.publish(survey("hook", "busy"))
     work.act()
     work.ahead += timedelta(seconds=3500)
     assert work.deliverer.exhaust() == 0
     work.ahead += timedelta(seconds=200)
     assert work.deliverer.exhaust() == 1
+
+
+@pytest.mark.parametrize("asked", ["soon", "-5", "²", "Mon, 99 Foo 2026 99:99:99 GMT", "1e9", "9" * 400, ""])
+def test_who_asks_for_time_in_no_way_that_is_known_is_tried_again_as_ever(receiver: Receiver, asked: str) -> None:
+    receiver.answer = lambda taken: (503, {"Retry-After": asked.encode().decode("latin-1")})
+    assert Calling(LOOPBACK).post(Call(receiver.url, {}, b"{}")) == (503, None)
 
 
 def test_a_redirect_is_not_followed(work: Automated, receiver: Receiver) -> None:
