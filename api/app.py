@@ -35,6 +35,7 @@ from api import (
     timelines,
     types,
     users,
+    webhooks,
 )
 from api.middleware import Around
 from api.parts import ApiParts
@@ -64,6 +65,7 @@ _ROUTERS: Final = (
     types.router,
     rawlog.router,
     dead_letters.router,
+    webhooks.router,
     keys.router,
     health.router,
     status.router,

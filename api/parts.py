@@ -14,6 +14,7 @@ from commands.erasing import Erasing
 from commands.parking import Parking
 from commands.proposing import Proposing
 from commands.publishing import Publisher
+from commands.webhooks import Webhooks
 from commands.working import Working
 from domain.catalogue.registry import Catalogue
 from domain.profile import ProfileRules
@@ -73,6 +74,7 @@ class ApiParts:
     erasing: Erasing
     proposing: Proposing
     working: Working
+    webhooks: Webhooks
     reader_dsn: str
     collectors: Sequence[Collector] = ()
     version: str = "0.1.0"

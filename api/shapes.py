@@ -18,6 +18,7 @@ from api import (
     problems,
     proposal_shapes,
     search_shapes,
+    webhook_shapes,
     work_requests,
     work_shapes,
 )
@@ -281,6 +282,8 @@ _STRUCTS: Final = (
     letter_shapes.Letters,
     letter_shapes.Kinds,
     letter_shapes.Settled,
+    webhook_shapes.Webhook,
+    webhook_shapes.Webhooks,
     Health,
     Status,
     customer_shapes.Customer,

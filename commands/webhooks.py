@@ -22,7 +22,7 @@ from domain.automation import Happening
 from domain.errors import BadInput, NotFound, Problem, Refused, Unavailable
 from eventlog.sql import load
 
-__all__ = ["Delivery", "DeliveryState", "Sent", "WebhookPage", "Webhooks", "body_of", "read_state"]
+__all__ = ["Delivery", "DeliveryState", "Sent", "WebhookPage", "Webhooks", "body_of", "read_id", "read_state"]
 
 _SQL = load("commands", "webhooks.sql")
 _SPACE: Final = UUID("0f6c6f0e-54e6-5d3c-9c53-9d2c1b7a4f42")
@@ -156,7 +156,7 @@ class Webhooks:
         rows = self._ask(query, {"id": id, "now": self._clock()})
         if not rows:
             if not self._ask("one", {"id": id}):
-                raise NotFound("There is no webhook of that id; GET /v1/webhooks lists them.")
+                raise _unknown()
             raise NotToBeChanged(refusal)
         return Delivery(*rows[0])
 
@@ -166,6 +166,18 @@ class Webhooks:
                 return connection.execute(_SQL[query], parameters).fetchall()
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise Unavailable(f"The database of webhooks does not answer ({type(error).__name__}).") from None
+
+
+def read_id(text: str) -> UUID:
+    """A webhook's id as sent. Raises NotFound for what is none."""
+    try:
+        return UUID(hex=text)
+    except ValueError:
+        raise _unknown() from None
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no webhook of that id; GET /v1/webhooks lists them.")
 
 
 def read_state(text: str) -> DeliveryState:

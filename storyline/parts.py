@@ -189,6 +189,7 @@ class Parts:
             erasing=self.erasing,
             proposing=self.proposing,
             working=self.working,
+            webhooks=self.webhooks,
             reader_dsn=settings.database_url,
             collectors=[ParkedCollector(self.parking)],
             limits=limits,

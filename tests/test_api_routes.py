@@ -21,6 +21,7 @@ from commands.parking import Letter, Parking
 from commands.proposing import Proposing
 from commands.publishing import Rights
 from commands.rulings import Rulings
+from commands.webhooks import Webhooks
 from commands.working import Working
 from eventlog.record import decode
 from tests.support.api import BATCH, ONE, RunningApi, running_api
@@ -72,6 +73,7 @@ def routes(api: RunningApi, parking: Parking, working: Working) -> list[Any]:
         erasing=erasing_with(story, api.access._pool, parking, api.output.with_suffix(".ledger")),
         proposing=Proposing(api.access._pool, lambda: Rulings(story.publisher, story.keyring, story.hasher)),
         working=working,
+        webhooks=Webhooks(api.access._pool),
         reader_dsn=story.dsn,
     )
     return list(iter_route_contexts(create_app(parts).routes))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
 import typer
 
-from commands.webhooks import Delivery, read_state
-from domain.errors import NotFound
+from commands.webhooks import Delivery, read_id, read_state
 from storyline.cli.shared import JsonFlag, console, groups, open_parts, print_json
 
 __all__ = ["app"]
@@ -39,21 +37,14 @@ def list_webhooks(
 def retry(webhook: _Id, as_json: JsonFlag = False) -> None:
     """Send one again that was parked or discarded, from the first try on."""
     with open_parts() as parts:
-        _print(parts.webhooks.retry(_id(webhook)), as_json)
+        _print(parts.webhooks.retry(read_id(webhook)), as_json)
 
 
 @app.command()
 def discard(webhook: _Id, as_json: JsonFlag = False) -> None:
     """Give one up."""
     with open_parts() as parts:
-        _print(parts.webhooks.discard(_id(webhook)), as_json)
-
-
-def _id(text: str) -> UUID:
-    try:
-        return UUID(hex=text)
-    except ValueError:
-        raise NotFound("There is no webhook of that id; `storyline webhooks list` shows them.") from None
+        _print(parts.webhooks.discard(read_id(webhook)), as_json)
 
 
 def _print(one: Delivery, as_json: bool) -> None:

@@ -34,6 +34,7 @@ from commands.parking import Parking
 from commands.proposing import Proposing
 from commands.publishing import Publisher, Rights
 from commands.rulings import Rulings
+from commands.webhooks import Webhooks
 from commands.working import Working
 from domain.catalogue import builtin
 from domain.catalogue.registry import Catalogue
@@ -177,6 +178,7 @@ def _serve(dsn: str, port: int, limits: Limits) -> None:
             SimpleNamespace(keyring=keyring, hasher=hasher, log=log), pool, parking, Path(os.environ["TEST_LEDGER"])
         ),
         proposing=Proposing(pool, lambda: Rulings(publisher, keyring, hasher)),
+        webhooks=Webhooks(pool),
         working=Working(
             store,
             pool,
