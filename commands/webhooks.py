@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID, uuid5
@@ -104,9 +104,10 @@ class Webhooks:
         row = {"id": id, "rule": run.rule, "event": run.event, "url": url, "secret": secret, "at": self._clock()}
         connection.execute(_SQL["add"], row)
 
-    def next(self, connection: psycopg.Connection, now: datetime) -> Sent | None:
-        """The next one that is to be sent; nobody else gets it before the transaction ends."""
-        row = connection.execute(_SQL["next"], {"now": now}).fetchone()
+    def next(self, connection: psycopg.Connection, now: datetime, resting: Collection[str] = ()) -> Sent | None:
+        """The next one that is to be sent; nobody else gets it before the transaction ends. resting: addresses to
+        which none is to be sent now."""
+        row = connection.execute(_SQL["next"], {"now": now, "resting": list(resting)}).fetchone()
         return None if row is None else Sent(*row)
 
     def settle(

@@ -7,9 +7,9 @@ VALUES (%(id)s, %(rule)s, %(event)s, %(url)s, %(secret)s, %(at)s, %(at)s)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: next
--- The next one that is to be sent, ours until the transaction ends.
+-- The next one that is to be sent, to an address that is not left alone for now; ours until the transaction ends.
 SELECT id, rule, event, url, secret, made_at, tries FROM storyline.deliveries
-WHERE state = 'waiting' AND again_at <= %(now)s
+WHERE state = 'waiting' AND again_at <= %(now)s AND url <> ALL (%(resting)s::text[])
 ORDER BY again_at LIMIT 1 FOR UPDATE SKIP LOCKED;
 
 -- name: settle

@@ -7,6 +7,7 @@ A redirect is not followed: it would lead past what was checked.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,8 @@ _LONGEST_PAUSE: Final = 10.0
 PAUSES: Final = (5, 15, 60, 300, 900, 1800, 3600, 7200, 14_400, 28_800)
 """Seconds before each further try; after the last one it is parked."""
 _GONE: Final = 410
+_REST: Final = 3.0
+"""For how many times as long as it took an address is left alone that did not take one."""
 _logger = structlog.get_logger("storyline.webhooks")
 
 
@@ -49,6 +52,7 @@ class Deliverer:
     sent: Counter
     clock: Callable[[], datetime]
     chance: Random = field(default_factory=Random)
+    _resting: dict[str, float] = field(init=False, default_factory=dict)
 
     def run(self, stop: threading.Event) -> None:
         """Deliver what is due until `stop` is set, whatever Postgres does."""
@@ -85,8 +89,10 @@ class Deliverer:
 
     def step(self, connection: psycopg.Connection) -> bool:
         """Try one; False if none is due."""
+        now = time.monotonic()
+        self._resting = {url: until for url, until in self._resting.items() if until > now}
         with connection.transaction():
-            sent = self.webhooks.next(connection, self.clock())
+            sent = self.webhooks.next(connection, self.clock(), self._resting)
             if sent is None:
                 return False
             self._try(connection, sent)
@@ -102,12 +108,14 @@ class Deliverer:
             self._again(connection, sent, None, "not-visible")
             return
         body = body_of(sent.rule, seen.happening, seen.customer)
+        begun = time.monotonic()
         try:
             status, after = self.calling.post(self._call(sent, secret, body))
         except ForbiddenAddressError as error:
             self._park(connection, sent, None, error.why)
             return
         except OSError as error:
+            self._rest(sent.url, begun)
             self._again(connection, sent, None, type(error).__name__)
             return
         if 200 <= status < 300:
@@ -116,7 +124,13 @@ class Deliverer:
         elif status == _GONE:
             self._park(connection, sent, status, "gone")
         else:
+            self._rest(sent.url, begun)
             self._again(connection, sent, status, "redirect" if 300 <= status < 400 else "refused", after)
+
+    def _rest(self, url: str, begun: float) -> None:
+        """Who lets us wait, and for nothing, is left alone for a while, so that the others are not held up."""
+        now = time.monotonic()
+        self._resting[url] = now + _REST * (now - begun)
 
     def _call(self, sent: Sent, secret: str, body: bytes) -> Call:
         now = self.clock().astimezone(UTC)

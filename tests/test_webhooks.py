@@ -21,7 +21,7 @@ from consumers.delivering import PAUSES
 from domain.errors import BadInput, NotFound, Refused
 from tests.support.automating import SECRET, Automated, automated, rules_of, survey
 from tests.support.postgres import PostgresServer
-from tests.support.receiver import Receiver, receiving
+from tests.support.receiver import Receiver, Taken, receiving
 
 LOOPBACK = read_networks("127.0.0.0/8")
 
@@ -44,6 +44,7 @@ def system(postgres: PostgresServer, receiver: Receiver) -> Iterator[Automated]:
         rule("inside", "http://169.254.169.254/latest/meta-data"),
         rule("named-inside", "https://localhost:9/"),
         rule("unsigned", f"{receiver.url}/unsigned", "missing"),
+        rule("slow", f"{receiver.url}/slow"),
     )
     name = postgres.create_database()
     with automated(postgres.dsn_of(name), rules) as made:
@@ -137,6 +138,22 @@ def test_who_asks_for_time_is_given_it(work: Automated, receiver: Receiver, aske
 def test_who_asks_for_time_in_no_way_that_is_known_is_tried_again_as_ever(receiver: Receiver, asked: str) -> None:
     receiver.answer = lambda taken: (503, {"Retry-After": asked.encode().decode("latin-1")})
     assert Calling(LOOPBACK).post(Call(receiver.url, {}, b"{}")) == (503, None)
+
+
+def test_who_lets_us_wait_for_nothing_holds_up_no_other(work: Automated, receiver: Receiver) -> None:
+    def answer(taken: Taken) -> tuple[int, dict[str, str]]:
+        slow = taken.path == "/slow"
+        time.sleep(0.7 * slow)
+        return 503 if slow else 204, {}
+
+    receiver.answer = answer
+    work.publish(*[survey("slow", f"slow{number}") for number in range(5)])
+    work.act(deliver=False)
+    work.publish(survey("hook", "quick"))
+    work.act()
+    assert [one.path for one in receiver.taken] == ["/slow", "/hook?a=1"]
+    time.sleep(2.2)
+    assert work.deliverer.exhaust() == 1, "then one more is tried"
 
 
 def test_a_redirect_is_not_followed(work: Automated, receiver: Receiver) -> None:
