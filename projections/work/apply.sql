@@ -1,5 +1,6 @@
 -- How do events become rows of `work`? Steps and notices of new events by COPY; then each item that they touch is
--- folded anew, whole, out of all its steps. The order of steps is that of domain/work.py: revision, moment, name.
+-- folded anew, whole, out of all its steps. The order of steps is that of domain/work.py: revision, moment, name. Each
+-- part of a fold says for itself which items it is for: what a join leaves out would have been read before.
 
 -- name: copy_steps
 -- Steps of new events.
@@ -38,7 +39,10 @@ DELETE FROM deals WHERE item = ANY (%(items)s::uuid[]);
 -- name: fold_deals
 -- What their steps come to. `walk` numbers the spans within which a field stays what it is, `held` says what that is;
 -- the stage is new where it, or the pipeline, differs from the step before, or where the deal was reopened.
-WITH walk AS (
+WITH shape AS (
+    SELECT * FROM shapes WHERE item = ANY (%(items)s::uuid[]) AND kind = 'deal'
+),
+walk AS (
     SELECT item, revision, happened_at, name, type, public,
         count(*) FILTER (WHERE public ? 'pipeline') OVER place AS pipelines,
         count(*) FILTER (WHERE public ? 'stage') OVER place AS stages,
@@ -83,8 +87,7 @@ SELECT item, ref, native, source, evidence, status, fields->>'pipeline', fields-
     fields->>'team', codes_of(fields->'products'), (fields->>'expected_close')::date, (fields->>'next_step_on')::date,
     fields->>'origin', fields->>'reason', first_at, last_at, CASE WHEN status <> 'open' THEN status_at END,
     revision, titled
-FROM shapes JOIN last USING (item) LEFT JOIN said USING (item, kind)
-WHERE item = ANY (%(items)s::uuid[]) AND kind = 'deal';
+FROM shape JOIN last USING (item);
 
 -- name: forget_tasks
 -- Tasks that are folded anew.
@@ -92,7 +95,10 @@ DELETE FROM tasks WHERE item = ANY (%(items)s::uuid[]);
 
 -- name: fold_tasks
 -- What their steps come to.
-WITH ends AS (
+WITH shape AS (
+    SELECT * FROM shapes WHERE item = ANY (%(items)s::uuid[]) AND kind = 'task'
+),
+ends AS (
     SELECT item, (array_agg(type ORDER BY revision, happened_at, name))[count(*)] AS type,
         (array_agg(happened_at ORDER BY revision, happened_at, name))[count(*)] AS at
     FROM steps
@@ -108,60 +114,55 @@ SELECT item, ref, native, source, evidence,
     fields->>'kind', fields->>'priority', fields->>'assignee', fields->>'team',
     (fields->>'due')::timestamptz, (fields->>'remind_at')::timestamptz, fields->>'reason',
     first_at, last_at, CASE WHEN type <> 'task.reopened' THEN at END, revision, titled
-FROM shapes LEFT JOIN said USING (item, kind) LEFT JOIN ends USING (item)
-WHERE item = ANY (%(items)s::uuid[]) AND kind = 'task';
+FROM shape LEFT JOIN ends USING (item);
 
 -- name: forget_tickets
 -- Tickets that are folded anew.
 DELETE FROM tickets WHERE item = ANY (%(items)s::uuid[]);
 
 -- name: fold_tickets
--- What their steps come to. `told`: where each step leads, by the state that it names, else by its type; `lasts`:
--- since when the state is what it is; a closing keeps when it was resolved, any other move forgets both.
-WITH told AS (
+-- What their steps come to. `told`: where each step leads, by the state that it names, else by its type; `held`: what
+-- the state is then. A closing keeps when it was resolved, any other move forgets both.
+WITH shape AS (
+    SELECT * FROM shapes WHERE item = ANY (%(items)s::uuid[]) AND kind = 'ticket'
+),
+told AS (
     SELECT item, revision, happened_at, name, type, public,
         coalesce(public->>'state', CASE type
             WHEN 'ticket.opened' THEN 'new' WHEN 'ticket.resolved' THEN 'resolved' WHEN 'ticket.closed' THEN 'closed'
             WHEN 'ticket.reopened' THEN 'open' WHEN 'ticket.folded' THEN 'closed'
-        END) AS state
+        END) AS state,
+        type IN ('ticket.closed', 'ticket.folded') AS closes,
+        type IN ('ticket.opened', 'ticket.state_changed', 'ticket.resolved', 'ticket.reopened') AS moves
     FROM steps WHERE item = ANY (%(items)s::uuid[]) AND kind = 'ticket' AND folds
 ),
-moved AS (
-    SELECT item, revision, happened_at, name, state,
-        lag(state) OVER (PARTITION BY item ORDER BY revision, happened_at, name) AS before
-    FROM told WHERE state IS NOT NULL
+walk AS (
+    SELECT told.*, count(state) OVER (PARTITION BY item ORDER BY revision, happened_at, name) AS span FROM told
 ),
-lasts AS (
-    SELECT DISTINCT ON (item) item, state, happened_at AS state_since
-    FROM moved WHERE state IS DISTINCT FROM before
-    ORDER BY item, revision DESC, happened_at DESC, name DESC
+held AS (
+    SELECT walk.*, first_value(state) OVER (PARTITION BY item, span ORDER BY revision, happened_at, name) AS held
+    FROM walk
 ),
-moves AS (
-    SELECT item, revision, happened_at, name, type, type IN ('ticket.closed', 'ticket.folded') AS closes
-    FROM told
-    WHERE type IN ('ticket.opened', 'ticket.state_changed', 'ticket.resolved', 'ticket.closed', 'ticket.reopened',
-        'ticket.folded')
+compared AS (
+    SELECT held.*, lag(held) OVER (PARTITION BY item ORDER BY revision, happened_at, name) AS before FROM held
 ),
-closings AS (
-    SELECT DISTINCT ON (item) item, CASE WHEN closes THEN happened_at END AS closed_at
-    FROM moves
-    ORDER BY item, revision DESC, happened_at DESC, name DESC
-),
-resolutions AS (
-    SELECT DISTINCT ON (item) item, CASE WHEN type = 'ticket.resolved' THEN happened_at END AS resolved_at
-    FROM moves WHERE NOT closes
-    ORDER BY item, revision DESC, happened_at DESC, name DESC
-),
-counts AS (
-    SELECT item, (count(*) FILTER (WHERE type = 'ticket.reopened'))::integer AS reopened,
+last AS (
+    SELECT item, (array_agg(held ORDER BY revision, happened_at, name))[count(*)] AS state,
+        (array_agg(happened_at ORDER BY revision, happened_at, name) FILTER (WHERE held IS DISTINCT FROM before))
+            [count(*) FILTER (WHERE held IS DISTINCT FROM before)] AS state_since,
+        (array_agg(CASE WHEN closes THEN happened_at END ORDER BY revision, happened_at, name)
+            FILTER (WHERE moves OR closes))[count(*) FILTER (WHERE moves OR closes)] AS closed_at,
+        (array_agg(CASE WHEN type = 'ticket.resolved' THEN happened_at END ORDER BY revision, happened_at, name)
+            FILTER (WHERE moves))[count(*) FILTER (WHERE moves)] AS resolved_at,
+        (count(*) FILTER (WHERE type = 'ticket.reopened'))::integer AS reopened,
         (array_agg(happened_at ORDER BY revision, happened_at, name) FILTER (
             WHERE type = 'ticket.commented' AND public->>'by' = 'company'
             AND (public->'internal') IS DISTINCT FROM 'true'
         ))[1] AS responded_at,
-        (array_agg(public->>'into' ORDER BY revision DESC, happened_at DESC, name DESC) FILTER (
+        merged(public ORDER BY revision, happened_at, name) FILTER (
             WHERE type = 'ticket.folded' AND public->>'into' IS NOT NULL
-        ))[1] AS folded_into
-    FROM told
+        ) ->> 'into' AS folded_into
+    FROM compared
     GROUP BY item
 ),
 folded AS (
@@ -170,9 +171,7 @@ folded AS (
             AS status,
         (fields->>'respond_by')::timestamptz AS respond_by, (fields->>'respond_warn')::timestamptz AS respond_warn,
         (fields->>'resolve_by')::timestamptz AS resolve_by, (fields->>'resolve_warn')::timestamptz AS resolve_warn
-    FROM shapes JOIN counts USING (item) LEFT JOIN said USING (item, kind) LEFT JOIN lasts USING (item)
-    LEFT JOIN closings USING (item) LEFT JOIN resolutions USING (item)
-    WHERE item = ANY (%(items)s::uuid[]) AND kind = 'ticket'
+    FROM shape JOIN last USING (item)
 )
 INSERT INTO tickets (
     item, ref, native, source, evidence, status, state, state_since, priority, queue, category, product, channel,
@@ -193,7 +192,10 @@ DELETE FROM leads WHERE item = ANY (%(items)s::uuid[]);
 
 -- name: fold_leads
 -- What their steps come to.
-WITH ends AS (
+WITH shape AS (
+    SELECT * FROM shapes WHERE item = ANY (%(items)s::uuid[]) AND kind = 'lead'
+),
+ends AS (
     SELECT item, (array_agg(type ORDER BY revision, happened_at, name))[count(*)] AS type,
         (array_agg(happened_at ORDER BY revision, happened_at, name))[count(*)] AS at
     FROM steps
@@ -210,5 +212,4 @@ SELECT item, ref, native, source, evidence,
     fields->>'origin', fields->>'campaign', fields->>'product', fields->>'country', fields->>'industry',
     fields->>'assignee', fields->>'team', fields->>'assigned_by', fields->>'deal', fields->>'reason', first_at,
     last_at, CASE WHEN type <> 'lead.reopened' THEN at END, revision, titled
-FROM shapes LEFT JOIN said USING (item, kind) LEFT JOIN ends USING (item)
-WHERE item = ANY (%(items)s::uuid[]) AND kind = 'lead';
+FROM shape LEFT JOIN ends USING (item);

@@ -243,8 +243,11 @@ def _place(cursor: str | None, at: str, item: UUID) -> dict[str, Any]:
         return {"at": at, "after": item}
     try:
         told, _, value = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii").partition(" ")
-        if told != _END and datetime.fromisoformat(told).tzinfo is None:
-            raise ValueError("a moment without an offset")
+        if told != _END:  # written anew: not all that Python takes for a moment is one to Postgres
+            moment = datetime.fromisoformat(told)
+            if moment.tzinfo is None:
+                raise ValueError("a moment without an offset")
+            told = moment.astimezone(UTC).isoformat()
         return {"at": told, "after": UUID(hex=value)}
     except (ValueError, OverflowError, Base64Error, UnicodeError):
         way_out = "Use a cursor that an answer gave, as it is, or leave it out."

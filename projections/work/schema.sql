@@ -30,10 +30,13 @@ CREATE INDEX steps_stalled ON steps (happened_at) WHERE type = 'deal.stalled';
 CREATE FUNCTION codes_of(list jsonb) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE jsonb_typeof(list) WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(list)) ELSE '{}' END;
 
+-- Of each field what the last of several contents says that says something of it; null where that empties it.
+CREATE AGGREGATE merged(jsonb) (SFUNC = jsonb_concat, STYPE = jsonb, INITCOND = '{}');
+
 -- What the steps of an item come to whatever its kind. `titled`: events that may hold its title, the oldest first: of a
 -- native one those that a title is given or changed by, of a foreign one any. `revision`: by all its steps.
 CREATE VIEW shapes AS
-SELECT item, kind, native, ref, source, evidence, first_at, last_at,
+SELECT item, kind, native, ref, source, evidence, first_at, last_at, fields,
     CASE WHEN cardinality(titled) > 5 THEN titled[1] || titled[cardinality(titled) - 3:] ELSE titled END AS titled,
     (SELECT max(steps.revision) FROM steps WHERE steps.item = shape.item) AS revision
 FROM (
@@ -44,6 +47,7 @@ FROM (
             AS evidence,
         (array_agg(happened_at ORDER BY revision, happened_at, name))[1] AS first_at,
         (array_agg(happened_at ORDER BY revision, happened_at, name))[count(*)] AS last_at,
+        merged(public ORDER BY revision, happened_at, name) AS fields,
         coalesce(array_agg(name ORDER BY revision, happened_at, name) FILTER (WHERE NOT native OR type IN (
             'deal.created', 'deal.changed', 'ticket.opened', 'ticket.changed', 'task.created', 'task.changed',
             'lead.captured', 'lead.changed'
@@ -51,17 +55,6 @@ FROM (
     FROM steps WHERE folds
     GROUP BY item, kind
 ) AS shape;
-
--- Of each field of an item what the last step says that says something of it; null where that empties it.
-CREATE VIEW said AS
-SELECT item, kind, jsonb_object_agg(field, value) AS fields
-FROM (
-    SELECT DISTINCT ON (item, kind, field) item, kind, field, value
-    FROM steps CROSS JOIN LATERAL jsonb_each(public) AS one (field, value)
-    WHERE folds
-    ORDER BY item, kind, field, revision DESC, happened_at DESC, name DESC
-) AS last
-GROUP BY item, kind;
 
 -- Of which kind an item is. Whoever folds one holds its row, so that of two projectors the second folds what the first
 -- brought, too. A row stays when the steps of its item are gone.
