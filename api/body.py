@@ -138,9 +138,26 @@ async def read_model(request: Request, model: type[_Model], limit: int = _MAX_SM
     body = await read_body(request, limit, services(request).limits.body_seconds)
     services(request).door.let_go(len(body))
     raw: Any = parse_json(body)
+    if b"\\u0000" in body:  # only so does JSON write one
+        _refuse_nul(raw)
     try:
         return model.model_validate(raw)
     except ValidationError as error:
         raise BadInput(problems_of(error, "")) from None
     except RecursionError:
         raise BadInput([Problem("body", "is nested too deeply.", "Send what /docs shows.")]) from None
+
+
+def _refuse_nul(raw: Any) -> None:
+    """Raise BadInput that names the fields of texts with a NUL character, which no table takes."""
+    found, left = [], [("", raw)]
+    while left:
+        path, value = left.pop()
+        if isinstance(value, str) and "\0" in value:
+            found.append(Problem(path or "body", "holds a NUL character.", "Leave the character out."))
+        elif isinstance(value, dict):
+            left += [(f"{path}.{name}" if path else name, one) for name, one in value.items()]
+        elif isinstance(value, list):
+            left += [(f"{path}[{place}]", one) for place, one in enumerate(value)]
+    if found:
+        raise BadInput(found[::-1])

@@ -27,6 +27,7 @@ from commands.working import Actor, Done, Key, Working
 from domain.errors import BadInput, NotFound, Problem, TooMany
 
 __all__ = [
+    "LONG",
     "Ask",
     "Asks",
     "Changed",
@@ -54,6 +55,8 @@ Manages = Annotated[Caller, Depends(Guard("manage"))]
 Reads = Annotated[Caller, Depends(Guard("read", "read-sealed", "work"))]
 ItemId = Annotated[str, Path(description="Its id, 32 hex digits")]
 _MOST_WAITING: Final = 256
+LONG: Final = 2**20
+"""Most bytes of a body with a text in it, which may have 200,000 characters."""
 _ETAG: Final = re.compile(r'(?:W/)?"(\d{1,12})"')
 _PRINTABLE: Final = re.compile(r"[\x20-\x7e]{1,200}")
 
@@ -193,7 +196,7 @@ class Ask(NamedTuple):
         self, kind: str, model: type[Body], command: Callable[[Working, UUID, Body, dict[str, Any]], Done]
     ) -> Changed:
         """Read the body, and carry out the command: given the id, what was sent, and how (actor, key, expected)."""
-        sent, id = await read_model(self.request, model), item_id(self.id, kind)
+        sent, id = await read_model(self.request, model, LONG), item_id(self.id, kind)
         key = key_of(self.request, self.caller, self.once, sent, self.match.expected)
 
         def with_actor(working: Working, actor: Actor) -> Done:

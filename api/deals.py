@@ -12,6 +12,7 @@ from api.about import About, abouts_of
 from api.boards import board_told, stays_of
 from api.body import read_model
 from api.commanding import (
+    LONG,
     Asks,
     Changed,
     ItemId,
@@ -128,7 +129,7 @@ async def deal(request: Request, caller: Reads, id: ItemId, query: Steps) -> Res
 async def create(request: Request, caller: Works, once: Once) -> Response:
     """A new deal, in the first stage of a pipeline if it names none. Without `assignee` it gets one by the rules of
     the configuration."""
-    sent = await read_model(request, DealRequest)
+    sent = await read_model(request, DealRequest, LONG)
     [about] = await abouts_of(services(request), [sent])
     key, new = key_of(request, caller, once, sent), _new(sent, about)
     done = await changed(

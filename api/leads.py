@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from api import shapes
 from api.about import abouts_of
 from api.body import read_model
-from api.commanding import Asks, Changed, ItemId, Once, Reads, Works, changed, json_answer, key_of
+from api.commanding import LONG, Asks, Changed, ItemId, Once, Reads, Works, changed, json_answer, key_of
 from api.deal_shapes import DealDone
 from api.problems import responses
 from api.services import services
@@ -25,7 +25,6 @@ router = APIRouter(tags=["Leads"], default_response_class=Response)
 
 _REFUSED: Final = responses(404, 408, 409, 412, 413, 415, 428, 429)
 _DONE: Final[dict[int | str, dict[str, Any]]] = {200: shapes.answer("LeadDone"), **_REFUSED}
-_LONG: Final = 2**20
 
 
 @router.get(
@@ -77,7 +76,7 @@ async def lead(request: Request, caller: Reads, id: ItemId, query: Steps) -> Res
 async def create(request: Request, caller: Works, once: Once) -> Response:
     """Somebody showed interest. Without `assignee` it gets one by the rules of the configuration: in turn, by
     territory or by load."""
-    sent = await read_model(request, LeadRequest, _LONG)
+    sent = await read_model(request, LeadRequest, LONG)
     [about] = await abouts_of(services(request), [sent])
     key, content = key_of(request, caller, once, sent), sent.content()
     done = await changed(

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from api import shapes
 from api.about import abouts_of
 from api.body import read_model
-from api.commanding import Once, Works, carry_out, json_answer, key_of
+from api.commanding import LONG, Once, Works, carry_out, json_answer, key_of
 from api.problems import responses
 from api.services import services
 from api.vectors import write_vector
@@ -17,7 +17,6 @@ from api.work_shapes import NoteDone
 __all__ = ["router"]
 
 router = APIRouter(tags=["Notes"], default_response_class=Response)
-_LONG = 2**20
 
 
 @router.post(
@@ -29,7 +28,7 @@ _LONG = 2**20
 )
 async def add(request: Request, caller: Works, once: Once) -> Response:
     """A note on the timelines of whom and what it is about. Colleagues in `mentions` are told of it."""
-    sent = await read_model(request, NoteRequest, _LONG)
+    sent = await read_model(request, NoteRequest, LONG)
     [about] = await abouts_of(services(request), [sent])
     key = key_of(request, caller, once, sent)
     noted = await carry_out(

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from api import shapes
 from api.about import abouts_of
 from api.body import read_model
-from api.commanding import Asks, Changed, ItemId, Once, Reads, Works, changed, json_answer, key_of
+from api.commanding import LONG, Asks, Changed, ItemId, Once, Reads, Works, changed, json_answer, key_of
 from api.problems import responses
 from api.services import services
 from api.work_queries import Code, Cursor, Limit, Steps, Visible, shown, stated, timed
@@ -84,7 +84,7 @@ async def task(request: Request, caller: Reads, id: ItemId, query: Steps) -> Res
 )
 async def create(request: Request, caller: Works, once: Once) -> Response:
     """A new task on a customer, or (`refs`) on a deal, a ticket or a lead."""
-    sent = await read_model(request, TaskRequest)
+    sent = await read_model(request, TaskRequest, LONG)
     [about] = await abouts_of(services(request), [sent])
     key, content = key_of(request, caller, once, sent), sent.content()
     done = await changed(

@@ -10,6 +10,7 @@ from api import shapes
 from api.about import About, abouts_of
 from api.body import read_model
 from api.commanding import (
+    LONG,
     Asks,
     Changed,
     ItemId,
@@ -53,7 +54,6 @@ _DONE: Final[dict[int | str, dict[str, Any]]] = {
 }
 _MADE: Final = responses(408, 409, 413, 415, 429)
 _BULK: Final = 16 * 2**20
-_LONG: Final = 2**20
 
 
 @router.get(
@@ -149,7 +149,7 @@ async def _page(held: Services, caller: Caller, chosen: TicketFilter, cursor: st
 async def create(request: Request, caller: Works, once: Once) -> Response:
     """A new ticket, with what was promised for it by its service level. Without `assignee` it gets one by the rules
     of the configuration."""
-    sent = await read_model(request, TicketRequest, _LONG)
+    sent = await read_model(request, TicketRequest, LONG)
     [about] = await abouts_of(services(request), [sent])
     key, new = key_of(request, caller, once, sent), _new(sent, about)
     done = await changed(

@@ -17,7 +17,7 @@ from api.notices import notices_told
 from api.problems import responses
 from api.security import Guard
 from api.services import services
-from api.work_queries import Cursor, Limit, Visible
+from api.work_queries import Cursor, Limit, Visible, stated
 from api.work_requests import ChangeUserRequest, LeaveRequest, NoticesSeenRequest, UserRequest
 from api.work_shapes import Seen, User, UserDone, Users
 from api.work_told import user_told
@@ -48,6 +48,7 @@ async def users(
     cursor: Annotated[str, Query(max_length=64, description="`next` of the answer before")] = "",
 ) -> Response:
     """Colleagues who work here, by code."""
+    stated(cursor=cursor)
     held = services(request)
 
     def read() -> Users:
@@ -171,9 +172,13 @@ async def seen(request: Request, caller: Sees, code: UserCode) -> Response:
     return json_answer(Seen(await carry_out(request, caller, within)))
 
 
-def _own(caller: Caller, code: str) -> None:
+def _must_be_text(code: str) -> None:
     if "\0" in code:
-        raise NotFound("There is no colleague of that code.")
+        raise NotFound("There is no colleague of that code; GET /v1/users lists them.")
+
+
+def _own(caller: Caller, code: str) -> None:
+    _must_be_text(code)
     if caller.user not in {None, code} and "manage" not in caller.scopes:
         raise Forbidden("This key belongs to another colleague; it shows what they are told, and nobody else.")
 
@@ -186,6 +191,7 @@ async def _change(
     command: Callable[[Working, Body, dict[str, Any]], Done],
 ) -> Response:
     code, match, once = asked
+    _must_be_text(code)
     sent = await read_model(request, model)
     how: dict[str, Any] = {
         "key": key_of(request, caller, once, sent, match.expected),

@@ -19,6 +19,7 @@ from api.work_told import Named, Rules, deal_told, lead_told, task_told, ticket_
 from commands.working import Actor, Done
 from commands.working_desk import KINDS
 from domain.errors import NotFound
+from domain.identifiers import Ref
 from domain.work import Step, in_order
 from projections.work.annotating import note
 from projections.work.reader import WorkReader
@@ -73,7 +74,7 @@ def shown_native(held: Services, kind: str, id: UUID, asked: Asked) -> Shown:
     items = items_of(held, working.desk.store.records(id, after=first)[: last - first], asked.personal)
     told = _shape(held, kind, item.state, _named(kind, id, item.version, bool(item.who)), asked)
     if kind == "task":
-        told.refs = [_clear(one) for one in item.refs[1:]]
+        told.refs = _on(item.refs, asked)
     told.history = [_said(one) for one in items]
     told.earlier = first + 1 if first else None
     return Shown(told, item.version)
@@ -84,8 +85,10 @@ def shown_after(held: Services, done: Done, actor: Actor, personal: bool) -> Sho
     asked = Asked(personal, actor.roles)
     if done.state is None:
         return _shown_then(held, done.kind, done.id, asked, None, done.revision)
-    named = _named(done.kind, done.id, done.revision, done.who)
-    return Shown(_shape(held, done.kind, done.state, named, asked), done.revision)
+    told = _shape(held, done.kind, done.state, _named(done.kind, done.id, done.revision, done.who), asked)
+    if done.kind == "task":
+        told.refs = _on(done.refs, asked)
+    return Shown(told, done.revision)
 
 
 def _shown_then(
@@ -93,13 +96,16 @@ def _shown_then(
 ) -> Shown:
     """A native one as of a moment or a revision: folded out of its steps up to then."""
     working = held.parts.working
-    who = bool(working.load(kind, id).who)
+    item = working.load(kind, id)
+    who = bool(item.who)
     items = items_of(held, working.desk.store.records(id)[:revision], asked.personal)
     kept = [one for one in items if at is None or one.happened_at <= at]
     if not kept:
         raise NotFound(f"There was no {kind} of that id then.")
     state = _folded(kind, [_step(one, personal_of(one)) for one in kept])
     told = _shape(held, kind, state, _named(kind, id, len(kept), who), asked)
+    if kind == "task":
+        told.refs = _on(item.refs, asked)
     if at is not None:
         told = structs.replace(told, history=[_said(one) for one in kept[-asked.limit :]], happened_by=at)
     return Shown(told, len(kept))
@@ -143,8 +149,10 @@ def _shape(held: Services, kind: str, state: Any, named: Named, asked: Asked) ->
     return _TOLD[kind](state, named, Rules(held.parts.working.rules, asked.roles, at, asked.personal))
 
 
-def _clear(ref: Any) -> str:
-    return f"{ref.kind}/{ref.namespace}:{ref.value}" if ref.namespace else f"{ref.kind}:{ref.value}"
+def _on(refs: Sequence[Ref], asked: Asked) -> list[str]:
+    """What a task is on, beside itself. Which conversation is personal."""
+    seen = [one for one in refs[1:] if asked.personal or one.kind != "conversation"]
+    return [f"{one.kind}/{one.namespace}:{one.value}" if one.namespace else f"{one.kind}:{one.value}" for one in seen]
 
 
 def _step(item: Item, content: Mapping[str, Any]) -> Step:

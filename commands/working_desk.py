@@ -89,7 +89,7 @@ class Key(NamedTuple):
 class Done(NamedTuple):
     """What was done. revision: what it has now. notification: that of its last event, None where nothing changed.
     repeated: it was done before, under the same key. state: the state after it, None where that was before; who: it
-    is about somebody."""
+    is about somebody; refs: what it is about, itself first."""
 
     kind: str
     id: UUID
@@ -98,6 +98,7 @@ class Done(NamedTuple):
     repeated: bool = False
     state: Any = None
     who: bool = False
+    refs: tuple[Ref, ...] = ()
 
 
 class New(NamedTuple):
@@ -188,7 +189,14 @@ class Desk:
     def _save(self, deed: Deed, key: Key | None) -> list[Done]:
         revisions = {one.id: one.version for one in deed.items}
         done = [
-            Done(one.KIND, one.id, revisions.get(one.id, one.version), state=one.state, who=bool(one.who))
+            Done(
+                one.KIND,
+                one.id,
+                revisions.get(one.id, one.version),
+                state=one.state,
+                who=bool(one.who),
+                refs=one.refs,
+            )
             for one in deed.told
         ]
         alongside = [*_keep(key, done, self.clock()), *_own(deed.items), *deed.alongside]
