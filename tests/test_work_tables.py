@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from projections.registry import MODELS
+from eventlog.sql import load
+from projections.registry import MODELS, use
 from projections.work import due
 from tests.support.stage import Stage, stage
 from tests.support.story import START, event
@@ -76,6 +78,18 @@ def test_a_hash_covers_each_column_of_each_table(small: Stage, session: psycopg.
             with session.transaction(force_rollback=True):
                 session.execute(sql.SQL(change))
                 assert WORK.hashes(session)[table] != before[table], f"{table}.{column}"
+
+
+@pytest.mark.parametrize("table", ["deals", "tickets", "tasks", "leads"])
+def test_a_fold_reads_no_steps_but_those_of_its_items(session: psycopg.Connection, table: str) -> None:
+    with session.transaction(force_rollback=True):
+        use(session)
+        session.execute("SET LOCAL enable_seqscan = off")
+        fold = "EXPLAIN " + load("projections.work", "apply.sql")[f"fold_{table}"]
+        plan = [row[0] for row in session.execute(sql.SQL(fold), {"items": [UUID(int=7)]}).fetchall()]
+    scans = [place for place, line in enumerate(plan) if "Scan" in line and " on steps" in line]
+    assert len(scans) >= 2
+    assert [plan[place] for place in scans if "Index Cond: (item" not in plan[place + 1]] == []
 
 
 def test_what_is_due_of_a_ticket_is_found_until_it_is_done_or_needless(
