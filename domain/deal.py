@@ -168,8 +168,8 @@ class Deal(Work):
             **_likely(stage), **given, "pipeline": pipeline, "stage": to, "previous": self.state.stage,
         }  # fmt: skip
         self._check("deal.stage_changed", content, rules, roles, at, actor)
-        elsewhere = pipeline_of(self.state, rules) is not found
-        role = approval_needed(self.state, stage, elsewhere) if stage is not None else None
+        here = stage is not None and pipeline_of(self.state, rules) is found
+        role = approval_needed(self.state, stage) if here and stage is not None else None
         if role is not None:  # who moves it has the role: the history shall say that they approved
             self.happen("deal.approved", {"approved": to, "role": role}, at=at, actor=actor)
         self.happen("deal.stage_changed", content, at=at, actor=actor)

@@ -262,9 +262,12 @@ class _Asked(NamedTuple):
             yield DealStageUnknown(f"The pipeline has no stage {after.stage}.", allowed=pipeline.codes)
             return
         yield from self._having(before, after, f"The stage {stage.code}", stage.requires)
-        elsewhere = self.roles is not None and pipeline_of(before, self.rules) is not pipeline
+        # One that is new, reopened, or of another pipeline could not be approved before: whoever brings it here has
+        # the role, which is not known of a step that is only read.
+        elsewhere = pipeline_of(before, self.rules) is not pipeline
         role = approval_needed(before, stage, elsewhere)
-        judged = self.roles is not None or before.created_at is not None
+        approvable = before.created_at is not None and before.status == "open" and not elsewhere
+        judged = self.roles is not None or approvable
         if role is not None and judged and role not in (self.roles or ()):
             told = f"The stage {stage.code} needs the approval of a {role}."
             yield DealNotApproved(told, missing=(f"approval:{role}",), allowed=self._allowed(before))

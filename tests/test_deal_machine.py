@@ -270,6 +270,13 @@ class Deals(RuleBasedStateMachine):
             plain["probability"] = there["probability"] if there else plain["probability"]
             self.enter(stage, plain["pipeline"])
 
+    @rule(to=st.sampled_from(["won", "lost"]), days=st.sampled_from([1, 5]), roles=_ROLES)
+    def end_and_go_on(self, to: str, days: int, roles: frozenset[str]) -> None:
+        """Nothing else leads often enough to what comes after the end."""
+        self.move(to, {}, roles, "price")
+        self.wait(days)
+        self.reopen(None, roles)
+
     @rule(pipeline=st.sampled_from(["sales", "renewals", "other"]), to=st.none() | _TO, roles=_ROLES)
     def transfer(self, pipeline: str, to: str | None, roles: frozenset[str]) -> None:
         plain, found = self.plain, self.pipelines.get(pipeline)
