@@ -1,5 +1,5 @@
-"""Which events of deals, tickets, tasks and leads could come up? Contents made by chance, with fields emptied here and
-there, of few codes and moments, so that what is folded collides."""
+"""Which events of deals, tickets, tasks and leads could come up? Contents made by chance, of few codes and
+moments, with fields emptied here and there, so that what is folded collides."""
 
 from __future__ import annotations
 
