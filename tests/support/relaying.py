@@ -13,16 +13,19 @@ from typing import Any
 
 import httpx
 import msgspec
+import psycopg
 
 from eventlog.opening import open_log
 from eventlog.port import Logged
 from eventlog.relay import Relay
+from eventlog.relay_repair import mend_store
+from eventlog.relay_status import RelayStatus, relay_status
 from tests.support.logs import read_all
 from tests.support.process import Server, free_ports, wait_until
 from tests.support.served import clean_environment
 from tests.support.story import Story
 
-__all__ = ["RelayProcess", "doubled", "native", "order_of", "relay_of", "relayed"]
+__all__ = ["RelayProcess", "doubled", "mended", "native", "order_of", "relay_of", "relayed", "status"]
 
 
 @contextmanager
@@ -47,6 +50,23 @@ def relayed(story: Story, **more: Any) -> int:
         relay.beat()
         relay.leave()
         return total
+
+
+def status(story: Story) -> RelayStatus:
+    """How far the relay has come."""
+    with psycopg.connect(story.dsn) as connection:
+        found = relay_status(connection)
+    assert found is not None
+    return found
+
+
+def mended(story: Story, **more: Any) -> Any:
+    """What `storyline relay repair` does to the store."""
+    log = open_log(story.log_url)
+    try:
+        return mend_store(story.dsn, log, story.hasher, **more)
+    finally:
+        log.close()
 
 
 def native(story: Story) -> list[Logged]:
