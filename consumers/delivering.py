@@ -32,6 +32,8 @@ _LONGEST_PAUSE: Final = 10.0
 PAUSES: Final = (5, 15, 60, 300, 900, 1800, 3600, 7200, 14_400, 28_800)
 """Seconds before each further try; after the last one it is parked."""
 _GONE: Final = 410
+_LONG: Final = 1.0
+"""Seconds; a refusal that comes sooner holds nobody up."""
 _REST: Final = 3.0
 """For how many times as long as it took an address is left alone that did not take one."""
 _logger = structlog.get_logger("storyline.webhooks")
@@ -130,7 +132,8 @@ class Deliverer:
     def _rest(self, url: str, begun: float) -> None:
         """Who lets us wait, and for nothing, is left alone for a while, so that the others are not held up."""
         now = time.monotonic()
-        self._resting[url] = now + _REST * (now - begun)
+        if now - begun > _LONG:
+            self._resting[url] = now + _REST * (now - begun)
 
     def _call(self, sent: Sent, secret: str, body: bytes) -> Call:
         now = self.clock().astimezone(UTC)
