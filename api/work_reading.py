@@ -107,7 +107,12 @@ def _shown_then(
     if kind == "task":
         told.refs = _on(item.refs, asked)
     if at is not None:
-        told = structs.replace(told, history=[_said(one) for one in kept[-asked.limit :]], happened_by=at)
+        asked_for = [_said(one) for one in kept]
+        if asked.before is not None:
+            asked_for = [one for one in asked_for if one.revision < asked.before]
+        said = asked_for[-asked.limit :]
+        earlier = said[0].revision if len(said) < len(asked_for) else None
+        told = structs.replace(told, history=said, earlier=earlier, happened_by=at)
     return Shown(told, len(kept))
 
 

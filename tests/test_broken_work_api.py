@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.support.api import ONE, RunningApi, running_api
+from tests.support.api import BATCH, ONE, RunningApi, running_api
 from tests.support.postgres import PostgresServer
 
 ANY = {"If-Match": "*"}
@@ -105,3 +105,45 @@ def test_who_may_publish_puts_no_step_of_ours_right(api: RunningApi, client: htt
     api.project()
     board = {one["id"]: one for one in client.get("/v1/deals").json()["deals"]}
     assert (board[deal]["stage"], board[deal]["amount"]) == ("new", "5")
+
+
+def test_the_history_as_of_then_goes_back_page_by_page_as_the_one_of_now_does(client: httpx.Client) -> None:
+    task = f"/v1/tasks/{made(client, '/v1/tasks', title='Call')['id']}"
+    for number in range(6):
+        assert client.patch(task, json={"priority": f"p{number}"}, headers=ANY).status_code == 200
+    for asked in ("", "2099-01-01T00:00:00Z"):
+        seen: list[int] = []
+        before = None
+        while before is not None or not seen:
+            query = {"limit": 3, "happened_by": asked or None, "before": before}
+            page = client.get(task, params={name: one for name, one in query.items() if one}).json()
+            seen += [one["revision"] for one in reversed(page["history"])]
+            before = page.get("earlier")
+        assert seen == [7, 6, 5, 4, 3, 2, 1], asked
+
+
+def test_a_long_story_of_another_system_is_told_to_its_end(api: RunningApi, client: httpx.Client) -> None:
+    name, steps = uuid4().hex, 1100
+    events = [
+        {
+            "specversion": "1.0",
+            "source": "their/crm",
+            "id": f"{name}.{number}",
+            "type": "deal.value_changed",
+            "time": f"2026-03-{1 + number // 60:02d}T09:{number % 60:02d}:00Z",
+            "data": {
+                "refs": [{"kind": "deal", "value": name}],
+                "content": {"amount": str(number), "currency": "GBP"},
+            },
+        }
+        for number in range(steps)
+    ]
+    with api.client("publish") as channel:
+        for begin in (0, 600):
+            part = events[begin : begin + 600]
+            assert channel.post("/v1/events", json=part, headers={"Content-Type": BATCH}).status_code == 202
+    api.project()
+    [row] = [one for one in client.get("/v1/deals").json()["deals"] if one["ref"] == f"deal:{name}"]
+    shown = client.get(f"/v1/deals/{row['id']}").json()
+    assert shown["amount"] == row["amount"] == str(steps - 1)
+    assert shown["history"][-1]["happened_at"] == row["changed_at"]

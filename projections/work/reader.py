@@ -31,7 +31,7 @@ _FIRST: Final = UUID(int=0)
 _BEGINNING: Final = "-infinity"
 _END: Final = "infinity"
 _MOST_GROUPS: Final = 1000
-MOST_STEPS: Final = 1000
+MOST_STEPS: Final = 10_000
 """As many steps of one history are read."""
 
 Kind = Literal["deal", "ticket", "task", "lead"]
