@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 
-@pytest.mark.parametrize("name", ["pipeline", "publish", "read", "scale", "chaos", "xes", "identity", "commands", "relay_kills"])
+@pytest.mark.parametrize(
+    "name", ["pipeline", "publish", "read", "scale", "chaos", "xes", "identity", "commands", "relay_kills"]
+)
 def test_each_benchmark_tells_its_options_from_any_folder(name: str, tmp_path: Path) -> None:
     env = {word: value for word, value in os.environ.items() if word != "PYTHONPATH"}
     command = Path(sys.executable).with_name("storyline")
