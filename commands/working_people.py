@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Final
 from uuid import UUID
 
 from commands.working_desk import KINDS, SQL, Actor, Deed, Done, Key, Statement
@@ -14,6 +14,8 @@ from domain.person import Person, person_id
 from domain.work import Work
 
 __all__ = ["PeopleCommands"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PeopleCommands(WorkingPart):
@@ -95,7 +97,9 @@ class PeopleCommands(WorkingPart):
         return rows[0][0] if rows else None
 
     def notices_seen(self, code: str, at: datetime) -> datetime:
-        """A colleague has seen all that they were told up to then; gives up to where they have seen by now."""
+        """A colleague has seen all that they were told up to then; gives up to where they have seen by now. Nobody
+        has seen what is to come, nor does the table have every moment that a datetime has."""
+        at = max(_EPOCH, min(at, self.desk.clock()))
         seen: datetime = self.desk.ask("seen", {"code": code, "at": at})[0][0]
         return seen
 

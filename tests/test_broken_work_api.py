@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -147,3 +148,13 @@ def test_a_long_story_of_another_system_is_told_to_its_end(api: RunningApi, clie
     shown = client.get(f"/v1/deals/{row['id']}").json()
     assert shown["amount"] == row["amount"] == str(steps - 1)
     assert shown["history"][-1]["happened_at"] == row["changed_at"]
+
+
+def test_nobody_has_seen_what_they_are_told_later(client: httpx.Client) -> None:
+    made(client, "/v1/users", code="dora")
+    seen, now = "/v1/users/dora/notices/seen", datetime.now(UTC)
+    for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        answer = client.post(seen, json={"at": at})
+        assert answer.status_code == 200, answer.text
+    assert now <= datetime.fromisoformat(answer.json()["seen_at"]) <= datetime.now(UTC)
+    assert client.get("/v1/users/dora/notices").status_code == 200
