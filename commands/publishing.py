@@ -44,9 +44,9 @@ class Rights(NamedTuple):
 
 _GUARDED_TYPES = ("identity.merged", "identity.split")
 _OWN_SOURCE = "storyline"
-_DECIDED_HERE = frozenset(f"{SOURCE}{kind}" for kind in ("deal", "ticket", "task", "lead", "user"))
-"""Sources of the aggregates. What they decided stands: a retraction would show another state than the one by which
-they decide what may be done."""
+_DECIDED_HERE = frozenset(f"{SOURCE}{kind}" for kind in ("deal", "ticket", "task", "lead", "user", "steward"))
+"""Sources of the aggregates and of stewards' rulings. What they decided stands: a retraction would show another state
+than the one by which they decide what may be done, and rulings are taken back by stewards."""
 _CORRECTING = frozenset(CORRECTIONS.values())
 
 
@@ -123,8 +123,8 @@ class Publisher:
             return
         if any(one.relation in _CORRECTING and one.source in _DECIDED_HERE for one in event.about):
             raise Forbidden(
-                f"Item {item}: no event corrects what was decided here of a deal, ticket, task, lead or colleague; "
-                "change it by its commands."
+                f"Item {item}: no event corrects what was decided here of a deal, ticket, task, lead, colleague "
+                "or of who is who; change it by its commands."
             )
         known = self.catalogue.get(event.type)
         if (

@@ -53,7 +53,7 @@ def test_a_key_corrects_only_events_of_sources_that_it_may_publish(publisher: Pu
         publisher.check([retraction("mail/support")], rights)
 
 
-@pytest.mark.parametrize("kind", ["deal", "ticket", "task", "lead", "user"])
+@pytest.mark.parametrize("kind", ["deal", "ticket", "task", "lead", "user", "steward"])
 def test_what_is_decided_here_is_not_corrected_from_outside(publisher: Publisher, kind: str) -> None:
     """The board would show another state than the one by which the deal decides what may be done."""
     with pytest.raises(Forbidden, match="by its commands"):
