@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from api.step_shapes import CustomerOf, Move, Native, Positions, RefOf, Repeated, Said
+from api.step_shapes import CustomerOf, Move, Native, Positions, RefOf, Repeated, Said, Touchpoints
+from api.task_shapes import Tasks
 
 __all__ = [
     "Approval",
@@ -90,12 +91,14 @@ class Deal(Struct, omit_defaults=True, kw_only=True):
 
 
 class DealShown(Deal, kw_only=True):
-    """A deal with its moves and its history."""
+    """A deal with its moves, what stands beside it, and its history."""
 
     moves: list[Move] = []
     approvals: list[Approval] = []
     stays: list[Stay] = []
     spent: Annotated[list[Spent], Meta(description="Time in each stage")] = []
+    touchpoints: Touchpoints = []
+    tasks: Tasks = []
     history: list[Said] = []
     earlier: Annotated[int | None, Meta(description="Pass it as `before` for earlier steps")] = None
     happened_by: datetime | None = None

@@ -16,6 +16,8 @@ __all__ = [
     "RefOf",
     "Repeated",
     "Said",
+    "Touchpoint",
+    "Touchpoints",
 ]
 
 CustomerOf = Annotated[str | None, Meta(description="Whom it is about, by the customer's present id")]
@@ -53,3 +55,16 @@ class Said(Struct, omit_defaults=True, frozen=True, kw_only=True):
     erased: bool = False
     unreadable: str | None = None
     broken: Annotated[list[Broken], Meta(description="Of another system: rules that it would have broken here")] = []
+
+
+class Touchpoint(Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """A touchpoint of its customer, in short. `name`: of its event."""
+
+    name: str
+    happened_at: datetime
+    channel: str | None = None
+    direction: str | None = None
+    line: str
+
+
+Touchpoints = Annotated[list[Touchpoint], Meta(description="The latest of its customer, the last one first")]

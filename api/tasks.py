@@ -13,10 +13,10 @@ from api.body import read_model
 from api.commanding import LONG, Asks, Changed, ItemId, Once, Reads, Works, changed, json_answer, key_of
 from api.problems import responses
 from api.services import services
+from api.task_shapes import TaskDone, TaskPage
 from api.work_queries import Code, Cursor, Limit, Steps, Visible, shown, stated, timed
 from api.work_requests import AssignRequest, CancelRequest, ChangeTaskRequest, TaskRequest
 from api.work_rows import task_row, texts_of
-from api.work_shapes import TaskDone, TaskPage
 from eventlog.record import ref_hash
 from projections.work.reader import TaskFilter, WorkReader
 

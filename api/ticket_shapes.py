@@ -7,7 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from api.step_shapes import CustomerOf, Move, Native, Positions, RefOf, Repeated, Said
+from api.step_shapes import CustomerOf, Move, Native, Positions, RefOf, Repeated, Said, Touchpoints
+from api.task_shapes import Tasks
 
 __all__ = [
     "Link",
@@ -62,10 +63,12 @@ class Ticket(Struct, omit_defaults=True, kw_only=True):
 
 
 class TicketShown(Ticket, kw_only=True):
-    """A ticket with its moves and its history."""
+    """A ticket with its moves, what stands beside it, and its history."""
 
     moves: list[Move] = []
     links: list[Link] = []
+    touchpoints: Touchpoints = []
+    tasks: Tasks = []
     history: list[Said] = []
     earlier: Annotated[int | None, Meta(description="Pass it as `before` for earlier steps")] = None
     happened_by: datetime | None = None

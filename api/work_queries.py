@@ -78,7 +78,8 @@ async def shown(request: Request, caller: Caller, kind: str, id: str, query: _St
     held = services(request)
     item = item_id(id, kind)
     roles = await _roles(held, caller)
-    asked = Asked("read" in caller.scopes, roles, query.before, query.limit, query.happened_by)
+    timelines = not caller.scopes.isdisjoint({"read", "read-sealed"})
+    asked = Asked("read" in caller.scopes, roles, query.before, query.limit, query.happened_by, timelines)
     return await show(held, kind, item, asked)
 
 

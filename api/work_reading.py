@@ -12,6 +12,7 @@ from uuid import UUID
 from msgspec import structs
 
 from api import step_shapes
+from api.beside import tasks_on, touchpoints_of
 from api.services import Services
 from api.shapes import Item
 from api.work_rows import items_of, personal_of
@@ -29,17 +30,20 @@ from projections.work.rows import Row as WorkRow
 __all__ = ["Asked", "Shown", "show", "shown_after"]
 
 _TOLD: Final[dict[str, Any]] = {"deal": deal_told, "ticket": ticket_told, "lead": lead_told, "task": task_told}
+_BESIDE: Final = frozenset({"deal", "ticket"})
+"""Kinds of which is told what stands beside them."""
 
 
 class Asked(NamedTuple):
     """What one is read with. before: only steps before this revision; happened_by: as of then; personal: the caller
-    may see what is personal; roles: of the caller."""
+    may see what is personal; roles: of the caller; timelines: the caller may read the customer's."""
 
     personal: bool
     roles: frozenset[str] = frozenset()
     before: int | None = None
     limit: int = 50
     happened_by: datetime | None = None
+    timelines: bool = False
 
 
 class Shown(NamedTuple):
@@ -57,9 +61,14 @@ async def show(held: Services, kind: str, id: UUID, asked: Asked) -> Shown:
         if row.ref.partition(":")[0].partition("/")[0] != kind:
             raise NotFound(f"There is no {kind} of that id.")
         history = await reader.history(id, asked.happened_by)
-        return await held.unseal(lambda: _foreign(held, kind, row, history, asked))
-    shown = await held.unseal(lambda: shown_native(held, kind, id, asked))
-    shown.told.customer = row.customer.hex if row is not None and row.customer is not None else None
+        shown = await held.unseal(lambda: _foreign(held, kind, row, history, asked))
+    else:
+        shown = await held.unseal(lambda: shown_native(held, kind, id, asked))
+        shown.told.customer = row.customer.hex if row is not None and row.customer is not None else None
+    if kind in _BESIDE and asked.happened_by is None:
+        shown.told.tasks = await tasks_on(held, reader, shown.told.ref, asked.personal)
+        if row is not None and asked.timelines:
+            shown.told.touchpoints = await touchpoints_of(held, reader, row, kind, asked.personal)
     return shown
 
 

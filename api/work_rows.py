@@ -11,8 +11,9 @@ from api.deal_shapes import Deal
 from api.items import Renderer
 from api.services import Services
 from api.shapes import Item
+from api.task_shapes import Task
 from api.ticket_shapes import Ticket
-from api.work_shapes import Lead, Task
+from api.work_shapes import Lead
 from api.work_told import missed_by
 from domain.configuration import Configuration
 from domain.event import read_time

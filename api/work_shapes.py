@@ -1,4 +1,4 @@
-"""What do answers about tasks, leads, colleagues and notes look like, and what is open about a customer?
+"""What do answers about leads, colleagues and notes look like, and what is open about a customer?
 
 Titles, texts and names are personal: they are there for keys with the scope `read` alone.
 """
@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from api.deal_shapes import Deal, DealDone, DealPage, DealShown, Stalls
 from api.step_shapes import CustomerOf, Native, Positions, RefOf, Repeated, Said
+from api.task_shapes import Task, TaskDone, TaskPage, TaskShown
 from api.ticket_shapes import Ticket, TicketDone, TicketPage, TicketShown
 
 __all__ = [
@@ -26,52 +27,11 @@ __all__ = [
     "Notices",
     "OneDone",
     "Seen",
-    "Task",
-    "TaskDone",
-    "TaskPage",
-    "TaskShown",
     "User",
     "UserDone",
     "Users",
     "Work",
 ]
-
-
-class Task(Struct, omit_defaults=True, kw_only=True):
-    """A task."""
-
-    id: str
-    native: Native
-    ref: RefOf
-    revision: int
-    status: str
-    title: str = ""
-    text: str = ""
-    kind: str | None = None
-    priority: str | None = None
-    assignee: str | None = None
-    team: str | None = None
-    due: datetime | None = None
-    remind_at: datetime | None = None
-    created_at: datetime | None = None
-    closed_at: datetime | None = None
-    customer: CustomerOf = None
-
-
-class TaskShown(Task, kw_only=True):
-    """A task with its history."""
-
-    refs: Annotated[list[str], Meta(description="What it is on: `KIND[/NAMESPACE]:CODE`")] = []
-    history: list[Said] = []
-    earlier: int | None = None
-    happened_by: datetime | None = None
-
-
-class TaskPage(Struct, frozen=True):
-    """Tasks, the first due first."""
-
-    tasks: list[Task]
-    next: str | None
 
 
 class Lead(Struct, omit_defaults=True, kw_only=True):
@@ -159,16 +119,6 @@ class Seen(Struct, frozen=True):
     """Up to when a colleague has seen what they were told."""
 
     seen_at: datetime
-
-
-class TaskDone(Struct, omit_defaults=True, kw_only=True):
-    """What was done of a task. `revision`: the ETag for the next change."""
-
-    id: str
-    revision: int
-    positions: Positions = None
-    repeated: Repeated = False
-    task: TaskShown
 
 
 class LeadDone(Struct, omit_defaults=True, kw_only=True):

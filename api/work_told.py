@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from api import deal_shapes, step_shapes, ticket_shapes, work_shapes
+from api import deal_shapes, step_shapes, task_shapes, ticket_shapes, work_shapes
 from domain.configuration import Configuration
 from domain.deal import DealState
 from domain.deal import allowed_moves as deal_moves
@@ -146,9 +146,9 @@ def missed_by(state: Any, at: datetime) -> tuple[list[str], list[str]]:
     return near, missed
 
 
-def task_told(state: TaskState, named: Named, by: Rules, refs: Sequence[str] = ()) -> work_shapes.TaskShown:
+def task_told(state: TaskState, named: Named, by: Rules, refs: Sequence[str] = ()) -> task_shapes.TaskShown:
     """A task. refs: what it is on, in clear."""
-    return work_shapes.TaskShown(
+    return task_shapes.TaskShown(
         **_common(named),
         status=state.status,
         title=state.title if by.personal else "",

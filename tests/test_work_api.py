@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -18,9 +19,10 @@ import pytest
 from domain.configuration import Configuration, Pipeline, Stage, builtin_configuration
 from eventlog.relay import Relay
 from storyline.configuration import as_yaml
-from tests.support.api import RunningApi, running_api
+from tests.support.api import BATCH, RunningApi, running_api
 from tests.support.commanding import at_once
 from tests.support.postgres import PostgresServer
+from tests.support.story import event
 
 ANY = {"If-Match": "*"}
 _numbers = itertools.count()
@@ -112,6 +114,51 @@ def test_S12_how_a_deal_goes_is_told_without_asking_anyone(rep: httpx.Client, ma
     assert (before["status"], before["revision"], len(before["history"])) == ("open", 1, 1)
     assert rep.get(f"/v1/deals/{deal['id']}", params={"happened_by": "2020-01-01T00:00:00Z"}).status_code == 404
     assert rep.get(f"/v1/tickets/{deal['id']}").status_code == 404
+
+
+def test_S12_a_deal_tells_the_last_touchpoints_and_what_is_to_be_done(
+    api: RunningApi, rep: httpx.Client, manager: httpx.Client
+) -> None:
+    email = api.fresh()
+    who = {"who": [{"kind": "email", "value": email}]}
+    mails = [event(n, id=f"{email}-{n}", data={**who, "content": {"subject": f"Mail {n}"}}) for n in range(8)]
+    about = [{"relation": "retracts", "source": "test/mail", "id": f"{email}-7"}]
+    mails.append(event(9, id=f"{email}-9", type="event.retracted", data={**who, "about": about, "content": {}}))
+    with api.client("publish") as mail:
+        sent = mail.post("/v1/events", content=json.dumps(mails), headers={"Content-Type": BATCH})
+        assert sent.status_code == 202, sent.text
+    deal, ticket = made(rep, "/v1/deals", title="A roof", **who), made(rep, "/v1/tickets", subject="A leak", **who)
+    on = [{"kind": "deal", "value": deal["id"]}]
+    late = made(rep, "/v1/tasks", title="Later", due="2026-03-02T09:00:00Z", refs=on)
+    made(rep, "/v1/tasks", title="First", due="2026-03-01T09:00:00Z", refs=on)
+    finished = made(rep, "/v1/tasks", title="Finished", refs=on)
+    assert rep.post(f"/v1/tasks/{finished['id']}/finish", headers=ANY).status_code == 200
+    made(rep, "/v1/tasks", title="Of the ticket", refs=[{"kind": "ticket", "value": ticket["id"]}])
+    api.project()
+    told = manager.get(f"/v1/deals/{deal['id']}").json()
+    assert [one["title"] for one in told["tasks"]] == ["First", "Later"]
+    assert told["tasks"][1] == manager.get("/v1/tasks", params={"on": f"deal:{deal['id']}"}).json()["tasks"][1]
+    assert told["tasks"][1]["id"] == late["id"]
+    lines = [one["line"] for one in told["touchpoints"]]
+    assert (lines[0], len(lines)) == ("Ticket opened, normal: A leak", 5)
+    assert lines[1:] == [f"E-mail received: Mail {n}" for n in (6, 5, 4, 3)]
+    assert {name: told["touchpoints"][1][name] for name in ("channel", "direction")} == {
+        "channel": "email", "direction": "in",
+    }  # fmt: skip
+    then = manager.get(f"/v1/deals/{deal['id']}", params={"happened_by": told["history"][0]["happened_at"]}).json()
+    assert not {"touchpoints", "tasks"} & then.keys()
+    of_ticket = manager.get(f"/v1/tickets/{ticket['id']}").json()
+    assert [one["title"] for one in of_ticket["tasks"]] == ["Of the ticket"]
+    assert [one["line"] for one in of_ticket["touchpoints"][1:]] == lines[1:]
+    with api.client("work") as blind, api.client("read-sealed") as sealed:
+        assert "touchpoints" not in blind.get(f"/v1/deals/{deal['id']}").json()
+        hidden = sealed.get(f"/v1/deals/{deal['id']}")
+        assert [len(hidden.json()[each]) for each in ("touchpoints", "tasks")] == [5, 2]
+        assert not any(each in hidden.text for each in ("Mail 6", "First", "Later"))
+    with api.client("erase") as officer:
+        erased = officer.post(f"/v1/customers/{told['customer']}/erase", json={"why": "asked"})
+        assert erased.status_code in {200, 202}, erased.text
+    assert "touchpoints" not in manager.get(f"/v1/deals/{deal['id']}").json()
 
 
 def test_without_read_no_title_is_shown(api: RunningApi, rep: httpx.Client) -> None:

@@ -184,6 +184,10 @@ SELECT t.*, whose.customer FROM work.leads AS t JOIN identity.evidences AS whose
 WHERE t.evidence = ANY (%(evidences)s::uuid[]) AND t.status = ANY (%(statuses)s)
 ORDER BY (t.status = 'open') DESC, t.changed_at DESC, t.item LIMIT %(limit)s;
 
+-- name: erased
+-- Was whoever an evidence is of erased?
+SELECT EXISTS (SELECT FROM storyline.erased WHERE evidence = %(evidence)s);
+
 -- name: history
 -- The steps of an item in their order, by what had happened and was recorded by then, each with its record and that of
 -- the event that put it right.

@@ -191,6 +191,10 @@ class WorkReader:
                 found.append(tuple([_row(row, one) for one in rows]))
         return OfCustomer(*found)
 
+    async def erased(self, evidence: UUID) -> bool:
+        """Was whoever an evidence is of erased?"""
+        return bool((await self._fetch("erased", {"evidence": evidence}))[0][0])
+
     async def history(
         self, item: UUID, happened_by: datetime | None = None, recorded_by: datetime | None = None,
         most: int = MOST_STEPS,
