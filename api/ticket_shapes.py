@@ -12,6 +12,8 @@ from api.task_shapes import Tasks
 
 __all__ = [
     "Link",
+    "StateSpent",
+    "StateStay",
     "Ticket",
     "TicketDone",
     "TicketPage",
@@ -24,6 +26,21 @@ class Link(Struct, omit_defaults=True, frozen=True):
 
     other: str
     relation: str | None = None
+
+
+class StateStay(Struct, omit_defaults=True, frozen=True):
+    """A time in one state; `until` is missing while it goes on."""
+
+    state: str
+    since: datetime
+    until: datetime | None = None
+
+
+class StateSpent(Struct, frozen=True):
+    """How long it was in a state, all its stays together, in seconds."""
+
+    state: str
+    seconds: int
 
 
 class Ticket(Struct, omit_defaults=True, kw_only=True):
@@ -67,6 +84,8 @@ class TicketShown(Ticket, kw_only=True):
 
     moves: list[Move] = []
     links: list[Link] = []
+    stays: list[StateStay] = []
+    spent: Annotated[list[StateSpent], Meta(description="Time in each state, while it was not closed")] = []
     touchpoints: Touchpoints = []
     tasks: Tasks = []
     history: list[Said] = []

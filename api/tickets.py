@@ -121,8 +121,9 @@ async def service_levels(
     dependencies=[Visible],
 )
 async def ticket(request: Request, caller: Reads, id: ItemId, query: Steps) -> Response:
-    """A ticket with its moves, its links and its history. One that is kept here is as it is now; of one of another
-    system each step tells which rules it would have broken here. With `happened_by` as of then."""
+    """A ticket with its moves, its time in each state, its links and its history. One that is kept here is as it is
+    now; of one of another system each step tells which rules it would have broken here. With `happened_by` as of
+    then."""
     found = await shown(request, caller, "ticket", id, query)
     return json_answer(found.told, 200, found.revision)
 

@@ -17,6 +17,7 @@ from domain.person import PersonState
 from domain.task import TaskState
 from domain.ticket import TicketState
 from domain.ticket import allowed_moves as ticket_moves
+from domain.ticket_state import time_in_states
 from domain.work import Move
 
 __all__ = ["Named", "Rules", "deal_told", "lead_told", "missed_by", "task_told", "ticket_told", "user_told"]
@@ -91,13 +92,13 @@ def deal_told(state: DealState, named: Named, by: Rules) -> deal_shapes.DealShow
         closed_at=state.closed_at,
         moves=_moves(moves),
         approvals=[deal_shapes.Approval(one.stage, one.at, one.role, one.by) for one in state.approvals],
-        stays=[deal_shapes.Stay(one.stage, one.since, one.until, one.pipeline) for one in state.stays],
-        spent=[deal_shapes.Spent(one.stage, one.seconds, one.pipeline) for one in time_in_stages(state, by.at)],
+        stays=[deal_shapes.Stay(one.place, one.since, one.until, one.within) for one in state.stays],
+        spent=[deal_shapes.Spent(one.place, one.seconds, one.within) for one in time_in_stages(state, by.at)],
     )
 
 
 def ticket_told(state: TicketState, named: Named, by: Rules) -> ticket_shapes.TicketShown:
-    """A ticket, with its moves, and which targets are near or were missed."""
+    """A ticket, with its moves, its time in each state, and which targets are near or were missed."""
     moves = ticket_moves(state, by.rules, by.at, named.who) if named.native else ()
     near, missed = missed_by(state, by.at)
     told = {one.target for one in state.told if one.what == "breached"}
@@ -131,6 +132,8 @@ def ticket_told(state: TicketState, named: Named, by: Rules) -> ticket_shapes.Ti
         missed=sorted({*missed, *told}),
         moves=_moves(moves),
         links=[ticket_shapes.Link(one.other, one.relation) for one in state.links],
+        stays=[ticket_shapes.StateStay(one.place, one.since, one.until) for one in state.stays],
+        spent=[ticket_shapes.StateSpent(one.place, one.seconds) for one in time_in_states(state, by.at)],
     )
 
 

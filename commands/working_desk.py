@@ -239,7 +239,7 @@ class Desk:
             raise BadInput([Problem("assignee", "is no colleague who works here.", way_out, one) for one in places])
 
     def let_go(self, item: Work) -> None:
-        """What was reopened, or handed on by configuration, to somebody who works here no more is nobody's."""
+        """What was reopened of somebody who works here no more is nobody's."""
         pending: Sequence[Any] = item.pending_events
         given = any(event.type in _GIVEN_AGAIN for event in pending)
         assignee = item.state.assignee if given and _is_open(item) else None
@@ -277,7 +277,7 @@ class Desk:
             ) from None
 
 
-_GIVEN_AGAIN: Final = frozenset("deal.reopened ticket.reopened ticket.escalated task.reopened lead.reopened".split())
+_GIVEN_AGAIN: Final = frozenset("deal.reopened ticket.reopened task.reopened lead.reopened".split())
 
 
 def _is_open(item: Work) -> bool:

@@ -10,9 +10,10 @@ from uuid import UUID
 from commands.working_deals import MovedOn, lacks_of
 from commands.working_desk import Actor, Deed, Done, Key, New
 from commands.working_part import WorkingPart
+from domain.configuration import Escalation
 from domain.errors import Refused
 from domain.identifiers import Identifier, Ref
-from domain.ticket import Target, Ticket, allowed_moves, kind_of, may_reopen
+from domain.ticket import Target, Ticket, allowed_moves, escalations_of, kind_of, may_reopen
 from domain.work import Work
 
 __all__ = ["TicketCommands"]
@@ -181,9 +182,15 @@ class TicketCommands(WorkingPart):
             if getattr(ticket.state, f"{name}_{moment}") != due:
                 raise MovedOn("The target is due at another time by now, or met.")
             tell = ticket.breach if moment == "by" else ticket.warn
-            tell(target, self.rules, self.zone, at=at, actor=actor.code)
+            follows = escalations_of(ticket.state, self.rules, "breach" if moment == "by" else "warning", target)
+            tell(target, self.rules, self.zone, at=at, actor=actor.code, absent=self._absent(follows))
 
         return self._change_ticket(id, act, key, None)
+
+    def _absent(self, escalations: Sequence[Escalation]) -> frozenset[str]:
+        """Whom they would give a ticket to, but who does not work here: that it is late is noted all the same."""
+        named = {one.assignee for one in escalations if one.assignee is not None}
+        return frozenset(named - self.desk.people(named).keys()) if named else frozenset()
 
     def _change_ticket(
         self, id: UUID, act: Callable[[Ticket, datetime], None], key: Key | None, expected: int | None

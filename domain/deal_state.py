@@ -13,34 +13,14 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 from domain.fields import CODE, CODES, DAY, NUMBER, TEXT, Reading, read_fields
+from domain.stays import Spent, Stay, move_on, time_spent
 from domain.work import Step
 
-__all__ = ["MOST_STAYS", "Approval", "DealState", "Spent", "Status", "Stay", "fold_deal", "time_in_stages"]
+__all__ = ["Approval", "DealState", "Status", "fold_deal", "time_in_stages"]
 
-MOST_STAYS: Final = 200
-"""As many stays are kept one by one; `spent` counts all."""
 _MOST_APPROVALS: Final = 50
 
 Status = Literal["open", "won", "lost"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stay:
-    """A time in which a deal was open in one stage. until: None while it goes on."""
-
-    pipeline: str | None
-    stage: str
-    since: datetime
-    until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """How long a deal was in a stage, all its stays together, in seconds."""
-
-    pipeline: str | None
-    stage: str
-    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,30 +93,18 @@ def fold_deal(state: DealState | None, step: Step) -> DealState:
 
 def _moved(before: DealState, after: DealState, at: datetime) -> DealState:
     """It came to another stage or status: the stay that went on ends, another one may begin."""
-    stays, spent = before.stays, before.spent
-    if stays and stays[-1].until is None:
-        ended = replace(stays[-1], until=at)
-        stays, spent = (*stays[:-1], ended), _spend(spent, ended, at)
-    if after.status == "open" and after.stage is not None:
-        stays = (*stays, Stay(after.pipeline, after.stage, at))
+    to = (after.stage, after.pipeline) if after.status == "open" and after.stage is not None else None
+    stays, spent = move_on(before.stays, before.spent, to, at)
     elsewhere = (after.pipeline, after.stage) != (before.pipeline, before.stage)
     since = at if elsewhere or after.status == "open" else before.stage_since
     return replace(
         after,
-        stays=stays[-MOST_STAYS:],
+        stays=stays,
         spent=spent,
         stage_since=since if after.stage is not None else None,
         approvals=(),
         stalled_since=None,
     )
-
-
-def _spend(spent: tuple[Spent, ...], stay: Stay, until: datetime) -> tuple[Spent, ...]:
-    seconds = max(0, int((until - stay.since).total_seconds()))
-    where = (stay.pipeline, stay.stage)
-    found = [one for one in spent if (one.pipeline, one.stage) == where]
-    others = tuple(one for one in spent if (one.pipeline, one.stage) != where)
-    return (*others, Spent(*where, seconds + sum(one.seconds for one in found)))
 
 
 def _approved(state: DealState, step: Step) -> DealState:
@@ -150,6 +118,4 @@ def _approved(state: DealState, step: Step) -> DealState:
 
 def time_in_stages(state: DealState, at: datetime) -> tuple[Spent, ...]:
     """How long the deal was in each stage by then, with the stay that goes on."""
-    if state.stays and state.stays[-1].until is None:
-        return _spend(state.spent, state.stays[-1], at)
-    return state.spent
+    return time_spent(state.stays, state.spent, at)

@@ -7,7 +7,7 @@ the deployment's time zone, for calendars that name none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, Self
 from uuid import UUID
@@ -29,7 +29,7 @@ from domain.ticket_rules import (
     kind_of,
     may_reopen,
 )
-from domain.ticket_state import ESCALATION, Target, TicketState, Told, fold_ticket
+from domain.ticket_state import ABSENT, ESCALATION, Target, TicketState, Told, fold_ticket
 from domain.work import Move, Step, Work, raise_first
 
 __all__ = [
@@ -107,6 +107,15 @@ def escalations_of(
     level = rules.service_levels.get(state.service_level or "")
     found = level.escalations if level is not None else []
     return tuple(one for one in found if one.on == on and one.target in {target, "any"})
+
+
+def _handed(one: Escalation, absent: Collection[str]) -> dict[str, Any]:
+    """To whom an escalation hands a ticket. In place of a colleague who is absent to the team; where it names none,
+    whoever has the ticket keeps it."""
+    team = {"team": one.team} if one.team else {}
+    if one.assignee not in absent:
+        return {"assignee": one.assignee, "reason": ESCALATION, **team}
+    return {"reason": ABSENT, **({"assignee": None, **team} if team else {})}
 
 
 class Ticket(Work):
@@ -225,21 +234,25 @@ class Ticket(Work):
         self._check("ticket.escalated", given, rules, at, actor)
         self.happen("ticket.escalated", given, at=at, actor=actor)
 
-    def warn(self, target: Target, rules: Configuration, zone: ZoneInfo, *, at: datetime, actor: str | None) -> None:
-        """Note that a target is near, and do what the service level says. Raises TicketTargetNotDue,
-        TicketTargetTold."""
-        self._tell("warned", target, rules, zone, at, actor)
+    def warn(
+        self, target: Target, rules: Configuration, zone: ZoneInfo, *, at: datetime, actor: str | None,
+        absent: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        """Note that a target is near, and do what the service level says. absent: colleagues whom it names, but who
+        do not work here. Raises TicketTargetNotDue, TicketTargetTold."""
+        self._tell("warned", target, rules, zone, at, actor, absent)
 
     def breach(
-        self, target: Target, rules: Configuration, zone: ZoneInfo, *, at: datetime, actor: str | None
-    ) -> None:
-        """Note that a target was missed, and do what the service level says. Raises TicketTargetNotDue,
-        TicketTargetTold."""
-        self._tell("breached", target, rules, zone, at, actor)
+        self, target: Target, rules: Configuration, zone: ZoneInfo, *, at: datetime, actor: str | None,
+        absent: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        """Note that a target was missed, and do what the service level says. absent: as of `warn`. Raises
+        TicketTargetNotDue, TicketTargetTold."""
+        self._tell("breached", target, rules, zone, at, actor, absent)
 
     def _tell(
         self, what: Literal["warned", "breached"], target: Target, rules: Configuration, zone: ZoneInfo,
-        at: datetime, actor: str | None,
+        at: datetime, actor: str | None, absent: Collection[str],
     ) -> None:  # fmt: skip
         state: TicketState = self.state
         name = "respond" if target == "first_response" else "resolve"
@@ -254,19 +267,19 @@ class Ticket(Work):
         self.happen(f"target.{what}", content, at=at, actor=actor)
         on: Literal["warning", "breach"] = "warning" if what == "warned" else "breach"
         for one in escalations_of(state, rules, on, target):
-            self._escalated(one, rules, zone, at, actor)
+            self._escalated(one, rules, zone, at, actor, absent)
 
     def _escalated(
-        self, one: Escalation, rules: Configuration, zone: ZoneInfo, at: datetime, actor: str | None
-    ) -> None:
+        self, one: Escalation, rules: Configuration, zone: ZoneInfo, at: datetime, actor: str | None,
+        absent: Collection[str],
+    ) -> None:  # fmt: skip
         ranks = rules.tickets.priorities
         here = ranks.index(self.state.priority) if self.state.priority in ranks else -1
         if one.priority in ranks and ranks.index(one.priority) > here:
             raised = {"priority": one.priority, "previous": self.state.priority, "reason": ESCALATION}
             self._decide("ticket.priority_changed", raised, rules, zone, at, actor, reckon=True)
         if one.team or one.assignee:
-            given = {"assignee": one.assignee, "reason": ESCALATION, **({"team": one.team} if one.team else {})}
-            self.escalate(given, rules, at=at, actor=actor)
+            self.escalate(_handed(one, absent), rules, at=at, actor=actor)
 
     def _answered(self, rules: Configuration, zone: ZoneInfo, at: datetime, actor: str | None) -> None:
         """The customer answered: a ticket that is closed must be reopened for it, one that waits is set going."""

@@ -12,14 +12,17 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from domain.fields import CODE, COUNT, MOMENT, TEXT, Reading, read_code, read_fields
+from domain.stays import Spent, Stay, move_on, time_spent
 from domain.work import Step
 
-__all__ = ["ESCALATION", "MOVES", "Link", "Target", "TicketState", "Told", "fold_ticket"]
+__all__ = ["ABSENT", "ESCALATION", "MOVES", "Link", "Target", "TicketState", "Told", "fold_ticket", "time_in_states"]
 
 Target = Literal["first_response", "resolution"]
 _MOST_LINKS: Final = 200
 ESCALATION: Final = "escalation"
 """The reason of what an escalation of the service level changes."""
+ABSENT: Final = "absent"
+"""The reason of one that names a colleague who does not work here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,8 @@ class TicketState:
     clock_s: int | None = None
     clock_at: datetime | None = None
     told: tuple[Told, ...] = ()
+    stays: tuple[Stay, ...] = ()
+    spent: tuple[Spent, ...] = ()
 
 
 MOVES: Final[Mapping[str, str | None]] = {
@@ -113,7 +118,21 @@ def fold_ticket(state: TicketState | None, step: Step) -> TicketState:
     if step.type == "ticket.commented" and state.responded_at is None and _answers(step):
         changed["responded_at"] = step.at
     changed |= _links(state, step) | _moved(state, step) | _untold(state, step, changed)
-    return replace(state, **changed, changed_at=step.at)
+    after = replace(state, **changed, changed_at=step.at)
+    if _place(after) != _place(state):
+        stays, spent = move_on(state.stays, state.spent, _place(after), step.at)
+        after = replace(after, stays=stays, spent=spent)
+    return after
+
+
+def _place(state: TicketState) -> tuple[str, None] | None:
+    """Where its time is counted: in its state, but not while it is closed."""
+    return (state.state, None) if state.state is not None and state.closed_at is None else None
+
+
+def time_in_states(state: TicketState, at: datetime) -> tuple[Spent, ...]:
+    """How long the ticket was in each state by then, with the stay that goes on."""
+    return time_spent(state.stays, state.spent, at)
 
 
 def _answers(step: Step) -> bool:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from commands.working import Key, New, Working
-from domain.configuration import AssignmentRule, Configuration, builtin_configuration
+from domain.configuration import AssignmentRule, Configuration, Escalation, builtin_configuration
 from domain.errors import BadInput, Refused
 from domain.identifiers import Identifier
 from tests.support.commanding import ANNA, MANAGER, at_once, relay, working_of
@@ -132,6 +132,35 @@ def test_a_target_is_told_once_and_only_when_it_is_due(working: Working, clock: 
         working.breach_target(ticket.id, "first_response", state.respond_by, actor=ANNA)
     with pytest.raises(Refused, match="another time"):
         working.breach_target(ticket.id, "resolution", state.respond_by, actor=ANNA)
+
+
+@pytest.mark.parametrize(("team", "assignee"), [("second-line", None), (None, "bert")])
+@pytest.mark.parametrize("left", [False, True], ids=["never here", "left"])
+def test_S21_a_missed_target_is_noted_also_where_it_escalates_to_nobody_who_is_here(
+    whole: Story, working: Working, clock: Clock, team: str | None, assignee: str | None, left: bool
+) -> None:
+    named = "dora" if left else "zoe"
+    if left:
+        working.register_user("dora", {}, actor=MANAGER)
+        working.leave_user("dora", to="bert", actor=MANAGER)
+    ways = [Escalation(on=on, assignee=named, team=team, priority="urgent") for on in ("warning", "breach")]
+    built = builtin_configuration()
+    levels = {code: one.model_copy(update={"escalations": ways}) for code, one in built.service_levels.items()}
+    with working_of(whole, built.model_copy(update={"service_levels": levels}), clock) as late:
+        ticket = late.open_ticket({"subject": "It leaks", "assignee": "bert"}, actor=ANNA)
+        state = late.load("ticket", ticket.id).state
+        clock.now = state.respond_warn
+        late.warn_target(ticket.id, "first_response", state.respond_warn, actor=ANNA)
+        state = late.load("ticket", ticket.id).state
+        assert (state.assignee, state.team, state.reason, state.level) == (assignee, team, "absent", 1)
+        clock.now = max(clock.now, state.respond_by)
+        late.breach_target(ticket.id, "first_response", state.respond_by, actor=ANNA)
+        state = late.load("ticket", ticket.id).state
+        assert (state.assignee, state.team, state.priority, state.level) == (assignee, team, "urgent", 2)
+        assert [(one.what, one.target) for one in state.told][-1] == ("breached", "first_response")
+        with pytest.raises(BadInput, match="no colleague"):
+            late.escalate_ticket(ticket.id, {"assignee": named}, actor=ANNA)
+        late.escalate_ticket(ticket.id, {"assignee": "cleo"}, actor=ANNA)
 
 
 def test_a_stalled_deal_is_noted_for_the_stay_that_was_meant(working: Working, clock: Clock) -> None:

@@ -15,8 +15,9 @@ from domain.deal_rules import (
     DealNotStalled,
     DealPipelineUnknown,
 )
-from domain.deal_state import MOST_STAYS, DealState, fold_deal, time_in_stages
+from domain.deal_state import DealState, fold_deal, time_in_stages
 from domain.identifiers import Identifier
+from domain.stays import MOST_STAYS
 from domain.work import Step
 from tests.support.aggregates import configured, steps_of
 
@@ -69,8 +70,8 @@ def test_S12_the_time_in_each_stage_is_known() -> None:
     one.reopen(None, rules, at=START + 50 * DAY, actor=ANNA)
     spent = time_in_stages(one.state, START + 51 * DAY)
     day = 86_400
-    assert {one.stage: one.seconds / day for one in spent} == {"first": 2 + 4 + 1, "second": 1}
-    assert [(stay.stage, stay.until) for stay in one.state.stays][-1] == ("first", None)
+    assert {one.place: one.seconds / day for one in spent} == {"first": 2 + 4 + 1, "second": 1}
+    assert [(stay.place, stay.until) for stay in one.state.stays][-1] == ("first", None)
 
 
 def test_however_often_a_deal_moves_its_state_stays_small() -> None:

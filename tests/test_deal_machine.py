@@ -344,7 +344,7 @@ class Deals(RuleBasedStateMachine):
 
     @invariant()
     def time_adds_up(self) -> None:
-        spent = {(one.pipeline, one.stage): one.seconds for one in self.deal.state.spent}
+        spent = {(one.within, one.place): one.seconds for one in self.deal.state.spent}
         assert spent == self.plain["spent"]
         open_ = self.plain["status"] == "open"
         going_on = int((self.now - self.plain["since"]).total_seconds()) if open_ else 0

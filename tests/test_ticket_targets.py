@@ -151,3 +151,14 @@ def test_a_missed_target_escalates_as_the_service_level_says() -> None:
     assert [one.notify for one in escalations_of(one.state, rules, "breach", "resolution")] == [["maria"]]
     one.breach("first_response", rules, LONDON, at=START + 8 * HOUR, actor=None)
     assert (one.state.assignee, one.state.team, one.state.level) == ("maria", "second-line", 3)
+
+
+def test_an_escalation_to_a_colleague_who_is_absent_goes_to_the_team_or_leaves_the_ticket_where_it_is() -> None:
+    rules = promised(
+        [{"on": "warning", "assignee": "maria"}, {"on": "breach", "assignee": "maria", "team": "second-line"}]
+    )
+    one = ticket(rules, assignee="bert")
+    one.warn("resolution", rules, LONDON, at=START + 7 * HOUR, actor=None, absent=["maria"])
+    assert (one.state.assignee, one.state.reason, one.state.level) == ("bert", "absent", 1)
+    one.breach("resolution", rules, LONDON, at=START + 8 * HOUR, actor=None, absent=["maria"])
+    assert (one.state.assignee, one.state.team, one.state.reason) == (None, "second-line", "absent")

@@ -87,6 +87,22 @@ def test_S20_a_ticket_moves_along_its_transitions_and_keeps_its_history(api: Run
     assert history[0]["content"]["comment"] == "Since Monday"
 
 
+def test_S20_the_time_in_each_state_is_told_now_and_as_of_then(anna: httpx.Client) -> None:
+    ticket = made(anna, "/v1/tickets", subject="It leaks")["id"]
+    for to in ("open", "pending", "open", "closed"):
+        told = act(anna, f"/v1/tickets/{ticket}/move", to=to)["ticket"]
+    now = anna.get(f"/v1/tickets/{ticket}").json()
+    assert (now["stays"], now["spent"]) == (told["stays"], told["spent"])
+    assert [one["state"] for one in now["stays"]] == ["new", "open", "pending", "open"]
+    assert [one["until"] for one in now["stays"]] == [
+        *[one["since"] for one in now["stays"][1:]], now["closed_at"],
+    ]  # fmt: skip
+    assert {one["state"] for one in now["spent"]} == {"new", "open", "pending"}
+    then = anna.get(f"/v1/tickets/{ticket}", params={"happened_by": now["stays"][2]["since"]}).json()
+    assert then["stays"] == [*now["stays"][:2], {"state": "pending", "since": now["stays"][2]["since"]}]
+    assert then["spent"][-1] == {"state": "pending", "seconds": 0}
+
+
 def test_S20_tickets_wait_in_a_queue_the_first_due_first(api: RunningApi, anna: httpx.Client) -> None:
     queue = f"queue-{next(_numbers)}"
     slow = made(anna, "/v1/tickets", subject="Slow", queue=queue, priority="low")
