@@ -60,4 +60,4 @@ def _ready(url: str) -> bool:
 
 def _reminded(client: httpx.Client, task: str) -> bool:
     shown = client.get(f"/v1/refs/task/{task}/timeline")
-    return "task.reminded" in [item["type"] for item in shown.json()["items"]]
+    return "task.reminded" in [item["type"] for item in shown.json().get("items", [])]
