@@ -24,7 +24,7 @@ from domain.automation import needs_customer
 from domain.configuration import Rule
 from domain.errors import StorylineError
 from domain.profile import ProfileRules
-from projections.connecting import KEEPALIVE
+from projections.connecting import claiming
 from projections.occasions import Occasions, customers_of
 
 __all__ = ["Carrier"]
@@ -74,7 +74,7 @@ class Carrier:
         pause = 0.1
         while not stop.is_set():
             try:
-                with self._connected() as connection, customers_of(self.dsn) as view:
+                with claiming(self.dsn, "storyline automation") as connection, customers_of(self.dsn) as view:
                     occasions = Occasions(view, self.profile_rules, self.state_kinds)
                     while not stop.is_set():
                         if not self.step(connection, occasions):
@@ -87,22 +87,11 @@ class Carrier:
 
     def exhaust(self) -> int:
         """Carry out all that is due now; gives how many. For tests."""
-        with self._connected() as connection, customers_of(self.dsn) as view:
+        with claiming(self.dsn, "storyline automation") as connection, customers_of(self.dsn) as view:
             occasions, number = Occasions(view, self.profile_rules, self.state_kinds), 0
             while self.step(connection, occasions):
                 number += 1
             return number
-
-    def _connected(self) -> psycopg.Connection:
-        return psycopg.connect(
-            self.dsn,
-            autocommit=True,
-            connect_timeout=5,
-            application_name="storyline automation",
-            # a process that froze within a transaction would keep its run from the others
-            options="-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s",
-            **KEEPALIVE,
-        )
 
     def step(self, connection: psycopg.Connection, occasions: Occasions) -> bool:
         """Carry out one run; False if none is due."""

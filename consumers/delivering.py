@@ -22,7 +22,7 @@ from standardwebhooks.webhooks import Webhook
 from commands.webhooks import Sent, Webhooks, body_of
 from consumers.calling import Call, Calling, ForbiddenAddressError
 from domain.errors import Unavailable
-from projections.connecting import KEEPALIVE
+from projections.connecting import claiming
 from projections.occasions import Occasions
 
 __all__ = ["PAUSES", "Deliverer", "sent_counter"]
@@ -61,7 +61,7 @@ class Deliverer:
         pause = 0.1
         while not stop.is_set():
             try:
-                with self._connected() as connection:
+                with claiming(self.dsn, "storyline webhooks") as connection:
                     while not stop.is_set():
                         if not self.step(connection):
                             stop.wait(_IDLE)
@@ -73,21 +73,11 @@ class Deliverer:
 
     def exhaust(self) -> int:
         """Deliver all that is due now; gives how many were tried. For tests."""
-        with self._connected() as connection:
+        with claiming(self.dsn, "storyline webhooks") as connection:
             number = 0
             while self.step(connection):
                 number += 1
             return number
-
-    def _connected(self) -> psycopg.Connection:
-        return psycopg.connect(
-            self.dsn,
-            autocommit=True,
-            connect_timeout=5,
-            application_name="storyline webhooks",
-            options="-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s",
-            **KEEPALIVE,
-        )
 
     def step(self, connection: psycopg.Connection) -> bool:
         """Try one; False if none is due."""

@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain.errors import Unavailable
 
-__all__ = ["KEEPALIVE", "connected", "reading"]
+__all__ = ["KEEPALIVE", "claiming", "connected", "reading"]
 
 KEEPALIVE: Final[dict[str, Any]] = {
     "keepalives_idle": 5,
@@ -31,6 +31,20 @@ def connected(dsn: str, *, patience: int = 10, way_out: str = "") -> Iterator[ps
             yield connection
     except psycopg.OperationalError as error:
         raise Unavailable(f"The database does not answer ({type(error).__name__}).{way_out}") from None
+
+
+def claiming(dsn: str, name: str) -> psycopg.Connection:
+    """An autocommit session for a process that claims rows and holds them while it works on them. name: what it is
+    called in Postgres. Raises psycopg.OperationalError."""
+    return psycopg.connect(
+        dsn,
+        autocommit=True,
+        connect_timeout=5,
+        application_name=name,
+        # a process that froze within a transaction would keep its row from the others
+        options="-c lock_timeout=30s -c idle_in_transaction_session_timeout=120s",
+        **KEEPALIVE,
+    )
 
 
 @asynccontextmanager
