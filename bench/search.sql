@@ -108,16 +108,19 @@ FROM people;
 
 -- name: contacts
 -- How often each was met, on two channels.
-INSERT INTO customers.contacts (evidence, channel, direction, touchpoints, first_at, last_at)
-SELECT evidence, channel, direction, 1 + number %% 20, now() - interval '900 days',
+INSERT INTO customers.contacts (evidence, type, channel, direction, touchpoints, first_at, last_at)
+SELECT evidence, CASE channel WHEN 'email' THEN 'email.sent' ELSE 'page.viewed' END, channel, direction, 1 + number %% 20, now() - interval '900 days',
     now() - (number %% 900000) * interval '1 minute'
 FROM people CROSS JOIN (VALUES ('email', 'out'), ('web', 'in')) AS on_channel (channel, direction);
 
 -- name: trades
 -- What each bought.
-INSERT INTO customers.trades (name, evidence, happened_at, recorded_at, order_key, ref, refund, amount, currency, source)
+INSERT INTO customers.trades (
+    name, evidence, happened_at, recorded_at, order_key, ref, refund, amount, currency, source, type, counts
+)
 SELECT md5('order ' || number)::uuid, evidence, now() - number * interval '1 minute', now(),
-    md5('ref ' || order_no)::uuid, 'order:' || upper(order_no), false, number %% 500 + 0.99, 'GBP', 'shop'
+    md5('ref ' || order_no)::uuid, 'order:' || upper(order_no), false, number %% 500 + 0.99, 'GBP', 'shop',
+    'purchase.made', true
 FROM people;
 
 -- name: settle

@@ -1,5 +1,5 @@
-"""How are contacts counted? Summed per evidence, channel and direction where a batch is decoded, so that Postgres
-adds a few sums instead of many ones."""
+"""How are contacts counted? Summed per evidence, type, channel and direction where a batch is decoded, so that
+Postgres adds a few sums instead of many ones."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from projections.packing import MARK_SIZE, Packed, pack
 __all__ = ["contact_kind", "evidence_of", "recounted", "summed"]
 
 _SUM = struct.Struct("!iqiqiq")  # touchpoints, first_at, last_at
-_HEAD = struct.Struct("!hi16s")  # evidence, then channel and direction
+_HEAD = struct.Struct("!hi16s")  # evidence, then type, channel and direction
 _PADDING = bytes(MARK_SIZE - 16)
 
 # Where the columns of a packed row of `events` stand; see `decoding.py`.
 _EVIDENCE, _HAPPENED, _TOUCH, _TEXTS = 26, 46, 75, 76 + 20 + 8 + 12
 
 
-def contact_kind(channel: str | None, direction: str | None) -> bytes:
-    """The key of a kind of contact: its two columns as they are packed."""
-    return cut(channel or "") + cut(direction or "")
+def contact_kind(type: str, channel: str | None, direction: str | None) -> bytes:
+    """The key of a kind of contact: its three columns as they are packed."""
+    return cut(type) + cut(channel or "") + cut(direction or "")
 
 
 def summed(contacts: Iterable[tuple[bytes, int]]) -> Packed:
@@ -41,7 +41,7 @@ def summed(contacts: Iterable[tuple[bytes, int]]) -> Packed:
         [
             (
                 key[:16] + _PADDING,
-                b"".join((_HEAD.pack(6, 16, key[:16]), key[16:], _SUM.pack(8, count, 8, first, 8, last))),
+                b"".join((_HEAD.pack(7, 16, key[:16]), key[16:], _SUM.pack(8, count, 8, first, 8, last))),
             )
             for key, (count, first, last) in sorted(sums.items())
         ]
@@ -69,11 +69,11 @@ def _touchpoints(events: Packed, evidences: Collection[bytes]) -> Iterable[tuple
 
 
 def _kind_in(row: bytes) -> bytes:
-    """The kind of contact out of a packed row: past the type, the channel and the direction."""
+    """The kind of contact out of a packed row: its type, channel and direction."""
     place, parts = _TEXTS, []
     for _ in range(3):
         size = int.from_bytes(row[place : place + 4], "big", signed=True)
         end = place + 4 + max(size, 0)
         parts.append(row[place:end] if size >= 0 else bytes(4))
         place = end
-    return parts[1] + parts[2]
+    return b"".join(parts)

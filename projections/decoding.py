@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Final
 
@@ -35,6 +35,8 @@ _CORRECTING: Final = frozenset(CORRECTIONS)
 _TELLING: Final = CLAIMING | RULINGS.keys() | _CORRECTING
 """Types of which more follows than rows of the timeline."""
 
+_QUARTER: Final = 15 * 60 * 1_000_000
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _LAST: Final = 2**63 - 1
 """After any time."""
 _EVENT = struct.Struct("!hi16si16siqiqi?i?i16siiiq")
@@ -71,6 +73,11 @@ def _rows(events: Sequence[_Event]) -> Rows:
         pack([(event[0], row) for event in events for row in event[3]]),
         pack([(event[0], row) for event in events for row in event[4]]),
     )
+
+
+def _quarters(events: Sequence[_Event]) -> tuple[datetime, ...]:
+    found = {event[6] // _QUARTER for event in events}
+    return tuple([_EPOCH + timedelta(minutes=15 * one) for one in sorted(found)])
 
 
 def _contacts(events: Sequence[_Event]) -> Packed:
@@ -139,6 +146,7 @@ class Decoder:
             newest=max([event[1] for event in events]).timestamp() if events else 0.0,
             anchors={partition: Anchor(offset, record_hash(value)) for partition, (offset, value) in last.items()},
             unopened=self._deriver.unopened - unknown,
+            quarters=_quarters(first),
         )
 
     def _read(self, value: bytes) -> Line:
@@ -173,7 +181,7 @@ class Decoder:
             [_about(one, name) for one in {(one.name, one.relation) for one in line.about}] if line.about else _NONE
         )
         its_mark = mark(name, partition, offset)
-        if new or numbered or telling or line.parties or (refs and contact and self._deriver.answers(line)):
+        if new or numbered or telling or line.parties or (refs and contact and self._deriver.refers(line)):
             more.append(self._more(line, its_mark, (happened, micros, recorded), value, (new, numbered)))
         return its_mark, line.recorded_at, row, refs, about, contact, micros
 
@@ -205,8 +213,14 @@ class Decoder:
         if found is None:
             touch = self._deriver.touches(line.type)
             packed = b"".join([text(part) for part in kind])
-            contact = contact_kind(line.channel, line.direction) if touch else b""
-            telling = line.type in _TELLING or self._deriver.tells(line.type) or self._deriver.works(line.type)
+            contact = contact_kind(line.type, line.channel, line.direction) if touch else b""
+            deriver = self._deriver
+            telling = (
+                line.type in _TELLING
+                or deriver.tells(line.type)
+                or deriver.works(line.type)
+                or deriver.figures(line.type)
+            )
             found = (packed, touch, contact, telling)
             if len(self._kinds) < 4096:
                 self._kinds[kind] = found

@@ -23,6 +23,7 @@ from projections.columns import hash16
 from projections.directory.extracting import OWN, codes_of, directory_rows, right_content, wants_opening
 from projections.directory.rows import DirectoryRows, pack_claim, pack_code, pack_identifier, pack_term
 from projections.fact_rows import answer_row, consent_row, party_row, trade_row
+from projections.figures.extracting import figure_rows, figure_types, mentions
 from projections.lines import Line, More
 from projections.opening import Opener
 from projections.packing import NAME_SIZE, pack
@@ -80,6 +81,7 @@ class Deriver:
         self._system = frozenset(one.name for one in catalogue if one.category == "system")
         self._money = types_with_money(catalogue)
         self._work = kinds_of(catalogue)
+        self._figures = figure_types(catalogue)
         self._public = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
     @property
@@ -99,9 +101,18 @@ class Deriver:
         """Is an event of this type a step of a deal, ticket, task or lead, or does it tell a colleague something?"""
         return type in self._work
 
-    def answers(self, line: Line) -> bool:
-        """Does it answer a campaign?"""
-        return is_interesting(line.type, line.refs, line.direction)
+    def figures(self, type: str) -> bool:
+        """Does an event of this type add to the figures beside the facts of its customer?"""
+        return type in self._figures
+
+    def _adds(self, line: Line) -> bool:
+        """May rows follow from its content?"""
+        type = line.type
+        return bool(line.refs) or self.tells(type) or type in self._work or type in self._figures
+
+    def refers(self, line: Line) -> bool:
+        """Does a touchpoint answer a campaign, or mention a product?"""
+        return is_interesting(line.type, line.refs, line.direction) or mentions(line)
 
     def facts(self, line: Line, version: int, public: Any) -> EventFacts:
         """What an event adds, if its public content is `public` of this version."""
@@ -127,18 +138,24 @@ class Deriver:
         parties: list[_Row] = []
         codes: list[_Row] = []
         work: tuple[list[_Row], list[_Row]] = ([], [])
+        figures: tuple[list[_Row], ...] = ([], [], [], [], [])
         sightings: dict[str, Sighting] = {}
         rulings: list[RulingSeen] = []
         for one in more:
             line = one.line
-            if line.tokens and (self.tells(line.type) or line.refs):
-                for place, row in enumerate(fact_rows(self._facts_of(one, anew.get(one.mark)), one)):
+            said = self._said(line, anew.get(one.mark)) if self._adds(line) else None
+            if self.tells(line.type) or (line.tokens and line.refs):
+                for place, row in enumerate(self._fact_rows(one, said)):
                     if row is not None:
                         facts[place].append((one.mark, row))
+            if said is not None:
+                added = figure_rows(one, self._raised(line.type, *said))
+                for into, its in zip(figures, added, strict=True):
+                    into += [(one.mark, row) for row in its]
             if line.parties:
                 parties += party_rows(one)
             if line.type in self._work:
-                for rows, found in zip(work, self._work_of(one, anew.get(one.mark)), strict=True):
+                for rows, found in zip(work, self._work_of(one, said), strict=True):
                     rows += [(one.mark, row) for row in found]
             if one.numbered and line.refs:
                 codes += [(one.mark, pack_code(code)) for code in codes_of(line.refs)]
@@ -157,16 +174,23 @@ class Deriver:
             codes=pack(codes),
             steps=pack(work[0]),
             notices=pack(work[1]),
+            lines=pack(figures[0]),
+            scores=pack(figures[1]),
+            moods=pack(figures[2]),
+            mentions=pack(figures[3]),
+            things=pack(figures[4]),
         )
         return Follows(derived, tuple(sightings.values()), tuple(rulings))
 
-    def _facts_of(self, one: More, anew: Anew | None) -> EventFacts:
-        said = self._said(one.line, anew)
-        return NOTHING if said is None else self.facts(one.line, *said)
+    def _fact_rows(self, one: More, said: tuple[int, Any] | None) -> tuple[bytes | None, bytes | None, bytes | None]:
+        if said is None:
+            return None, None, None
+        country = said[1].get("country") if isinstance(said[1], Mapping) else None
+        return fact_rows(self.facts(one.line, *said), one, country)
 
-    def _work_of(self, one: More, anew: Anew | None) -> tuple[list[bytes], list[bytes]]:
+    def _work_of(self, one: More, said: tuple[int, Any] | None) -> tuple[list[bytes], list[bytes]]:
         """Rows of `steps` and of `notices`."""
-        said, type = self._said(one.line, anew), one.line.type
+        type = one.line.type
         public = None if said is None else self._raised(type, *said)
         if not isinstance(public, Mapping):
             return [], []
@@ -221,17 +245,19 @@ def _packed(found: DirectoryRows) -> tuple[list[bytes], list[bytes], list[bytes]
     )
 
 
-def fact_rows(facts: EventFacts, one: More) -> tuple[bytes | None, bytes | None, bytes | None]:
-    """The rows in `trades`, `consents` and `answers`."""
+def fact_rows(facts: EventFacts, one: More, country: Any) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """The rows in `trades`, `consents` and `answers`; what nobody is named in is a trade at most."""
     if facts is NOTHING:
         return None, None, None
     line, name = one.line, one.mark[:NAME_SIZE]
-    evidence = hash16(line.evidence)
-    source = line.name[:-33]
+    evidence = hash16(line.evidence) if line.tokens else None
+    trade = trade_row(facts, name, evidence, one.times, line, country)
+    if evidence is None:
+        return trade, None, None
     return (
-        trade_row(facts, name, evidence, one.times, source),
+        trade,
         consent_row(facts, name, evidence, one.times, line.type),
-        answer_row(facts, name, evidence, one.times),
+        answer_row(facts, name, evidence, one.times, line.channel),
     )
 
 

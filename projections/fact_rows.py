@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from domain.facts import EventFacts
 from eventlog.record import ref_hash
-from projections.columns import cut, hash16, numeric, text
+from projections.columns import LENGTH, NULL, cut, hash16, numeric, text
+from projections.lines import Line, ref_kind
 
 __all__ = ["answer_row", "consent_row", "party_row", "trade_row"]
 
-_TRADE = struct.Struct("!hi16si16siqiqi16s")  # name, evidence, happened_at, recorded_at, order_key
+_NAME = struct.Struct("!hi16s")
+_TRADE = struct.Struct("!iqiqi16s")  # happened_at, recorded_at, order_key
+_COUNTS = struct.pack("!i?", 1, True)
+"""Until another source turns out to have told of the order before."""
 _WORD = struct.Struct("!hi16si16siqiq")  # name, evidence, happened_at, recorded_at
 _PARTY = struct.Struct("!hi16siqi16s")  # evidence, happened_at, name
 _BOOLEAN = struct.Struct("!i?")
 
 
-def trade_row(facts: EventFacts, name: bytes, evidence: bytes, times: tuple[int, int], source: str) -> bytes | None:
-    """The row in `trades`, None where there is none. `times`: happened_at and recorded_at in Postgres' count."""
+def trade_row(
+    facts: EventFacts, name: bytes, evidence: bytes | None, times: tuple[int, int], line: Line, country: Any
+) -> bytes | None:
+    """The row in `trades`, None where there is none. evidence: None where nobody is named. times: happened_at and
+    recorded_at in Postgres' count. country: as the content says it."""
     trade = facts.trade
     if trade is None:
         return None
     key = ref_hash(trade.ref) if trade.ref is not None else name
+    campaigns = [ref for ref in line.refs if ref_kind(ref) == "campaign"]
     return b"".join(
         (
-            _TRADE.pack(10, 16, name, 16, evidence, 8, times[0], 8, times[1], 16, key),
+            _NAME.pack(16, 16, name),
+            NULL if evidence is None else LENGTH.pack(16) + evidence,
+            _TRADE.pack(8, times[0], 8, times[1], 16, key),
             cut(trade.ref),
             _BOOLEAN.pack(1, trade.refund),
             numeric(trade.amount),
             cut(trade.currency),
-            cut(source),
+            cut(line.name[:-33]),
+            cut(line.type),
+            cut(line.channel),
+            cut(country if isinstance(country, str) else None),
+            cut(line.actor),
+            cut(min(campaigns, default=None)),
+            _COUNTS,
         )
     )
 
@@ -43,11 +60,14 @@ def consent_row(facts: EventFacts, name: bytes, evidence: bytes, times: tuple[in
     return b"".join((head, cut(word.purpose), cut(word.channel), _BOOLEAN.pack(1, word.granted), cut(type)))
 
 
-def answer_row(facts: EventFacts, name: bytes, evidence: bytes, times: tuple[int, int]) -> bytes | None:
+def answer_row(
+    facts: EventFacts, name: bytes, evidence: bytes, times: tuple[int, int], channel: str | None
+) -> bytes | None:
     """The row in `answers`, None where there is none."""
     if facts.answer is None:
         return None
-    return _WORD.pack(5, 16, name, 16, evidence, 8, times[0], 8, times[1]) + cut(facts.answer)
+    head = _WORD.pack(6, 16, name, 16, evidence, 8, times[0], 8, times[1])
+    return head + cut(facts.answer) + cut(channel)
 
 
 def party_row(evidence: str, happened: int, name: bytes, role: str) -> bytes:

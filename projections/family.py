@@ -2,7 +2,8 @@
 what is new, what is a repeat and what counts is decided once, for all of them.
 
 The order of steps is the order of locks, so that two projectors do not deadlock: events by name, who is who, sums by
-evidence, the items of `work`, the directory. A batch of ordinary events goes side by side with those of other
+evidence, the items of `work`, the directory, customers whose whole story counts. A batch of ordinary events goes side
+by side with those of other
 projectors; one that settles corrections or moved repeats goes alone.
 """
 
@@ -18,16 +19,18 @@ from uuid import UUID
 import psycopg
 
 from eventlog.sql import load
-from projections import settling
+from projections import settling, stories
 from projections.contacts import evidence_of, recounted
 from projections.customers import model as customers
 from projections.deriving import Deriver
 from projections.directory import model as directory
 from projections.directory.rows import PackedRows
+from projections.figures import model as figures
 from projections.identity import apply as identity
 from projections.packing import NAME_SIZE, copy_in
 from projections.rows import Batch, Derived, Sighting
 from projections.settling import Settled, Settler
+from projections.stories import Touched
 from projections.timeline import model as timeline
 from projections.timeline.model import Lost, Outcome
 from projections.work import model as work
@@ -50,7 +53,7 @@ class Family:
 
     def __init__(self, deriver: Deriver, suffix: str = "") -> None:
         self._settler = Settler(deriver)
-        self._step = _SUFFIXES.get(suffix, 0)
+        self._step, self._suffix = _SUFFIXES.get(suffix, 0), suffix
         self.mistaken = False
         """The reader took identifiers of the last batch for known that nothing shows: it has to start afresh."""
         self.spent: dict[str, float] = {}
@@ -78,17 +81,22 @@ class Family:
         with self._timed("identity"):
             shown = _shown(cursor, batch, kept, settled)
             self.mistaken = any(_unnamed(one, shown, settled) for one in kept.dropped)
-            identity.apply(cursor, shown, identity.LOCK + self._step)
+            moved = identity.apply(cursor, shown, identity.LOCK + self._step)
         with self._timed("customers"):
             customers.apply(cursor, kept.derived)
             customers.apply(cursor, settled.derived)
         with self._timed("work"):
-            work.apply(cursor, [kept.derived, settled.derived], settled.items)
+            items = work.apply(cursor, [kept.derived, settled.derived], settled.items)
+        with self._timed("figures"):
+            figures.apply(cursor, [kept.derived, settled.derived])
         if kept.recount or settled.evidences:
             again = {UUID(bytes=one) for one in kept.recount} | settled.evidences.keys()
             settling.recount_contacts(cursor, again)
         with self._timed("directory"):
             directory.apply(cursor, _directory(kept.derived, settled.derived))
+        with self._timed("stories"):
+            touched = Touched(batch, [kept.derived, settled.derived], settled, moved, items)
+            stories.apply(cursor, touched, self._suffix)
         return outcome.lost
 
     @contextmanager

@@ -98,11 +98,13 @@ def on_schemas(query: str, *schemas: LiteralString) -> sql.Composed:
 
 
 MODELS: Final[tuple[ReadModel, ...]] = (
-    ReadModel(name="timeline", version=2, kind="every event", package="projections.timeline"),
+    ReadModel(name="timeline", version=3, kind="every event", package="projections.timeline"),
     ReadModel(name="identity", version=1, kind="recomputed", package="projections.identity", carried=("rules",)),
-    ReadModel(name="customers", version=1, kind="mergeable", package="projections.customers"),
+    ReadModel(name="customers", version=2, kind="mergeable", package="projections.customers"),
     ReadModel(name="directory", version=1, kind="every event", package="projections.directory"),
     ReadModel(name="work", version=1, kind="recomputed", package="projections.work"),
+    ReadModel(name="figures", version=1, kind="every event", package="projections.figures"),
+    ReadModel(name="segments", version=1, kind="recomputed", package="projections.segments"),
 )
 
 

@@ -41,7 +41,7 @@ ROLLBACK;
 -- name: search_path
 -- Put the schemas of one build first for the rest of the transaction. Extensions live in public. The braces are filled
 -- with quoted names, never a value.
-SET LOCAL search_path TO {}, {}, {}, {}, {}, public, pg_temp;
+SET LOCAL search_path TO {}, {}, {}, {}, {}, {}, {}, public, pg_temp;
 
 -- name: search_path_of
 -- The same for one schema whose tables are made.

@@ -57,6 +57,11 @@ class Derived(NamedTuple):
     codes: Packed
     steps: Packed
     notices: Packed
+    lines: Packed
+    scores: Packed
+    moods: Packed
+    mentions: Packed
+    things: Packed
 
     def without(self, names: Collection[bytes], width: int) -> Derived:
         """Without the rows of events whose mark begins with one of these; `contacts` stay as they are."""
@@ -93,6 +98,7 @@ class Batch(NamedTuple):
     ones. `evidences`: all that its events name, 16 bytes each. `correcting`: it holds corrections. `newest`: the
     latest recorded_at in it, epoch seconds (0 if none), for measuring how far behind we are. `anchors`: the last
     record of each partition in it. `unopened`: events whose key is unknown, of which the directory says nothing.
+    `quarters`: the quarters of an hour (UTC) in which its events happened.
     """
 
     generation: int
@@ -110,6 +116,7 @@ class Batch(NamedTuple):
     newest: float
     anchors: dict[int, Anchor]
     unopened: int = 0
+    quarters: tuple[datetime, ...] = ()
 
     @property
     def size(self) -> int:

@@ -22,6 +22,7 @@ from eventlog.sql import load
 from projections.columns import micros_of
 from projections.deriving import RULINGS, Anew, Deriver
 from projections.directory import model as directory
+from projections.figures import model as figures
 from projections.lines import Line, More
 from projections.packing import mark
 from projections.rows import NOTHING_MORE, Derived, RulingSeen
@@ -50,10 +51,13 @@ class _Stored(NamedTuple):
 class Settled:
     """What settling left to do. `evidences`: whose earliest time is to be looked up, with their tokens (none of those
     that the events do not name any more); `rulings`: all that were settled, and whether each counts; `items`: deals,
-    tickets, tasks and leads whose steps were taken away, to be folded anew."""
+    tickets, tasks and leads whose steps were taken away, to be folded anew; `orders`: of trades that were taken away;
+    `times`: when the events happened, now and before."""
 
     derived: Derived = NOTHING_MORE
     evidences: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
+    orders: set[UUID] = field(default_factory=set)
+    times: set[datetime] = field(default_factory=set)
     rulings: list[tuple[RulingSeen, bool]] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
 
@@ -83,8 +87,10 @@ class Settler:
         cursor.execute(_SQL["forget_corrected"], wanted)
         former = {row[0] for row in cursor.execute(_SQL["forget_parties"], wanted)}
         former.update(UUID(bytes=evidence) for evidence in before)
-        for table in ("trades", "consents", "answers"):
+        trades = cursor.execute(_FACTS["forget_trades"], wanted).fetchall()
+        for table in ("consents", "answers"):
             cursor.execute(_FACTS[f"forget_{table}"], wanted)
+        figures.forget(cursor, names)
         directory.forget(cursor, list(names))
         items = work.forget(cursor, names)
         amendments = _amendments(cursor, what)
@@ -92,6 +98,8 @@ class Settler:
         self._note(cursor, events)
         follows = self._deriver.follow([one.more for one in events], {one.more.mark: one for one in events})
         settled = Settled(follows.derived, dict.fromkeys(former, ()), items=items)
+        settled.orders = {order for order, _ in trades}
+        settled.times = {one.happened_at for one in stored} | {at for _, at in trades}
         for sighting in follows.sightings:
             settled.evidences[sighting.evidence] = sighting.tokens
         retracted = {one.more.mark for one in events if one.retracted}

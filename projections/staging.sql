@@ -24,6 +24,7 @@ CREATE TEMP TABLE IF NOT EXISTS staged_about (target uuid NOT NULL, relation tex
 ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS staged_contacts (
     evidence uuid NOT NULL,
+    type text NOT NULL,
     channel text NOT NULL,
     direction text NOT NULL,
     touchpoints bigint NOT NULL,

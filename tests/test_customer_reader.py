@@ -79,7 +79,7 @@ class Tables:
     def trade(self, evidence: UUID, at: int, order: int, amount: str, source: str = "shop") -> None:
         refund = Decimal(amount) < 0
         row = (self.name(), evidence, minute(at), AT, UUID(int=order), None, refund, Decimal(amount), "GBP", source)
-        self.put("customers.trades", *row)
+        self.put("customers.trades", *row, "purchase.made", None, None, None, None, True)
 
     def word(self, evidence: UUID, at: int, granted: bool, channel: str = "email") -> UUID:
         name = self.name()
@@ -147,10 +147,10 @@ def test_any_node_of_a_customer_finds_the_present_id(tables: Tables) -> None:
 
 
 def test_facts_are_summed_over_all_evidences_and_no_others(tables: Tables) -> None:
-    tables.put("customers.contacts", FIRST, "email", "in", 3, minute(1), minute(9))
-    tables.put("customers.contacts", SECOND, "email", "in", 2, minute(0), minute(4))
-    tables.put("customers.contacts", SECOND, "call", "", 1, minute(20), minute(20))
-    tables.put("customers.contacts", THIRD, "email", "in", 9, minute(0), minute(99))
+    tables.put("customers.contacts", FIRST, "email.sent", "email", "in", 3, minute(1), minute(9))
+    tables.put("customers.contacts", SECOND, "email.sent", "email", "in", 2, minute(0), minute(4))
+    tables.put("customers.contacts", SECOND, "email.sent", "call", "", 1, minute(20), minute(20))
+    tables.put("customers.contacts", THIRD, "email.sent", "email", "in", 9, minute(0), minute(99))
     tables.trade(FIRST, 1, 7, "10.10")
     tables.trade(SECOND, 2, 7, "10.10", "erp")
     tables.trade(SECOND, 3, 8, "20")
@@ -209,7 +209,7 @@ def test_the_last_campaign_that_was_answered_is_told(tables: Tables) -> None:
         (1, SECOND, "campaign:old"),
         (9, THIRD, "campaign:no"),
     ):
-        tables.put("customers.answers", tables.name(), evidence, minute(at), AT, campaign)
+        tables.put("customers.answers", tables.name(), evidence, minute(at), AT, campaign, None)
     told = answer(tables.view(MAIL)).last_campaign
     assert told is not None and (told.campaign, told.namespace, told.at) == ("x:1", "ads", minute(3))
 
@@ -232,7 +232,7 @@ def test_without_the_scope_read_nothing_personal_is_told(tables: Tables) -> None
     tables.claim(FIRST, 1, name="Ann")
     tables.node(OTHER, "customer_no", OTHER, value="99")
     tables.put("identity.disputes", MAIL, OTHER, "limit", minute(3), MAIL)
-    tables.put("customers.contacts", FIRST, "email", "in", 3, minute(1), minute(9))
+    tables.put("customers.contacts", FIRST, "email.sent", "email", "in", 3, minute(1), minute(9))
     found = answer(tables.view(MAIL), personal=False)
     assert (found.profile, found.identifiers) == (None, None)
     assert found.disputed[0].mine.value is None and found.disputed[0].other.value is None
@@ -258,8 +258,8 @@ def test_a_disputed_link_is_told_on_both_sides(tables: Tables) -> None:
 
 def test_an_answer_is_of_one_moment_while_evidences_move(tables: Tables) -> None:
     """An evidence goes and comes, with touchpoints that are counted here in the meantime: 11 at any moment."""
-    tables.put("customers.contacts", FIRST, "email", "in", 1, AT, AT)
-    tables.put("customers.contacts", THIRD, "email", "in", 10, AT, AT)
+    tables.put("customers.contacts", FIRST, "email.sent", "email", "in", 1, AT, AT)
+    tables.put("customers.contacts", THIRD, "email.sent", "email", "in", 10, AT, AT)
     tables.evidence(THIRD, [COOKIE], NUMBER)
     home_of: LiteralString = "UPDATE identity.evidences SET customer = %s WHERE evidence = %s"
     counted: LiteralString = "UPDATE customers.contacts SET touchpoints = %s WHERE evidence = %s"

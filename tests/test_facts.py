@@ -261,7 +261,8 @@ def test_sql_and_python_add_up_alike(tables: str) -> None:
             connection.execute("DELETE FROM customers.trades")
             with connection.cursor() as cursor:
                 cursor.executemany(
-                    "INSERT INTO customers.trades VALUES (%s, %s, %s, %s, %s, NULL, %s, %s, %s, %s)",
+                    "INSERT INTO customers.trades VALUES (%s, %s, %s, %s, %s, NULL, %s, %s, %s, %s, 'purchase.made', "
+                    "NULL, NULL, NULL, NULL, true)",
                     [
                         (one.name, evidences[one.name.int % 2], one.happened_at, AT, one.order_key, *one[3:])
                         for one in told
@@ -282,7 +283,7 @@ def test_sql_and_python_add_contacts_up_alike(tables: str) -> None:
     with psycopg.connect(tables, autocommit=True) as connection:
         connection.execute("DELETE FROM customers.contacts")
         with connection.cursor() as cursor:
-            cursor.executemany("INSERT INTO customers.contacts VALUES (%s, %s, %s, %s, %s, %s)", told)
+            cursor.executemany("INSERT INTO customers.contacts VALUES (%s, 'email.sent', %s, %s, %s, %s, %s)", told)
         asked = {"evidences": [UUID(int=1), UUID(int=2)], "most": 10}
         found = connection.execute(_QUERIES["contacts"], asked).fetchall()
     assert facts_of_rows(found, []) == fold([Contact(*one[1:]) for one in told], [])

@@ -128,7 +128,7 @@ def test_S92_dead_letters_rebuilds_and_changed_read_models(small: Story) -> None
     troubles = look(small).troubles
     assert len(troubles) == 3
     assert "1 dead letters of projector wait (poison), the oldest for 3 d" in troubles[0]
-    assert "The SQL of timeline, identity, customers, directory, work is another" in troubles[1]
+    assert "The SQL of timeline, identity, customers, directory, work, figures, segments is another" in troubles[1]
     assert "storyline rebuild" in troubles[1]
     assert "has not moved for 5 min" in troubles[2]
 

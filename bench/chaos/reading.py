@@ -197,7 +197,8 @@ def read_rows(dsn: str) -> Rows:
             "SELECT node, first_at, customer FROM identity.nodes WHERE first_at IS NOT NULL"
         ).fetchall()
         contacts = connection.execute(
-            "SELECT evidence, channel, direction, touchpoints, first_at, last_at FROM customers.contacts"
+            "SELECT evidence, channel, direction, sum(touchpoints)::bigint, min(first_at), max(last_at) "
+            "FROM customers.contacts GROUP BY evidence, channel, direction"
         ).fetchall()
         letters = connection.execute(
             "SELECT consumer, reason, origin, origin_partition, origin_offset FROM storyline.dead_letters"

@@ -153,8 +153,8 @@ SELECT DISTINCT evidence FROM gone WHERE evidence IS NOT NULL
 _FORGET_CONTACTS = "DELETE FROM customers.contacts WHERE evidence = ANY (%s)"
 _COUNT_CONTACTS = """
 INSERT INTO customers.contacts
-SELECT evidence, coalesce(channel, ''), coalesce(direction, ''), count(*), min(happened_at), max(happened_at)
-FROM timeline.events WHERE touch AND evidence = ANY (%s) GROUP BY 1, 2, 3
+SELECT evidence, type, coalesce(channel, ''), coalesce(direction, ''), count(*), min(happened_at), max(happened_at)
+FROM timeline.events WHERE touch AND evidence = ANY (%s) GROUP BY 1, 2, 3, 4
 """
 _REWIND = """
 UPDATE storyline.positions SET next_offset = %s, anchor_offset = NULL, anchor = NULL

@@ -3,21 +3,22 @@
 
 -- name: contacts
 -- Every column.
-SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s', evidence, channel, direction,
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s', evidence, type, channel, direction,
     touchpoints, extract(epoch FROM first_at), extract(epoch FROM last_at)), 0)::numeric), 0)
 FROM contacts;
 
 -- name: trades
 -- Every column.
-SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s %%s %%s %%s', name, evidence,
+SELECT count(*), coalesce(sum(hashtextextended(format(repeat('%%s ', 16), name, evidence,
     extract(epoch FROM happened_at), extract(epoch FROM recorded_at), order_key, ref, refund, amount, currency,
-    source), 0)::numeric), 0)
+    source, type, channel, country, actor, campaign, counts), 0)::numeric), 0)
 FROM trades;
 
 -- name: trades_republished
 -- The same between two publications of one history, each of which is recorded anew.
-SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s %%s %%s', name, evidence,
-    extract(epoch FROM happened_at), order_key, ref, refund, amount, currency, source), 0)::numeric), 0)
+SELECT count(*), coalesce(sum(hashtextextended(format(repeat('%%s ', 15), name, evidence,
+    extract(epoch FROM happened_at), order_key, ref, refund, amount, currency, source, type, channel, country, actor,
+    campaign, counts), 0)::numeric), 0)
 FROM trades;
 
 -- name: consents
@@ -35,12 +36,12 @@ FROM consents;
 
 -- name: answers
 -- Every column.
-SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s', name, evidence,
-    extract(epoch FROM happened_at), extract(epoch FROM recorded_at), campaign), 0)::numeric), 0)
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s', name, evidence,
+    extract(epoch FROM happened_at), extract(epoch FROM recorded_at), campaign, channel), 0)::numeric), 0)
 FROM answers;
 
 -- name: answers_republished
 -- The same between two publications of one history.
-SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s', name, evidence,
-    extract(epoch FROM happened_at), campaign), 0)::numeric), 0)
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s', name, evidence,
+    extract(epoch FROM happened_at), campaign, channel), 0)::numeric), 0)
 FROM answers;

@@ -56,19 +56,20 @@ class _Change(NamedTuple):
     fell: bool
 
 
-def apply(cursor: psycopg.Cursor[Any], shown: Shown, lock: int = LOCK) -> None:
+def apply(cursor: psycopg.Cursor[Any], shown: Shown, lock: int = LOCK) -> set[UUID]:
     """Bring what a batch shows into the tables that stand first in the search path. What is known already takes no
-    lock."""
+    lock. Gives the customers that evidences went from, and came to."""
     if not shown.sightings and not shown.recounted and not shown.rulings:
-        return
+        return set()
     tables = Tables(cursor)
     if not shown.rulings and not _any_change(tables, shown):
-        return
+        return set()
     tables.lock(lock)
     shown.look_again()
     changes, tokens = _changes(tables, shown)  # another may have brought the same a moment before
     if changes or shown.rulings:
         _Resolving(tables, _kinds(shown, tokens), changes, shown.rulings).run()
+    return tables.moved
 
 
 def _any_change(tables: Tables, shown: Shown) -> bool:

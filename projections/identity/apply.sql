@@ -72,15 +72,23 @@ SET first_at = excluded.first_at, shared = excluded.shared, strong = excluded.st
     direct_at = excluded.direct_at, component = excluded.component, customer = excluded.customer;
 
 -- name: put_evidences
--- New evidences, and those that changed. `nodes`: hex, blanks between.
-INSERT INTO evidences (evidence, nodes, first_at, component, customer)
-SELECT evidence, string_to_array(nodes, ' ')::uuid[], first_at, component, customer
-FROM unnest(
-    %(evidence)s::uuid[], %(nodes)s::text[], %(first_at)s::timestamptz[], %(component)s::uuid[], %(customer)s::uuid[]
-) AS one (evidence, nodes, first_at, component, customer)
-ORDER BY evidence
-ON CONFLICT (evidence) DO UPDATE
-SET first_at = excluded.first_at, component = excluded.component, customer = excluded.customer;
+-- New evidences, and those that changed. `nodes`: hex, blanks between. Gives the customers that evidences went from, and
+-- came to: every part of the statement sees the rows as they were before it.
+WITH one AS (
+    SELECT * FROM unnest(
+        %(evidence)s::uuid[], %(nodes)s::text[], %(first_at)s::timestamptz[], %(component)s::uuid[],
+        %(customer)s::uuid[]
+    ) AS one (evidence, nodes, first_at, component, customer)
+),
+put AS (
+    INSERT INTO evidences (evidence, nodes, first_at, component, customer)
+    SELECT evidence, string_to_array(nodes, ' ')::uuid[], first_at, component, customer FROM one
+    ORDER BY evidence
+    ON CONFLICT (evidence) DO UPDATE
+    SET first_at = excluded.first_at, component = excluded.component, customer = excluded.customer
+)
+SELECT DISTINCT evidences.customer, one.customer FROM one JOIN evidences USING (evidence)
+WHERE evidences.customer <> one.customer;
 
 -- name: put_members
 -- Which evidences the nodes of new ones are in.
@@ -151,7 +159,14 @@ FROM unnest(%(component)s::uuid[], %(into)s::uuid[], %(customer)s::uuid[]) AS mo
 WHERE nodes.component = moved.component;
 
 -- name: move_evidences
--- And so do their evidences.
-UPDATE evidences SET component = moved.into_, customer = moved.customer
-FROM unnest(%(component)s::uuid[], %(into)s::uuid[], %(customer)s::uuid[]) AS moved (component, into_, customer)
-WHERE evidences.component = moved.component;
+-- And so do their evidences. Gives the customers that evidences went from, and came to.
+WITH moved AS (
+    SELECT * FROM unnest(%(component)s::uuid[], %(into)s::uuid[], %(customer)s::uuid[])
+        AS moved (component, into_, customer)
+),
+put AS (
+    UPDATE evidences SET component = moved.into_, customer = moved.customer
+    FROM moved WHERE evidences.component = moved.component
+)
+SELECT DISTINCT evidences.customer, moved.customer FROM moved JOIN evidences USING (component)
+WHERE evidences.customer <> moved.customer;

@@ -91,6 +91,8 @@ class Tables:
 
     def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
         self._cursor = cursor
+        self.moved: set[UUID] = set()
+        """Customers that evidences went from, or came to."""
 
     def _rows(self, query: str, **parameters: Any) -> list[Any]:
         return self._cursor.execute(_SQL[query], parameters).fetchall()
@@ -189,8 +191,8 @@ class Tables:
                 "into": _hexes(one.into for one in moved),
                 "customer": _hexes(one.customer for one in moved),
             }
-            for statement in ("move_nodes", "move_evidences"):
-                self._cursor.execute(_SQL[statement], columns)
+            self._cursor.execute(_SQL["move_nodes"], columns)
+            self._note_moved(self._cursor.execute(_SQL["move_evidences"], columns))
 
     def drop_stars(self, components: Collection[UUID]) -> None:
         """These components are looked at anew."""
@@ -207,12 +209,16 @@ class Tables:
         for statement in ("relabel_nodes", "relabel_evidences"):
             self._cursor.execute(_SQL[statement], {"components": _hexes(components), "into": into})
 
+    def _note_moved(self, rows: Iterable[Sequence[UUID]]) -> None:
+        for row in rows:
+            self.moved.update(row)
+
     def write(self, written: Written) -> None:
         """Write what became different, in sorted order."""
         if written.nodes:
             self._cursor.execute(_SQL["put_nodes"], _node_columns(written.nodes))
         if written.evidences:
-            self._cursor.execute(_SQL["put_evidences"], _evidence_columns(written.evidences))
+            self._note_moved(self._cursor.execute(_SQL["put_evidences"], _evidence_columns(written.evidences)))
         if written.members:
             columns = {
                 "node": _hexes(node for node, _ in written.members),

@@ -23,6 +23,7 @@ CREATE TABLE events (
 ALTER TABLE events ALTER COLUMN record SET STORAGE EXTERNAL;
 CREATE INDEX events_story ON events (evidence, happened_at, name) WHERE evidence IS NOT NULL;
 CREATE INDEX events_position ON events (log_partition, log_offset);
+CREATE INDEX events_happened ON events (type, happened_at);
 
 -- The timelines of refs: an order, a ticket, a conversation.
 CREATE TABLE refs (

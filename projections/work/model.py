@@ -22,16 +22,16 @@ Item = tuple[UUID, str]
 """(its id, its kind)"""
 
 
-def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived], forgotten: Collection[Item] = ()) -> None:
+def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived], forgotten: Collection[Item] = ()) -> set[Item]:
     """Bring in what follows from new and from settled events, and fold the items that they touch; and those whose
-    steps were taken away before, `forgotten`."""
+    steps were taken away before, `forgotten`. Gives the items that were folded."""
     items = set(forgotten)
     for one in derived:
         copy_in(cursor, _SQL["copy_notices"], one.notices)
         copy_in(cursor, _SQL["copy_steps"], one.steps)
         items.update(map(touched, one.steps.rows()))
     if not items:
-        return
+        return items
     hold = {"items": [item for item, _ in items], "kinds": [kind for _, kind in items]}
     cursor.execute(_SQL["note_items"], hold)
     cursor.execute(_SQL["hold_items"], hold)
@@ -40,6 +40,7 @@ def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived], forgotten: Co
         if chosen:
             cursor.execute(_SQL[f"forget_{table}"], {"items": chosen})
             cursor.execute(_SQL[f"fold_{table}"], {"items": chosen})
+    return items
 
 
 def forget(cursor: psycopg.Cursor[Any], names: Collection[UUID]) -> list[Item]:

@@ -1,0 +1,87 @@
+-- Tables of the read model `figures`: what the company's figures stand on beside the facts of customers and the items of
+-- `work`. Only public fields are in it. Rows of events that were retracted are gone, those of amended ones tell the
+-- right content.
+
+-- name: tables
+-- Lines of purchases and refunds, one row each. `amount`: what the line comes to, negative when given back; null where
+-- the event does not say. `place`: which line of the event it is, from 0.
+CREATE TABLE lines (
+    name uuid NOT NULL,
+    place integer NOT NULL,
+    happened_at timestamptz NOT NULL,
+    product text,
+    category text,
+    quantity numeric NOT NULL,
+    amount numeric,
+    currency text NOT NULL,
+    refund boolean NOT NULL,
+    PRIMARY KEY (name, place)
+);
+CREATE INDEX lines_product ON lines (product, happened_at);
+
+-- Scores that customers gave: answers of surveys, and reviews (`measure` is `review` then). `best`: the best that could
+-- be given, null where the event does not say. `code`: of the survey, or of the site of a review.
+CREATE TABLE scores (
+    name uuid PRIMARY KEY,
+    evidence uuid,
+    happened_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    measure text NOT NULL,
+    score numeric,
+    best numeric,
+    code text,
+    product text,
+    channel text,
+    actor text
+);
+CREATE INDEX scores_happened ON scores (happened_at);
+CREATE INDEX scores_evidence ON scores (evidence, happened_at) WHERE evidence IS NOT NULL;
+
+-- What was derived from the text of touchpoints, one row for each enrichment. `target`: the touchpoint, by its name.
+CREATE TABLE moods (
+    name uuid PRIMARY KEY,
+    target uuid NOT NULL,
+    happened_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    language text,
+    sentiment numeric,
+    topics text[] NOT NULL,
+    method text
+);
+CREATE INDEX moods_target ON moods (target);
+
+-- Which touchpoints speak of which products, by ref or by a public field; lines of orders are in `lines`.
+CREATE TABLE mentions (
+    name uuid NOT NULL,
+    product text NOT NULL,
+    evidence uuid,
+    happened_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    type text NOT NULL,
+    channel text,
+    direction text,
+    category text,
+    PRIMARY KEY (name, product)
+);
+CREATE INDEX mentions_product ON mentions (product, happened_at);
+CREATE INDEX mentions_happened ON mentions (happened_at);
+
+-- What is said of products and campaigns; of each thing and field the last that says something of it counts. `fields`:
+-- public ones.
+CREATE TABLE things (
+    name uuid PRIMARY KEY,
+    kind text NOT NULL,
+    ref text NOT NULL,
+    happened_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    fields jsonb NOT NULL
+);
+CREATE INDEX things_ref ON things (kind, ref, happened_at);
+
+-- Quarters of an hour about which a batch brought, took away or changed something since their sums were made; a row for
+-- each batch and quarter, so that a batch that is not committed yet is never taken for summed.
+CREATE TABLE touched (
+    quarter timestamptz NOT NULL,
+    mark bigint GENERATED ALWAYS AS IDENTITY,
+    PRIMARY KEY (quarter, mark)
+);

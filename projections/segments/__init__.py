@@ -1,0 +1,1 @@
+"""The read model `segments`: who is in which segment."""

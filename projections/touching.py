@@ -1,0 +1,41 @@
+"""Whose whole story did a batch touch? What depends on it is found out anew while nobody else does.
+
+Two projectors may bring events of one customer at once, by different identifiers, and neither sees what the other
+brings before it is committed. So whoever finds out something of a customer's whole story first holds her row; by then
+she may be at home elsewhere, so it is asked again until nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+from uuid import UUID
+
+import psycopg
+
+from eventlog.sql import load
+
+__all__ = ["hold"]
+
+_SQL: Final = load("projections", "touching.sql")
+
+
+def hold(cursor: psycopg.Cursor[Any], evidences: Collection[bytes], moved: Collection[UUID]) -> list[UUID]:
+    """Hold the customers that these evidences are at home in, and those that evidences came to or went from, to the
+    end of the transaction; gives them, in the order of their ids."""
+    asked = {"evidences": _array(one.hex() for one in evidences)}
+    held: set[UUID] = set()
+    while True:
+        found = {row[0] for row in cursor.execute(_SQL["customers"], asked)} | set(moved)
+        if found <= held:
+            return sorted(found)
+        wanted = {"customers": _array(one.hex for one in found - held)}
+        if len(cursor.execute(_SQL["hold"], wanted).fetchall()) < len(found - held):
+            cursor.execute(_SQL["note"], wanted)
+            cursor.execute(_SQL["hold"], wanted)
+        held |= found
+
+
+def _array(ids: Any) -> str:
+    """Ids in hex as Postgres writes an array: much faster for thousands than to adapt each."""
+    return f"{{{','.join(ids)}}}"
