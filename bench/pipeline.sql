@@ -36,7 +36,8 @@ TRUNCATE timeline.events, timeline.refs, timeline.about, timeline.parties, timel
     identity.nodes, identity.evidences, identity.members, identity.stars, identity.loose, identity.rulings,
     identity.disputes, customers.contacts, customers.trades, customers.consents, customers.answers,
     directory.identifiers, directory.claims, directory.terms, directory.codes, work.steps, work.items, work.deals,
-    work.tickets, work.tasks, work.leads, work.notices, storyline.positions;
+    work.tickets, work.tasks, work.leads, work.notices, figures.lines, figures.scores, figures.moods, figures.mentions,
+    figures.things, figures.touched, segments.subjects, segments.memberships, storyline.positions;
 
 -- name: checkpoint
 -- No run pays for what another has written.
