@@ -2,6 +2,7 @@
 
 -- What people call a set of customers. `serving`: the version of its rule that counts; `filling`: one that is being found
 -- out beside it (NULL: none). Fixed lists and snapshots have no versions. `announce`: whether entering and leaving are told.
+-- `revision`: how often its definition was changed, so that nobody overwrites what another did.
 CREATE TABLE storyline.segments (
     code text PRIMARY KEY,
     kind text NOT NULL CHECK (kind IN ('dynamic', 'fixed', 'snapshot')),
@@ -13,7 +14,8 @@ CREATE TABLE storyline.segments (
     announce boolean NOT NULL DEFAULT true,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    created_by text
+    created_by text,
+    revision bigint NOT NULL DEFAULT 1
 );
 
 -- Rules, each kept as it was. `text`: the readable form; `filled_to`: up to which customer it was found out (NULL: not
