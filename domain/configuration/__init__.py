@@ -15,6 +15,7 @@ from domain.configuration.reading import (
     configuration_schema,
     read_configuration,
 )
+from domain.configuration.rfm import Rfm, RfmClass
 from domain.configuration.sharing import AssignmentRule
 from domain.configuration.tickets import (
     TICKET_FIELDS,
@@ -41,6 +42,8 @@ __all__ = [
     "Holidays",
     "Pipeline",
     "Queue",
+    "Rfm",
+    "RfmClass",
     "Rule",
     "ServiceLevel",
     "Stage",

@@ -12,6 +12,7 @@ from domain.configuration.base import Code, Path, Setting, Wrong
 from domain.configuration.calendars import Calendar
 from domain.configuration.coherence import astray
 from domain.configuration.deals import Pipeline
+from domain.configuration.rfm import Rfm
 from domain.configuration.sharing import AssignmentRule
 from domain.configuration.tickets import ServiceLevel, Ticketing
 from domain.configuration.wording import problems_of
@@ -94,6 +95,7 @@ class Configuration(Setting):
     service_levels: dict[Code, ServiceLevel] = Field(default={}, description="In their order: the first that fits")
     assignment: list[AssignmentRule] = Field(default=[])
     automation: Annotated[list[Rule], Field(max_length=500)] = Field(default=[])
+    rfm: Rfm = Field(default_factory=Rfm, description="Left out: the built-in edges and classes")
 
     @property
     def default_pipeline(self) -> str:
