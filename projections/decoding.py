@@ -75,9 +75,9 @@ def _rows(events: Sequence[_Event]) -> Rows:
     )
 
 
-def _quarters(events: Sequence[_Event]) -> tuple[datetime, ...]:
+def _quarters(events: Sequence[_Event]) -> tuple[str, ...]:
     found = {event[6] // _QUARTER for event in events}
-    return tuple([_EPOCH + timedelta(minutes=15 * one) for one in sorted(found)])
+    return tuple([(_EPOCH + timedelta(minutes=15 * one)).isoformat() for one in sorted(found)])
 
 
 def _contacts(events: Sequence[_Event]) -> Packed:

@@ -98,7 +98,7 @@ class Batch(NamedTuple):
     ones. `evidences`: all that its events name, 16 bytes each. `correcting`: it holds corrections. `newest`: the
     latest recorded_at in it, epoch seconds (0 if none), for measuring how far behind we are. `anchors`: the last
     record of each partition in it. `unopened`: events whose key is unknown, of which the directory says nothing.
-    `quarters`: the quarters of an hour (UTC) in which its events happened.
+    `quarters`: the quarters of an hour in which its events happened, by their begin, as Postgres reads it.
     """
 
     generation: int
@@ -116,7 +116,7 @@ class Batch(NamedTuple):
     newest: float
     anchors: dict[int, Anchor]
     unopened: int = 0
-    quarters: tuple[datetime, ...] = ()
+    quarters: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

@@ -6,7 +6,7 @@ anew; who is in which segment.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -16,9 +16,9 @@ import psycopg
 
 from eventlog.sql import load
 from projections import touching
+from projections.columns import NULL
 from projections.contacts import evidence_of
 from projections.figures import model as figures
-from projections.packing import MARK_SIZE, NAME_SIZE
 from projections.rows import Batch, Derived
 from projections.settling import Settled
 from projections.work.model import Item
@@ -29,6 +29,9 @@ _SQL: Final = load("projections.customers", "apply.sql")
 _ORDERS_LOCK: Final = 7053081014
 _QUARTER: Final = timedelta(minutes=15)
 _START: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_KEY: Final = 2 + 20 + 4 + 2 * 12 + 4
+"""Where the key of its order stands in a packed row of `trades` without an evidence; its ref follows."""
+_SIZE: Final = 16
 _Cursor = psycopg.Cursor[Any]
 
 
@@ -46,15 +49,16 @@ class Touched:
 
 def apply(cursor: _Cursor, touched: Touched, suffix: str = "") -> None:
     """Find out anew what depends on whole stories. suffix: of the build; what does not serve announces nothing."""
-    evidences = {evidence for evidence, _ in _orders(touched.derived) if evidence is not None}
+    evidences, orders = _orders(touched.derived)
     if touched.settled.orders:
         evidences |= {one.bytes for one in touched.settled.evidences}
-    moved = touched.moved
-    if evidences or moved:
-        touching.hold(cursor, evidences, moved)
-    times = _count_trades(cursor, touched)
-    quarters = set(touched.batch.quarters) | {quarter_of(at) for at in (*touched.settled.times, *times)}
-    figures.touch(cursor, quarters)
+    if evidences or touched.moved:
+        touching.hold(cursor, evidences - {b""}, touched.moved)
+    if b"" in evidences:
+        cursor.execute(_SQL["lock_orders"], {"key": _ORDERS_LOCK})
+    times = _count_trades(cursor, orders, touched)
+    anew = {quarter_of(at).isoformat() for at in (*touched.settled.times, *times)}
+    figures.touch(cursor, anew.union(touched.batch.quarters))
 
 
 def quarter_of(at: datetime) -> datetime:
@@ -62,29 +66,26 @@ def quarter_of(at: datetime) -> datetime:
     return at - (at - _START) % _QUARTER
 
 
-def _count_trades(cursor: _Cursor, touched: Touched) -> list[datetime]:
+def _count_trades(cursor: _Cursor, orders: set[bytes], touched: Touched) -> list[datetime]:
     """Which trades count of orders that a batch touched; gives when those happened of which that changed."""
-    found = list(_orders(touched.derived))
-    orders = set(touched.settled.orders)
-    if any(evidence is None for evidence, _ in found):
-        cursor.execute(_SQL["lock_orders"], {"key": _ORDERS_LOCK})
-    if found:
-        names = f"{{{','.join(name.hex() for _, name in found)}}}"
-        orders.update(row[0] for row in cursor.execute(_SQL["orders_of"], {"names": names}))
+    keys = {one.hex() for one in orders} | {one.hex for one in touched.settled.orders}
     if touched.moved:
         asked = {"customers": list(touched.moved)}
-        orders.update(row[0] for row in cursor.execute(_SQL["orders_moved"], asked))
-    if not orders:
+        keys.update(row[0].hex for row in cursor.execute(_SQL["orders_moved"], asked))
+    if not keys:
         return []
-    return [row[0] for row in cursor.execute(_SQL["count_trades"], {"orders": list(orders)})]
+    return [row[0] for row in cursor.execute(_SQL["count_trades"], {"orders": f"{{{','.join(keys)}}}"})]
 
 
-def _orders(derived: Sequence[Derived]) -> Iterator[tuple[bytes | None, bytes]]:
-    """(evidence, name) of the trades that name an order."""
+def _orders(derived: Sequence[Derived]) -> tuple[set[bytes], set[bytes]]:
+    """Of the trades that name an order: the evidences (b"" where nobody is named) and the keys of the orders."""
+    evidences: set[bytes] = set()
+    orders: set[bytes] = set()
     for one in derived:
-        marks = one.trades.marks
-        for place, row in enumerate(one.trades.rows()):
-            evidence = evidence_of(row)
-            ref = 26 + (16 if evidence is not None else 0) + 2 * 12 + 20
-            if row[ref : ref + 4] != b"\xff\xff\xff\xff":
-                yield evidence, marks[place * MARK_SIZE : place * MARK_SIZE + NAME_SIZE]
+        for row in one.trades.rows():
+            evidence = evidence_of(row) or b""
+            key = _KEY + len(evidence)
+            if row[key + _SIZE : key + _SIZE + 4] != NULL:
+                evidences.add(evidence)
+                orders.add(row[key : key + _SIZE])
+    return evidences, orders

@@ -30,10 +30,6 @@ DELETE FROM trades WHERE name = ANY (%(names)s::uuid[]) RETURNING order_key, hap
 -- Orders of nobody that is known: whoever brings some goes alone from here, since no customer is held for them.
 SELECT pg_advisory_xact_lock(%(key)s);
 
--- name: orders_of
--- The orders of these trades.
-SELECT DISTINCT order_key FROM trades WHERE name = ANY (%(names)s::uuid[]) AND ref IS NOT NULL;
-
 -- name: orders_moved
 -- The orders of these customers that several trades tell of.
 SELECT t.order_key FROM trades AS t JOIN evidences AS e ON e.evidence = t.evidence

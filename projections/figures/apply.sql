@@ -23,7 +23,7 @@ COPY things FROM STDIN (FORMAT BINARY);
 
 -- name: touch
 -- Quarters of an hour whose sums are to be made anew.
-INSERT INTO touched (quarter) SELECT unnest(%(quarters)s::timestamptz[]);
+INSERT INTO touched (quarters) VALUES (%(quarters)s::timestamptz[]);
 
 -- name: forget_lines
 -- What these events said.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -27,10 +26,10 @@ def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived]) -> None:
             copy_in(cursor, _SQL[f"copy_{table}"], getattr(one, table))
 
 
-def touch(cursor: psycopg.Cursor[Any], quarters: Collection[datetime]) -> None:
-    """The sums of these quarters of an hour are to be made anew."""
+def touch(cursor: psycopg.Cursor[Any], quarters: Collection[str]) -> None:
+    """The sums of these quarters of an hour (by their begin, as Postgres reads it) are to be made anew."""
     if quarters:
-        cursor.execute(_SQL["touch"], {"quarters": sorted(quarters)})
+        cursor.execute(_SQL["touch"], {"quarters": f"{{{','.join(quarters)}}}"})
 
 
 def forget(cursor: psycopg.Cursor[Any], names: Collection[UUID]) -> None:

@@ -78,10 +78,9 @@ CREATE TABLE things (
 );
 CREATE INDEX things_ref ON things (kind, ref, happened_at);
 
--- Quarters of an hour about which a batch brought, took away or changed something since their sums were made; a row for
--- each batch and quarter, so that a batch that is not committed yet is never taken for summed.
+-- Quarters of an hour (UTC) in which a batch brought, took away or changed something since their sums were made; a row
+-- for each batch, so that a batch that is not committed yet is never taken for summed.
 CREATE TABLE touched (
-    quarter timestamptz NOT NULL,
-    mark bigint GENERATED ALWAYS AS IDENTITY,
-    PRIMARY KEY (quarter, mark)
+    mark bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    quarters timestamptz[] NOT NULL
 );
