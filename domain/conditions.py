@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from domain.configuration import Condition
 from domain.work import read_moment
 
-__all__ = ["Leaf", "explain", "holds"]
+__all__ = ["Leaf", "compare", "explain", "holds"]
 
 Values = Callable[[str], Any]
 
@@ -67,8 +67,12 @@ def _leaves(condition: Condition, values: Values) -> Iterator[Leaf]:
 
 
 def _compared(condition: Condition, found: Any) -> bool:
-    wanted = condition.value
-    match condition.is_:
+    return compare(condition.is_, condition.value, found)
+
+
+def compare(is_: str, wanted: Any, found: Any) -> bool:
+    """Whether one comparison holds of what was found: `found is_ wanted`."""
+    match is_:
         case "known":
             return not _unknown(found)
         case "unknown":
