@@ -16,18 +16,19 @@ __all__ = ["path_of", "problems_of", "told_at"]
 _WAY_OUT = "See docs/configuration.md."
 
 
-def problems_of(error: ValidationError, lines: Mapping[Path, int]) -> list[Problem]:
-    """What pydantic found, in the order of the file. lines: the line of each path, if there is a file."""
+def problems_of(error: ValidationError, lines: Mapping[Path, int], way_out: str = _WAY_OUT) -> list[Problem]:
+    """What pydantic found, in the order of the file. lines: the line of each path, if there is a file. way_out: what
+    ends each problem."""
     found = [one for detail in error.errors(include_url=False) for one in _found(detail)]
     found.sort(key=lambda one: _line(one[0], lines) or 0)
-    return [told_at(path, told, lines) for path, told in found]
+    return [told_at(path, told, lines, way_out) for path, told in found]
 
 
-def told_at(path: Path, told: str, lines: Mapping[Path, int]) -> Problem:
+def told_at(path: Path, told: str, lines: Mapping[Path, int], way_out: str = _WAY_OUT) -> Problem:
     """A problem at a path, with the line of what stands there, or of what it would stand in."""
     line = _line(path, lines)
     where = f" (line {line})" if line is not None else ""
-    return Problem(path_of(path), f"{told.rstrip('.')}{where}{'' if told.endswith('?') else '.'}", _WAY_OUT)
+    return Problem(path_of(path), f"{told.rstrip('.')}{where}{'' if told.endswith('?') else '.'}", way_out)
 
 
 def path_of(path: Path) -> str:
