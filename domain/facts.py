@@ -27,6 +27,7 @@ __all__ = [
     "Traded",
     "average",
     "counted",
+    "exact_amount",
     "facts_of",
     "fold",
     "is_interesting",
@@ -139,9 +140,9 @@ def _lowest(refs: Sequence[str], kind: tuple[str, str]) -> str | None:
 
 def _trade(type: str, public: Mapping[str, Any], refs: Sequence[str], money: Money | None) -> Traded | None:
     if type in _TRADES:
-        amount, currency = _amount(public.get("amount")), public.get("currency")
+        amount, currency = exact_amount(public.get("amount")), public.get("currency")
     elif money is not None:
-        amount, currency = _amount(money.amount), money.currency
+        amount, currency = exact_amount(money.amount), money.currency
     else:
         return None
     if amount is None or not isinstance(currency, str) or not 0 < len(currency) <= _LONGEST_CODE:
@@ -152,8 +153,8 @@ def _trade(type: str, public: Mapping[str, Any], refs: Sequence[str], money: Mon
     return Traded(_lowest(refs, _ORDER) or _lowest(refs, _INVOICE), refund, amount, currency)
 
 
-def _amount(value: Any) -> Decimal | None:
-    """An exact amount, or None for what is none, or is beyond all reason."""
+def exact_amount(value: Any) -> Decimal | None:
+    """An exact amount out of JSON, or None for what is none, or is beyond all reason."""
     if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
         return None
     try:

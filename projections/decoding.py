@@ -181,7 +181,14 @@ class Decoder:
             [_about(one, name) for one in {(one.name, one.relation) for one in line.about}] if line.about else _NONE
         )
         its_mark = mark(name, partition, offset)
-        if new or numbered or telling or line.parties or (refs and contact and self._deriver.refers(line)):
+        deriver = self._deriver
+        if (
+            new
+            or numbered
+            or telling
+            or line.parties
+            or (touch and ((refs and deriver.refers(line)) or deriver.speaks(line)))
+        ):
             more.append(self._more(line, its_mark, (happened, micros, recorded), value, (new, numbered)))
         return its_mark, line.recorded_at, row, refs, about, contact, micros
 

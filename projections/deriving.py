@@ -23,7 +23,7 @@ from projections.columns import hash16
 from projections.directory.extracting import OWN, codes_of, directory_rows, right_content, wants_opening
 from projections.directory.rows import DirectoryRows, pack_claim, pack_code, pack_identifier, pack_term
 from projections.fact_rows import answer_row, consent_row, party_row, trade_row
-from projections.figures.extracting import figure_rows, figure_types, mentions
+from projections.figures.extracting import figure_rows, figure_types, mentions, naming_types, speaks
 from projections.lines import Line, More
 from projections.opening import Opener
 from projections.packing import NAME_SIZE, pack
@@ -82,6 +82,7 @@ class Deriver:
         self._money = types_with_money(catalogue)
         self._work = kinds_of(catalogue)
         self._figures = figure_types(catalogue)
+        self._naming = naming_types(catalogue)
         self._public = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
 
     @property
@@ -108,11 +109,15 @@ class Deriver:
     def _adds(self, line: Line) -> bool:
         """May rows follow from its content?"""
         type = line.type
-        return bool(line.refs) or self.tells(type) or type in self._work or type in self._figures
+        return bool(line.refs) or self.tells(type) or type in self._work or type in self._figures or self.speaks(line)
 
     def refers(self, line: Line) -> bool:
-        """Does a touchpoint answer a campaign, or mention a product?"""
+        """Does a touchpoint answer a campaign, or mention a product, by a ref?"""
         return is_interesting(line.type, line.refs, line.direction) or mentions(line)
+
+    def speaks(self, line: Line) -> bool:
+        """Does a touchpoint speak of a product in its content?"""
+        return line.type in self._naming and speaks(line)
 
     def facts(self, line: Line, version: int, public: Any) -> EventFacts:
         """What an event adds, if its public content is `public` of this version."""
@@ -143,13 +148,14 @@ class Deriver:
         rulings: list[RulingSeen] = []
         for one in more:
             line = one.line
-            said = self._said(line, anew.get(one.mark)) if self._adds(line) else None
+            other = anew.get(one.mark)
+            said = self._said(line, other) if other is not None or self._adds(line) else None
             if self.tells(line.type) or (line.tokens and line.refs):
                 for place, row in enumerate(self._fact_rows(one, said)):
                     if row is not None:
                         facts[place].append((one.mark, row))
             if said is not None:
-                added = figure_rows(one, self._raised(line.type, *said))
+                added = figure_rows(one, self._raised(line.type, *said), self.touches(line.type))
                 for into, its in zip(figures, added, strict=True):
                     into += [(one.mark, row) for row in its]
             if line.parties:

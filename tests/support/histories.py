@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from eventlog.port import Logged
-from tests.support import work_events
+from tests.support import plain_figures, work_events
 from tests.support.story import START
 
 __all__ = ["RULES", "deliver", "history", "one_event"]
@@ -37,7 +37,7 @@ _TYPES = [
     "email.received", "email.received", "purchase.made", "purchase.made", "refund.made", "consent.given",
     "consent.withdrawn", "email.unsubscribed", "profile.updated", "profile.updated", "organisation.described",
     "call.ended", "identity.merged", "identity.split", "event.retracted", "event.retracted", "event.retracted",
-    "event.amended", "event.amended", *["work"] * 6,
+    "event.amended", "event.amended", *["work"] * 6, *plain_figures.TYPES,
 ]  # fmt: skip
 
 
@@ -52,7 +52,8 @@ def _moment(pick: Random) -> str:
 
 def _content(pick: Random, type: str, people: int) -> dict[str, Any]:
     if type in ("purchase.made", "refund.made"):
-        return {"amount": pick.randrange(1, 9), "currency": pick.choice(["GBP", "EUR"])}
+        lines = {"lines": plain_figures.lines_of(pick)} if pick.random() < 0.6 else {}
+        return {"amount": pick.randrange(1, 9), "currency": pick.choice(["GBP", "EUR"]), **lines}
     if type.startswith("consent."):
         channel = {"channel": pick.choice(["email", "phone"])} if pick.random() < 0.6 else {}
         return {"purpose": pick.choice(["marketing", "service"]), **channel}
@@ -60,6 +61,8 @@ def _content(pick: Random, type: str, people: int) -> dict[str, Any]:
         return {"name": pick.choice(_NAMES)} | ({"job_title": pick.choice("XY")} if pick.random() < 0.4 else {})
     if type == "organisation.described":
         return {"contacts": [{"name": pick.choice(_NAMES[:3])} for _ in range(people)]}
+    if type in plain_figures.TYPES:
+        return plain_figures.content_of(pick, type)
     if type.partition(".")[0] in {*work_events.TYPES, "target", "user"}:
         return work_events.content_of(pick, type, pick.random() < 0.8)
     return {}
@@ -75,7 +78,8 @@ def one_event(pick: Random, number: int, others: int, types: Sequence[str] = _TY
     people = pick.randrange(1, 3) if rules or type == "organisation.described" else int(pick.random() < 0.2)
     if people:
         data["parties"] = [{"role": pick.choice(["cc", "guest"]), "who": _who(pick, 1)} for _ in range(people)]
-    refs = [("order", "A"), ("order", "B"), ("campaign", "M"), ("campaign", "N"), ("invoice", "A"), ("ticket", "T")]
+    refs = [("order", "A"), ("order", "B"), ("campaign", "M"), ("campaign", "N"), ("invoice", "A"), ("ticket", "T"),
+            ("product", "P"), ("product", "Q")]  # fmt: skip
     if type.partition(".")[0] in {*work_events.TYPES, "target", "user"}:
         data["refs"] = work_events.refs_of(pick, type)
         data["actor"] = {"code": pick.choice(["anna", "ben", "cleo"])}
@@ -85,6 +89,9 @@ def one_event(pick: Random, number: int, others: int, types: Sequence[str] = _TY
         relation = "retracts" if type == "event.retracted" else "corrects"
         targets = {pick.randrange(others) for _ in range(pick.choice([1, 1, 2]))} - {number} or {others}
         data["about"] = [{"relation": relation, **_named(target)} for target in sorted(targets)]
+    if type == "touchpoint.enriched":
+        targets = {pick.randrange(others) for _ in range(pick.choice([1, 1, 2]))} - {number}
+        data["about"] = [{"relation": "enriches", **_named(target)} for target in sorted(targets)]
     if type == "event.amended":
         inner = pick.choice(["purchase.made", "consent.given", "profile.updated", "organisation.described"])
         data["content"] = {"type": inner, "content": _content(pick, inner, 2)}

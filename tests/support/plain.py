@@ -16,14 +16,15 @@ from typing import Any
 
 import psycopg
 
-from tests.support import plain_work
+from tests.support import plain_figures, plain_work
 from tests.support.plain_identity import People, Ruled, Seen
 from tests.support.story import Story
 
-__all__ = ["Published", "Rows", "held", "tell"]
+__all__ = ["Everything", "Published", "Rows", "everything", "held", "people_in", "tell"]
 
 Rows = dict[str, set[tuple[Any, ...]]]
 TOUCHPOINTS = {"email.received", "email.unsubscribed", "purchase.made", "refund.made", "call.ended", "note.added"}
+TOUCHPOINTS |= plain_figures.TOUCHPOINTS
 RULINGS = {"identity.merged": True, "identity.split": False}
 CORRECTIONS = {"event.retracted": "retracts", "event.amended": "corrects"}
 BLOCKED = {"guest", "null"}
@@ -75,7 +76,7 @@ class Published:
 
 
 @dataclass
-class _Story:
+class Everything:
     """All events, each once: of repeats the one that was recorded first."""
 
     events: dict[str, Published]
@@ -116,14 +117,19 @@ class _Story:
         return found
 
 
-def tell(published: Iterable[Published], rules: Mapping[str, Any], erased: Collection[str] = ()) -> Rows:
-    """What the read models have to hold after these events, in any order. `erased`: evidences of which nothing may be
-    readable any more."""
+def everything(published: Iterable[Published]) -> Everything:
+    """These events, in any order, with repeats."""
     kept: dict[str, Published] = {}
     for one in sorted(published, key=lambda one: (one.recorded_at, one.value)):
         kept.setdefault(one.name, one)
-    story = _Story(kept)
-    people = _people(story, rules)
+    return Everything(kept)
+
+
+def tell(published: Iterable[Published], rules: Mapping[str, Any], erased: Collection[str] = ()) -> Rows:
+    """What the read models have to hold after these events, in any order. `erased`: evidences of which nothing may be
+    readable any more."""
+    story = everything(published)
+    people = people_in(story, rules)
     rows: Rows = {what: set() for what in _TOLD}
     rows["people"] = {
         (people.customer[node], node, people.since(node), node in people.shared) for node in people.kinds
@@ -135,7 +141,8 @@ def tell(published: Iterable[Published], rules: Mapping[str, Any], erased: Colle
     return rows
 
 
-def _people(story: _Story, rules: Mapping[str, Any]) -> People:
+def people_in(story: Everything, rules: Mapping[str, Any]) -> People:
+    """Who is who by these events."""
     kinds: dict[str, tuple[str, str]] = {}
     evidences: dict[str, Seen] = {}
     rulings: list[Ruled] = []
@@ -165,7 +172,7 @@ def _touches(type: str) -> bool:
     return type in TOUCHPOINTS or (family in {"deal", "ticket", "lead"} and type != "deal.stalled")
 
 
-def _contacts(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
+def _contacts(story: Everything, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     times: dict[tuple[str, str, str], list[datetime]] = {}
     for one in story.events.values():
         evidence = one.people()[0][0]
@@ -175,7 +182,7 @@ def _contacts(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]
     return {(*key, len(found), min(found), max(found)) for key, found in times.items()}
 
 
-def _trades(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
+def _trades(story: Everything, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     found = set()
     for one in story.events.values():
         evidence = one.people()[0][0]
@@ -191,7 +198,7 @@ def _trades(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     return found
 
 
-def _consents(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
+def _consents(story: Everything, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     found = set()
     for one in story.events.values():
         evidence = one.people()[0][0]
@@ -206,7 +213,7 @@ def _consents(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]
     return found
 
 
-def _answers(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
+def _answers(story: Everything, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     found = set()
     for one in story.events.values():
         evidence = one.people()[0][0]
@@ -217,7 +224,7 @@ def _answers(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     return found
 
 
-def _claims(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
+def _claims(story: Everything, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     found = set()
     for one in story.events.values():
         people, right = one.people(), story.amended(one)
@@ -238,7 +245,7 @@ def _claims(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     return found
 
 
-def _identifiers(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
+def _identifiers(story: Everything, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     found = set()
     for one in story.events.values():
         for evidence, _, who, _ in one.people():
@@ -248,12 +255,12 @@ def _identifiers(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ..
     return found
 
 
-def _names(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
+def _names(story: Everything, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     told = [(row[0], json.loads(row[-1]).get("name")) for row in _claims(story, home, erased)]
     return {(customer, name.lower()) for customer, name in told if name}
 
 
-def _parties(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
+def _parties(story: Everything, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     return {
         (home(evidence), one.name, one.at, role)
         for one in story.events.values()
@@ -262,7 +269,7 @@ def _parties(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     }
 
 
-def _corrected(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
+def _corrected(story: Everything, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     found = set()
     for one in story.events.values():
         right = story.amended(one)
@@ -271,14 +278,14 @@ def _corrected(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]
     return found
 
 
-def _events(story: _Story, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
+def _events(story: Everything, home: _Home, erased: _Gone) -> set[tuple[Any, ...]]:
     return {
         (home(one.people()[0][0]) if one.people()[0][0] else None, one.name, one.at, one.recorded_at, one.type)
         for one in story.events.values()
     }
 
 
-_TOLD: dict[str, Callable[[_Story, _Home, _Gone], set[tuple[Any, ...]]]] = {
+_TOLD: dict[str, Callable[[Everything, _Home, _Gone], set[tuple[Any, ...]]]] = {
     "events": _events,
     "corrected": _corrected,
     "parties": _parties,
@@ -290,6 +297,7 @@ _TOLD: dict[str, Callable[[_Story, _Home, _Gone], set[tuple[Any, ...]]]] = {
     "identifiers": _identifiers,
     "names": _names,
     **plain_work.TOLD,
+    **plain_figures.told_by(_touches),
 }
 
 _HOME = "JOIN identity.evidences AS h ON h.evidence = t.evidence"
@@ -313,6 +321,7 @@ _HELD = {
     "identifiers": f"SELECT h.customer, t.evidence, kind, value FROM directory.identifiers AS t {_HOME}",
     "names": f"SELECT DISTINCT h.customer, term FROM directory.terms AS t {_HOME} WHERE kind = 'name'",
     **plain_work.HELD,
+    **plain_figures.HELD,
 }
 
 
