@@ -67,10 +67,22 @@ CREATE INDEX segment_changes_waiting ON storyline.segment_changes (id) WHERE ann
 CREATE INDEX segment_changes_segment ON storyline.segment_changes (segment, at);
 CREATE INDEX segment_changes_customer ON storyline.segment_changes (customer, id);
 
+-- Whose memberships are to be found out again for what no event says: a node or an evidence of each, and why (`list`,
+-- `erased`). Taken away when that is done.
+CREATE TABLE storyline.segment_wakes (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    node uuid,
+    evidence uuid,
+    why text NOT NULL,
+    CHECK ((node IS NULL) <> (evidence IS NULL))
+);
+
 -- One row. `generation` goes up with every change of a definition or of who is on a list, so that whoever keeps memberships
--- notices cheaply, within the transaction that would go by the old one.
+-- notices cheaply, within the transaction that would go by the old one. `facing`: a hash of what of the configuration
+-- rules depend on, as it was when all memberships were last found out by it.
 CREATE TABLE storyline.segment_state (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
-    generation bigint NOT NULL DEFAULT 0
+    generation bigint NOT NULL DEFAULT 0,
+    facing text
 );
 INSERT INTO storyline.segment_state DEFAULT VALUES;

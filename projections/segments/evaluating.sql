@@ -1,0 +1,123 @@
+-- Who fulfils which rule at a moment, and what of that is new? The braces are filled with the compiled rules.
+
+-- name: keep
+-- Find out the verdicts on these customers, and bring the memberships to them. Gives (segment, version, customer, entered)
+-- of each that changed. `exact`: every rule was asked, so that a later moment to look again replaces an earlier one.
+-- What is written here is held by the caller, so that a row's place stays what it was.
+WITH verdict AS MATERIALIZED ({}),
+was AS MATERIALIZED (
+    SELECT segment, version, customer, ctid AS place FROM memberships WHERE customer = ANY (%(customers)s::uuid[])
+),
+differ AS MATERIALIZED (
+    SELECT v.segment, v.version, v.customer, v.held IS TRUE AS held, was.place
+    FROM verdict AS v LEFT JOIN was
+        ON was.customer = v.customer AND was.segment = v.segment AND was.version = v.version
+    WHERE (v.held IS TRUE) <> (was.place IS NOT NULL)
+),
+gone AS (
+    DELETE FROM memberships WHERE ctid = ANY (ARRAY(SELECT place FROM differ WHERE NOT held))
+    RETURNING segment, version, customer
+),
+come AS (
+    INSERT INTO memberships (segment, version, customer)
+    SELECT segment, version, customer FROM differ WHERE held ORDER BY segment, version, customer
+    ON CONFLICT DO NOTHING
+    RETURNING segment, version, customer
+),
+soon AS (
+    SELECT customer, greatest(min(wake), %(now)s::timestamptz + interval '1 microsecond') AS wake
+    FROM (SELECT customer, wake FROM verdict WHERE %(exact)s OR wake IS NOT NULL) AS one GROUP BY customer
+),
+woken AS (
+    UPDATE subjects SET wake_at = soon.wake, why = NULL FROM soon
+    WHERE subjects.customer = soon.customer
+        AND CASE
+            WHEN %(exact)s THEN subjects.wake_at IS DISTINCT FROM soon.wake
+            ELSE subjects.wake_at IS NULL OR subjects.wake_at > soon.wake
+        END
+)
+SELECT segment, version, customer, true FROM come
+UNION ALL
+SELECT segment, version, customer, false FROM gone;
+
+-- name: keep_lists
+-- The same for lists that people keep: a customer is on one while a node of theirs is.
+WITH listed AS MATERIALIZED (
+    SELECT DISTINCT list.segment, nodes.customer
+    FROM nodes JOIN storyline.segment_lists AS list ON list.node = nodes.node
+    WHERE nodes.customer = ANY (%(customers)s::uuid[]) AND list.segment = ANY (%(lists)s::text[])
+),
+was AS MATERIALIZED (
+    SELECT segment, customer, ctid AS place FROM memberships
+    WHERE customer = ANY (%(customers)s::uuid[]) AND version = 0 AND segment = ANY (%(lists)s::text[])
+),
+gone AS (
+    DELETE FROM memberships WHERE ctid = ANY (ARRAY(
+        SELECT place FROM was
+        WHERE NOT EXISTS (
+            SELECT FROM listed WHERE listed.segment = was.segment AND listed.customer = was.customer
+        )
+    ))
+    RETURNING segment, version, customer
+),
+come AS (
+    INSERT INTO memberships (segment, version, customer)
+    SELECT segment, 0, customer FROM listed
+    WHERE NOT EXISTS (SELECT FROM was WHERE was.segment = listed.segment AND was.customer = listed.customer)
+    ORDER BY segment, customer
+    ON CONFLICT DO NOTHING
+    RETURNING segment, version, customer
+)
+SELECT segment, version, customer, true FROM come
+UNION ALL
+SELECT segment, version, customer, false FROM gone;
+
+-- name: heirs
+-- Those of these customers that are nobody any more, and whose what they were is now (null: nobody's that is known).
+SELECT one.customer, heir.customer
+FROM unnest(%(customers)s::uuid[]) AS one (customer)
+LEFT JOIN nodes AS heir ON heir.node = one.customer AND heir.customer <> one.customer
+WHERE NOT EXISTS (SELECT FROM evidences WHERE evidences.customer = one.customer);
+
+-- name: inherit
+-- A customer goes by another id, because an older trace of theirs came to be known: what they are in stays as it is.
+UPDATE memberships SET customer = moved.heir
+FROM unnest(%(customers)s::uuid[], %(heirs)s::uuid[]) AS moved (customer, heir)
+WHERE memberships.customer = moved.customer;
+
+-- name: inherit_changes
+-- And so does how they came into it.
+UPDATE storyline.segment_changes AS changes SET customer = moved.heir
+FROM unnest(%(customers)s::uuid[], %(heirs)s::uuid[]) AS moved (customer, heir)
+WHERE changes.customer = moved.customer;
+
+-- name: forget
+-- Customers that are nobody any more are in no segment.
+DELETE FROM memberships WHERE customer = ANY (%(customers)s::uuid[]) RETURNING segment, version, customer, false;
+
+-- name: forget_subjects
+-- And nothing is to be found out about them.
+DELETE FROM subjects WHERE customer = ANY (%(customers)s::uuid[]);
+
+-- name: evidences_of_items
+-- Whom deals, tickets, tasks and leads are, or were, about.
+SELECT DISTINCT evidence FROM steps WHERE item = ANY (%(items)s::uuid[]) AND evidence IS NOT NULL;
+
+-- name: homes
+-- Who is at home where these evidences are, of these customers.
+SELECT evidence, customer FROM evidences
+WHERE evidence = ANY (%(evidences)s::uuid[]) AND customer = ANY (%(customers)s::uuid[]);
+
+-- name: record
+-- Who entered and left, when and why.
+INSERT INTO storyline.segment_changes (segment, version, customer, at, entered, because, reason, announce)
+SELECT segment, version, customer, %(at)s, entered, because, reason::jsonb, announce
+FROM unnest(
+    %(segments)s::text[], %(versions)s::integer[], %(customers)s::uuid[], %(entered)s::boolean[],
+    %(because)s::text[], %(reasons)s::text[], %(announce)s::boolean[]
+) WITH ORDINALITY AS one (segment, version, customer, entered, because, reason, announce, place)
+ORDER BY place;
+
+-- name: now
+-- One clock for all processes.
+SELECT clock_timestamp();
