@@ -73,6 +73,7 @@ MOST_VALUES: Final = 1000
 _LONGEST_TEXT: Final = 500
 _LONGEST_WINDOW: Final = timedelta(days=3660)
 DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _CONTENT: Final = re.compile(r"content(\.[A-Za-z0-9_-]{1,100}){1,8}")
 _NUMBER: Final = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)")
@@ -201,7 +202,7 @@ def _is_ordered(value: Any) -> bool:
 
 def length_of(value: Any) -> timedelta:
     """The length that a duration such as `30d` says. Raises ValueError with a sentence."""
-    match = re.fullmatch(r"(\d{1,5}) ?(s|m|h|d|w)", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"(\d{1,5})(s|m|h|d|w)", value) if isinstance(value, str) else None
     if match is None or int(match[1]) == 0:
         raise ValueError("is no duration; write a number and a unit, such as 30m, 4h or 14d")
     seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[match[2]]
@@ -237,7 +238,9 @@ def _types(value: Any) -> Any:
         return (CONTACT,)
     if not isinstance(value, list | tuple) or not value:
         raise ValueError(f"is no list of types; write [purchase.made], or {CONTACT} for every touchpoint")
-    if not all(isinstance(one, str) and 0 < len(one) <= 100 for one in value):
+    if not all(
+        isinstance(one, str) and len(one) <= 100 and (one == CONTACT or _TYPE.fullmatch(one)) for one in value
+    ):
         raise ValueError("is no list of types; each is a text such as purchase.made")
     if len(set(value)) < len(value):
         raise ValueError("names a type twice; leave one out")
