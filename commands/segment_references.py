@@ -1,0 +1,104 @@
+"""Which segments do rules ask for? None that is not there, none that is archived, and never in a circle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import psycopg
+
+from commands.segment_store import SQL
+from domain.configuration.base import meant
+from domain.errors import BadInput, Problem
+from domain.segment_leaves import SegmentLeaf
+from domain.segment_verdict import place_of
+from domain.segments import Rule, plain_rule
+
+__all__ = ["References", "check_references"]
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """kinds, states: of every segment, by its code. serving: of those that have a rule that serves, its version.
+    rules: of the active ones, those that serve or are being found out, by their versions."""
+
+    kinds: Mapping[str, str]
+    states: Mapping[str, str]
+    serving: Mapping[str, int]
+    rules: Mapping[str, Mapping[int, Rule]]
+
+    @classmethod
+    def of(cls, connection: psycopg.Connection) -> Self:
+        """As they stand."""
+        rows = connection.execute(SQL["rules"]).fetchall()
+        rules: dict[str, dict[int, Rule]] = {}
+        for code, _, _, _, version, rule in rows:
+            if version is not None:
+                rules.setdefault(code, {})[version] = plain_rule(rule)
+        kinds, states = {row[0]: row[1] for row in rows}, {row[0]: row[2] for row in rows}
+        return cls(kinds, states, {row[0]: row[3] for row in rows if row[3] is not None}, rules)
+
+    def counting(self) -> dict[str, Rule | None]:
+        """What other rules find in the active segments: the rule that serves, None for a list. One that is being
+        found out for the first time is left out, and so holds nobody."""
+        found: dict[str, Rule | None] = {
+            code: None for code, kind in self.kinds.items() if kind != "dynamic" and self.states[code] == "active"
+        }
+        serving = {code: self.rules.get(code, {}).get(version) for code, version in self.serving.items()}
+        return found | {code: rule for code, rule in serving.items() if rule is not None}
+
+    def users_of(self, code: str) -> list[str]:
+        """The segments whose rules ask for this one, in the order of their codes."""
+        return sorted(
+            one
+            for one, rules in self.rules.items()
+            if one != code and any(code in rule.references() for rule in rules.values())
+        )
+
+    def circle(self, rule: Rule, code: str) -> list[str] | None:
+        """A way from this rule back to its own segment; None if there is none."""
+        return self._way(sorted(rule.references()), code, [code], set())
+
+    def _way(self, asked: Sequence[str], code: str, way: list[str], seen: set[str]) -> list[str] | None:
+        for one in asked:
+            if one == code:
+                return [*way, code]
+            if one in seen:
+                continue
+            seen.add(one)
+            further = sorted({two for rule in self.rules.get(one, {}).values() for two in rule.references()})
+            found = self._way(further, code, [*way, one], seen)
+            if found is not None:
+                return found
+        return None
+
+
+def check_references(connection: psycopg.Connection, rule: Rule, code: str | None) -> References:
+    """The segments as they stand, for a rule that may stand among them as that of `code`. Raises BadInput."""
+    known = References.of(connection)
+    problems = [problem for place, asked in _asked(rule) if (problem := _trouble(known, place, asked, code))]
+    if problems:
+        raise BadInput(problems)
+    way = None if code is None else known.circle(rule, code)
+    if way is not None:
+        trouble = f"goes in a circle: {' asks for '.join(way)}."
+        raise BadInput([Problem("rule", trouble, "Leave out one of these segments, or write out what it asks for.")])
+    return known
+
+
+def _asked(rule: Rule) -> list[tuple[str, str]]:
+    """(place in the rule, code) of each segment that it asks for."""
+    leaves = [(one.path, one.leaf) for one in rule.leaves()]
+    return [(place_of(path), leaf.code) for path, leaf in leaves if isinstance(leaf, SegmentLeaf)]
+
+
+def _trouble(known: References, place: str, asked: str, code: str | None) -> Problem | None:
+    state = known.states.get(asked)
+    if state == "active" or asked == code:
+        return None
+    field = f"rule.{place}.code"
+    if state == "archived":
+        return Problem(field, "names a segment that is archived, which holds nobody.", "Restore it, or leave it out.")
+    actives = [one for one, its in known.states.items() if its == "active"]
+    return Problem(field, "names no segment that there is.", f"Name an active one; {meant(asked, actives[:20])}.")
