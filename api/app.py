@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import (
+    analytics_service,
     configuration,
     customers,
     dead_letters,
@@ -27,6 +28,7 @@ from api import (
     problems,
     proposals,
     rawlog,
+    replay,
     search,
     shapes,
     status,
@@ -61,8 +63,10 @@ _ROUTERS: Final = (
     leads.router,
     notes.router,
     users.router,
+    analytics_service.router,
     configuration.router,
     types.router,
+    replay.router,
     rawlog.router,
     dead_letters.router,
     webhooks.router,

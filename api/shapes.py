@@ -13,6 +13,7 @@ from api import (
     customer_shapes,
     erasure_shapes,
     identity_shapes,
+    insight_shapes,
     letter_shapes,
     organisation_shapes,
     problems,
@@ -295,6 +296,7 @@ _STRUCTS: Final = (
     erasure_shapes.Erasures,
     erasure_shapes.Foreseen,
     *work_shapes.STRUCTS,
+    *insight_shapes.STRUCTS,
 )
 
 

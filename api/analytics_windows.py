@@ -1,0 +1,35 @@
+"""What do figures of tickets, opinions, deals and customers need of a question? A window, and whether they can tell
+what was known then."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from api.analytics_queries import Asked
+from api.insight_shapes import TimesTold
+from api.services import services
+from domain.errors import BadInput, Problem
+from projections.insight.asking import Times, Window
+
+__all__ = ["as_known_now", "times_told", "window_of"]
+
+
+def window_of(request: Request, asked: Asked) -> Window:
+    """The period in its zone, and the moment of what goes on: now, or `happened_by` if that lies before."""
+    now = services(request).parts.clock()
+    if asked.happened_by is not None:
+        now = min(now, asked.happened_by)
+    return Window(asked.period.start, asked.period.end, asked.period.zone.key, now)
+
+
+def as_known_now(asked: Asked) -> None:
+    """Raise BadInput where somebody asks for what was known then: these figures are made of states, of which only the
+    present knowledge is kept."""
+    if asked.recorded_by is not None:
+        told = "cannot be asked of this figure, which is made of states as we know them now."
+        raise BadInput([Problem("recorded_by", told, "Leave it out, or ask for what had happened by `happened_by`.")])
+
+
+def times_told(times: Times) -> TimesTold:
+    """How long something took, as an answer tells it: to the millisecond."""
+    return TimesTold(times.measured, *[None if one is None else round(one, 3) for one in times[1:]])
