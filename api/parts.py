@@ -51,6 +51,8 @@ class Limits:
     """Pause after which a silent stream gets a comment."""
     search_rows: int = 500
     """Most rows that one text search unseals before it hands out a cursor."""
+    max_replays: int = 4
+    """Most replays at once; each holds a snapshot. More get 429."""
     max_page: int = 200
     """Most items on a page."""
 

@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from api.metrics import Metrics
 from api.parts import ApiParts
 from api.streams import Streams
-from api.waiting import Door
+from api.waiting import Door, Places
 from eventlog.port import Log, Logged
 from projections.timeline.reader import TimelineReader
 
@@ -96,6 +96,9 @@ class Services:
         """Threads for what operators and administrators ask."""
         self.commanding = CapacityLimiter(8)
         """Threads that change deals, tickets, tasks, leads and colleagues."""
+        self.replays = Places(parts.limits.max_replays)
+        self.replaying = CapacityLimiter(parts.limits.max_replays + 1)
+        """Threads that replay, and one that lets go of a replay."""
         self.erasing = CapacityLimiter(2)
         """Threads that erase: there is one erasure at a time, so more would wait, and keep others from theirs."""
 

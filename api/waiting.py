@@ -11,7 +11,7 @@ from anyio import CapacityLimiter, to_thread
 from api.parts import Limits
 from domain.errors import TooMany
 
-__all__ = ["Door"]
+__all__ = ["Door", "Place", "Places"]
 
 _T = TypeVar("_T")
 _LARGE: Final = 2**20
@@ -56,3 +56,30 @@ class Door:
         """Run a task over a body of `size` bytes in a thread. Raises TooMany where too many wait."""
         with self._place():
             return await to_thread.run_sync(task, limiter=self._large if size > _LARGE else self._small)
+
+
+class Places:
+    """So many replays at once, of one event loop; whoever finds no place comes back later."""
+
+    def __init__(self, number: int) -> None:
+        self.free = number
+
+    def take(self) -> Place:
+        """A place, to be left once. Raises TooMany."""
+        if self.free <= 0:
+            raise TooMany("Too many replays are under way. Come back later, or ask for less.", 10)
+        self.free -= 1
+        return Place(self)
+
+
+class Place:
+    """A place that is taken."""
+
+    def __init__(self, places: Places) -> None:
+        self._places: Places | None = places
+
+    def leave(self) -> None:
+        """Give it back. Harmless when repeated."""
+        if self._places is not None:
+            self._places.free += 1
+            self._places = None

@@ -48,6 +48,7 @@ _COMMANDS: Final = {
     "timeline": "timeline.timeline",
     "status": "status.status",
     "rebuild": "rebuild.rebuild",
+    "replay": "replay.replay",
     "demo": "demo.demo",
     "bench": "bench.bench",
 }
