@@ -33,6 +33,7 @@ __all__ = [
     "Identified",
     "View",
     "cursor_of",
+    "joined_of_rows",
     "place_of",
 ]
 
@@ -195,11 +196,16 @@ class _View:
     async def _joined(self) -> Joined:
         links = await (await self._send("links", most=_MOST_LINKS)).fetchall()
         merges = await (await self._send("merges", most=_MOST_MERGES)).fetchall()
-        found = [Link(nodes, at) for _, nodes, at, _ in links if at is not None and nodes]
-        found += [Link(nodes, at) for at, nodes in merges if len(nodes) > 1]
-        times = [*[at for _, _, _, at in links[:1] if at is not None], *[at for at, _ in merges]]
-        homes = {evidence: nodes[0] for evidence, nodes, _, _ in links if nodes}
-        return joined_by(found, homes, max(times, default=None))
+        return joined_of_rows(links, merges)
+
+
+def joined_of_rows(links: Sequence[Any], merges: Sequence[Any]) -> Joined:
+    """When evidences came together, out of the rows of `links` and `merges`."""
+    found = [Link(nodes, at) for _, nodes, at, _ in links if at is not None and nodes]
+    found += [Link(nodes, at) for at, nodes in merges if len(nodes) > 1]
+    times = [*[at for _, _, _, at in links[:1] if at is not None], *[at for at, _ in merges]]
+    homes = {evidence: nodes[0] for evidence, nodes, _, _ in links if nodes}
+    return joined_by(found, homes, max(times, default=None))
 
 
 def facts_of_rows(contacts: Sequence[Any], sums: Sequence[Any]) -> Facts:
