@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api import shapes
 from api.analytics_queries import Analyst, Code, Limit, PlaceAsked, Span, answered, place_text, told_period
-from api.analytics_windows import as_known_now, times_told, window_of
+from api.analytics_windows import as_known_now, hex_of, part, times_told, window_of
 from api.insight_shapes import (
     Backlog,
     BacklogDay,
@@ -94,9 +94,7 @@ async def behind(
     reader = ServiceReader(services(request).pool)
     found = await reader.tickets(window_of(request, asked), tickets, by, key, what, place, limit + 1)
     page = [
-        ServiceTicket(
-            one.item.hex, one.ref, one.at, one.seconds, one.business, one.customer.hex if one.customer else None
-        )
+        ServiceTicket(one.item.hex, one.ref, one.at, one.seconds, one.business, hex_of(one.customer))
         for one in found[:limit]
     ]
     after = place_text(found[limit - 1].at, found[limit - 1].item) if len(found) > limit else None
@@ -116,14 +114,13 @@ async def backlog(request: Request, _caller: Analyst, asked: Span, tickets: Chos
 
 
 def _group(group: Group) -> ServiceGroup:
-    rate = round(group.reopened / group.resolved, 4) if group.resolved else None
     return ServiceGroup(
         group.key,
         group.opened,
         group.resolved,
         group.closed,
         group.reopened,
-        rate,
+        part(group.reopened, group.resolved),
         times_told(group.response),
         times_told(group.resolution),
         times_told(group.business),
@@ -133,4 +130,4 @@ def _group(group: Group) -> ServiceGroup:
 
 
 def _promises(met: int, missed: int) -> Promises:
-    return Promises(met, missed, round(met / (met + missed), 4) if met + missed else None)
+    return Promises(met, missed, part(met, met + missed))

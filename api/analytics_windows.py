@@ -3,7 +3,11 @@ what was known then."""
 
 from __future__ import annotations
 
-from fastapi import Request
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Request
 
 from api.analytics_queries import Asked
 from api.insight_shapes import TimesTold
@@ -11,7 +15,11 @@ from api.services import services
 from domain.errors import BadInput, Problem
 from projections.insight.asking import Times, Window
 
-__all__ = ["as_known_now", "times_told", "window_of"]
+__all__ = ["CustomerAsked", "as_known_now", "decimal_told", "hex_of", "part", "times_told", "window_of"]
+
+CustomerAsked = Annotated[
+    str | None, Query(pattern=r"^[0-9a-f]{32}$", description="Only of this customer, by any of their ids")
+]
 
 
 def window_of(request: Request, asked: Asked) -> Window:
@@ -33,3 +41,18 @@ def as_known_now(asked: Asked) -> None:
 def times_told(times: Times) -> TimesTold:
     """How long something took, as an answer tells it: to the millisecond."""
     return TimesTold(times.measured, *[None if one is None else round(one, 3) for one in times[1:]])
+
+
+def part(some: int, whole: int) -> float | None:
+    """The share of some in the whole; None where there is nothing."""
+    return round(some / whole, 4) if whole else None
+
+
+def decimal_told(number: Decimal | None) -> float | None:
+    """A mean or a score, to four decimals; money is never told so."""
+    return None if number is None else round(float(number), 4)
+
+
+def hex_of(customer: UUID | None) -> str | None:
+    """A customer's id, as answers have it."""
+    return None if customer is None else customer.hex

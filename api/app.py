@@ -10,6 +10,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import (
+    analytics_feedback,
+    analytics_products,
     analytics_service,
     configuration,
     customers,
@@ -30,6 +32,8 @@ from api import (
     rawlog,
     replay,
     search,
+    segment_reading,
+    segments,
     shapes,
     status,
     tasks,
@@ -64,6 +68,10 @@ _ROUTERS: Final = (
     notes.router,
     users.router,
     analytics_service.router,
+    analytics_feedback.router,
+    analytics_products.router,
+    segment_reading.router,
+    segments.router,
     configuration.router,
     types.router,
     replay.router,

@@ -15,10 +15,12 @@ from api import (
     identity_shapes,
     insight_shapes,
     letter_shapes,
+    opinion_shapes,
     organisation_shapes,
     problems,
     proposal_shapes,
     search_shapes,
+    segment_shapes,
     webhook_shapes,
     work_requests,
     work_shapes,
@@ -297,6 +299,8 @@ _STRUCTS: Final = (
     erasure_shapes.Foreseen,
     *work_shapes.STRUCTS,
     *insight_shapes.STRUCTS,
+    *opinion_shapes.STRUCTS,
+    *segment_shapes.STRUCTS,
 )
 
 
@@ -352,6 +356,7 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     *identity_shapes.MODELS,
     proposal_shapes.DecisionRequest,
     erasure_shapes.EraseRequest,
+    *segment_shapes.MODELS,
     *work_requests.MODELS,
 )
 _REF: Final = "#/components/schemas/"

@@ -1,0 +1,92 @@
+"""Which products make trouble, and which are asked about before they are bought?"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
+
+from eventlog.sql import load
+from projections.insight.asking import Figures, Query, Window
+
+__all__ = ["Complained", "ProductsReader", "Questioned", "Voice"]
+
+_SQL: Final = load("projections.insight", "products.sql")
+
+
+class Complained(NamedTuple):
+    """What spoke against a product: events and tickets, each once, and by kind; sold: how many were."""
+
+    product: str
+    complaints: int
+    tickets: int
+    reviews: int
+    refunds: int
+    moods: int
+    sold: Decimal
+
+
+class Questioned(NamedTuple):
+    """Touchpoints about a product before its first purchase, of how many customers, and how long before (median)."""
+
+    product: str
+    questions: int
+    customers: int
+    median_s: float
+
+
+class Voice(NamedTuple):
+    """One event or ticket behind a figure. how: ticket, review, refund, mood, or the type of a touchpoint; event: its
+    name in full, None for a ticket."""
+
+    name: UUID
+    how: str
+    event: str | None
+    at: datetime
+    customer: UUID | None
+
+
+class ProductsReader:
+    """Asks for figures of products through `pool`. Methods raise Unavailable."""
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._figures = Figures(pool)
+
+    async def complained(self, window: Window, product: str | None, limit: int) -> list[Complained]:
+        """The products with most complaints, or one of them."""
+        asked = {**window._asdict(), "product": product, "limit": limit}
+        return [Complained(*row) for row in await self._figures.fetch(_query("complained"), asked)]
+
+    async def complaints(
+        self, window: Window, product: str, before: tuple[datetime, UUID], limit: int
+    ) -> list[Voice]:  # fmt: skip
+        """What spoke against a product, the latest first."""
+        return await self._voices("complaining", window, product, before, limit)
+
+    async def questioned(self, window: Window, product: str | None, days: int, limit: int) -> list[Questioned]:
+        """The products with most questions of who bought them within so many days, or one of them."""
+        asked = {**window._asdict(), "product": product, "days": days, "limit": limit}
+        return [Questioned(*row) for row in await self._figures.fetch(_query("questioned"), asked)]
+
+    async def questions(
+        self, window: Window, product: str, days: int, before: tuple[datetime, UUID], limit: int
+    ) -> list[Voice]:  # fmt: skip
+        """The touchpoints behind them, the latest first."""
+        return await self._voices("questioning", window, product, before, limit, days=days)
+
+    async def _voices(
+        self, query: str, window: Window, product: str, before: tuple[datetime, UUID], limit: int, **more: Any
+    ) -> list[Voice]:  # fmt: skip
+        asked = {
+            **window._asdict(), "product": product, "before_at": before[0], "before_name": before[1],
+            "limit": limit, **more,
+        }  # fmt: skip
+        return [Voice(*row) for row in await self._figures.fetch(_query(query), asked)]
+
+
+def _query(name: str) -> Query:
+    return sql.SQL(_SQL[name]).format(voiced=sql.SQL(_SQL["complaints"]), asked=sql.SQL(_SQL["questions"]))

@@ -1,0 +1,104 @@
+-- Which products make trouble, and which are asked about before they are bought?
+
+-- name: complaints
+-- What speaks against each product in the period: tickets about it, bad reviews (half of the best or less), counted
+-- refunds of it, and texts of customers in a bad mood that mention it. One event counts once, however it speaks; a text
+-- within a ticket counts as the ticket.
+WITH voiced AS (
+    SELECT product, item AS name, 'ticket' AS how, evidence, opened_at AS at FROM work.tickets
+    WHERE product IS NOT NULL AND opened_at >= %(start)s AND opened_at < %(end)s
+    UNION ALL
+    SELECT product, name, 'review', evidence, happened_at FROM figures.scores
+    WHERE measure = 'review' AND product IS NOT NULL AND 2 * score <= coalesce(best, 5)
+        AND happened_at >= %(start)s AND happened_at < %(end)s
+    UNION ALL
+    SELECT DISTINCT l.product, t.name, 'refund', t.evidence, t.happened_at
+    FROM customers.trades AS t JOIN figures.lines AS l ON l.name = t.name
+    WHERE t.refund AND t.counts AND l.product IS NOT NULL
+        AND t.happened_at >= %(start)s AND t.happened_at < %(end)s
+    UNION ALL
+    SELECT p.product, p.name, 'mood', p.evidence, p.happened_at
+    FROM figures.mentions AS p CROSS JOIN LATERAL (
+        SELECT m.sentiment FROM figures.moods AS m WHERE m.target = p.name AND m.sentiment IS NOT NULL
+        ORDER BY m.happened_at DESC, m.name DESC LIMIT 1
+    ) AS mood
+    WHERE p.direction = 'in' AND p.type NOT LIKE 'ticket.%%' AND mood.sentiment <= -0.05
+        AND p.happened_at >= %(start)s AND p.happened_at < %(end)s
+)
+
+-- name: complained
+-- The products with most complaints, with how many were sold of them in the period.
+{voiced},
+most AS (
+    SELECT product, count(DISTINCT name) AS complaints, count(DISTINCT name) FILTER (WHERE how = 'ticket') AS tickets,
+        count(DISTINCT name) FILTER (WHERE how = 'review') AS reviews,
+        count(DISTINCT name) FILTER (WHERE how = 'refund') AS refunds,
+        count(DISTINCT name) FILTER (WHERE how = 'mood') AS moods
+    FROM voiced WHERE %(product)s::text IS NULL OR product = %(product)s
+    GROUP BY product
+    ORDER BY complaints DESC, product COLLATE "C"
+    LIMIT %(limit)s
+)
+SELECT most.*, coalesce(sold.quantity, 0)
+FROM most CROSS JOIN LATERAL (
+    SELECT sum(l.quantity) AS quantity FROM figures.lines AS l JOIN customers.trades AS t ON t.name = l.name
+    WHERE l.product = most.product AND l.happened_at >= %(start)s AND l.happened_at < %(end)s
+        AND NOT l.refund AND t.counts
+) AS sold
+ORDER BY complaints DESC, product COLLATE "C";
+
+-- name: complaining
+-- What speaks against one product, the latest first: tickets by their item, else events.
+{voiced}
+SELECT v.name, v.how, convert_from(e.record, 'UTF8')::jsonb->>'name', v.at, whose.customer
+FROM (SELECT name, min(how) AS how, (array_agg(evidence))[1] AS evidence, min(at) AS at FROM voiced
+    WHERE product = %(product)s GROUP BY name) AS v
+LEFT JOIN timeline.events AS e ON e.name = v.name
+LEFT JOIN identity.evidences AS whose ON whose.evidence = v.evidence
+WHERE (v.at, v.name) < (%(before_at)s, %(before_name)s)
+ORDER BY v.at DESC, v.name DESC
+LIMIT %(limit)s;
+
+-- name: questions
+-- What customers asked or said of a product in the period who bought it within `days` afterwards, and not before: one
+-- row for each touchpoint and product. To look at a page, to open a mail or to fill a cart is to ask nothing.
+WITH asked AS (
+    SELECT p.product, p.name, p.happened_at AS at, p.type, whose.customer, bought.first_at
+    FROM figures.mentions AS p JOIN identity.evidences AS whose ON whose.evidence = p.evidence
+    CROSS JOIN LATERAL (
+        SELECT min(t.happened_at) AS first_at
+        FROM identity.evidences AS hers JOIN customers.trades AS t ON t.evidence = hers.evidence
+        JOIN figures.lines AS l ON l.name = t.name
+        WHERE hers.customer = whose.customer AND t.counts AND NOT t.refund AND l.product = p.product
+            AND t.happened_at < p.happened_at + make_interval(days => %(days)s)
+    ) AS bought
+    WHERE p.direction = 'in' AND p.happened_at >= %(start)s AND p.happened_at < %(end)s
+        AND bought.first_at > p.happened_at
+        AND p.type NOT IN (
+            'review.posted', 'survey.answered', 'cart.updated', 'cart.abandoned', 'page.viewed', 'download.made',
+            'webinar.registered', 'webinar.attended', 'product.used', 'email.opened', 'email.clicked',
+            'email.unsubscribed', 'subscription.started', 'subscription.renewed', 'subscription.changed',
+            'subscription.cancelled'
+        )
+        AND NOT EXISTS (SELECT FROM customers.trades AS own WHERE own.name = p.name)
+        AND (%(product)s::text IS NULL OR p.product = %(product)s)
+)
+
+-- name: questioned
+-- The products with most questions before the first purchase.
+{asked}
+SELECT product, count(*), count(DISTINCT customer), percentile_cont(0.5) WITHIN GROUP (
+    ORDER BY extract(epoch FROM first_at - at)
+)
+FROM asked GROUP BY product
+ORDER BY count(*) DESC, product COLLATE "C"
+LIMIT %(limit)s;
+
+-- name: questioning
+-- The touchpoints behind them, the latest first.
+{asked}
+SELECT asked.name, asked.type, convert_from(e.record, 'UTF8')::jsonb->>'name', asked.at, asked.customer
+FROM asked JOIN timeline.events AS e ON e.name = asked.name
+WHERE (asked.at, asked.name) < (%(before_at)s, %(before_name)s)
+ORDER BY asked.at DESC, asked.name DESC
+LIMIT %(limit)s;
