@@ -9,6 +9,7 @@ from domain.configuration.automation import FIELDS, Action, Condition, Rule
 from domain.configuration.base import Duration
 from domain.configuration.calendars import Calendar, Holidays
 from domain.configuration.deals import DEAL_FIELDS, Pipeline, Stage, TimedMove
+from domain.configuration.metrics import Analytics, DatedRate, Metric
 from domain.configuration.reading import (
     Configuration,
     builtin_configuration,
@@ -33,13 +34,16 @@ __all__ = [
     "FIELDS",
     "TICKET_FIELDS",
     "Action",
+    "Analytics",
     "AssignmentRule",
     "Calendar",
     "Condition",
     "Configuration",
+    "DatedRate",
     "Duration",
     "Escalation",
     "Holidays",
+    "Metric",
     "Pipeline",
     "Queue",
     "Rfm",

@@ -12,6 +12,7 @@ from domain.configuration.base import Code, Path, Setting, Wrong
 from domain.configuration.calendars import Calendar
 from domain.configuration.coherence import astray
 from domain.configuration.deals import Pipeline
+from domain.configuration.metrics import Analytics, Metric
 from domain.configuration.rfm import Rfm
 from domain.configuration.sharing import AssignmentRule
 from domain.configuration.tickets import ServiceLevel, Ticketing
@@ -95,6 +96,10 @@ class Configuration(Setting):
     service_levels: dict[Code, ServiceLevel] = Field(default={}, description="In their order: the first that fits")
     assignment: list[AssignmentRule] = Field(default=[])
     automation: Annotated[list[Rule], Field(max_length=500)] = Field(default=[])
+    analytics: Analytics = Field(default_factory=Analytics, description="Left out: nothing is converted")
+    metrics: Annotated[dict[Code, Metric], Field(max_length=100)] = Field(
+        default={}, description="Figures of the deployment's own"
+    )
     rfm: Rfm = Field(default_factory=Rfm, description="Left out: the built-in edges and classes")
 
     @property

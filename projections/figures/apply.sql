@@ -25,6 +25,14 @@ COPY things FROM STDIN (FORMAT BINARY);
 -- Quarters of an hour whose sums are to be made anew.
 INSERT INTO touched (quarters) VALUES (%(quarters)s::timestamptz[]);
 
+-- name: order_times
+-- When trades happened of orders of which several trades tell, or of which something was taken away.
+SELECT happened_at FROM (
+    SELECT happened_at, order_key, count(*) OVER (PARTITION BY order_key) AS trades
+    FROM trades WHERE order_key = ANY (%(orders)s::uuid[])
+) AS told
+WHERE trades > 1 OR order_key = ANY (%(settled)s::uuid[]);
+
 -- name: forget_lines
 -- What these events said.
 DELETE FROM lines WHERE name = ANY (%(names)s::uuid[]);
@@ -42,5 +50,20 @@ DELETE FROM moods WHERE name = ANY (%(names)s::uuid[]);
 DELETE FROM mentions WHERE name = ANY (%(names)s::uuid[]);
 
 -- name: forget_things
--- What these events said.
-DELETE FROM things WHERE name = ANY (%(names)s::uuid[]);
+-- What these events said; of products it may have been the category of lines that say none themselves.
+WITH gone AS (
+    DELETE FROM things WHERE name = ANY (%(names)s::uuid[]) RETURNING kind, ref
+)
+INSERT INTO touched (quarters)
+SELECT array_agg(DISTINCT date_bin('15 minutes', l.happened_at, '2000-01-01 00:00+00'))
+FROM gone JOIN lines AS l ON l.product = gone.ref
+WHERE gone.kind = 'product' AND l.category IS NULL
+HAVING count(*) > 0;
+
+-- name: touch_categories
+-- Of products that these events describe, the sums of lines that say no category themselves are to be made anew.
+INSERT INTO touched (quarters)
+SELECT array_agg(DISTINCT date_bin('15 minutes', l.happened_at, '2000-01-01 00:00+00'))
+FROM things AS t JOIN lines AS l ON l.product = t.ref
+WHERE t.name = ANY (%(names)s::uuid[]) AND t.kind = 'product' AND l.category IS NULL
+HAVING count(*) > 0;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from eventlog.sql import load
 from projections.packing import copy_in
 from projections.rows import Derived
 
-__all__ = ["TABLES", "apply", "forget", "touch"]
+__all__ = ["TABLES", "apply", "forget", "order_times", "touch"]
 
 _SQL: Final = load("projections.figures", "apply.sql")
 TABLES: Final = ("lines", "scores", "moods", "mentions", "things")
@@ -24,12 +25,20 @@ def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived]) -> None:
     for one in derived:
         for table in TABLES:
             copy_in(cursor, _SQL[f"copy_{table}"], getattr(one, table))
+        if len(one.things):
+            cursor.execute(_SQL["touch_categories"], {"names": [UUID(bytes=name) for name in one.things.names()]})
 
 
 def touch(cursor: psycopg.Cursor[Any], quarters: Collection[str]) -> None:
     """The sums of these quarters of an hour (by their begin, as Postgres reads it) are to be made anew."""
     if quarters:
         cursor.execute(_SQL["touch"], {"quarters": f"{{{','.join(quarters)}}}"})
+
+
+def order_times(cursor: psycopg.Cursor[Any], orders: str, settled: Collection[UUID]) -> list[datetime]:
+    """When trades of these orders happened whose share in the number of orders hangs on others; of `settled` all.
+    orders: as Postgres writes an array."""
+    return [row[0] for row in cursor.execute(_SQL["order_times"], {"orders": orders, "settled": list(settled)})]
 
 
 def forget(cursor: psycopg.Cursor[Any], names: Collection[UUID]) -> None:

@@ -84,3 +84,57 @@ CREATE TABLE touched (
     mark bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     quarters timestamptz[] NOT NULL
 );
+
+-- Sums of sales by time and by one dimension; derived, so no hash is made of them. `level`: how long the time is that begins
+-- `at`: q (a quarter of an hour), h, d or m (by UTC). `dimension`: '' for all, else what `value` is of; '' where an event
+-- does not say it. Only trades that count are in it. `orders`: those whose one purchase that counts lies there; `several`:
+-- those of which other purchases count beside it, each once, so that none is counted twice.
+CREATE TABLE sales_sums (
+    level "char" NOT NULL,
+    dimension text NOT NULL,
+    at timestamptz NOT NULL,
+    value text NOT NULL,
+    currency text NOT NULL,
+    purchases bigint NOT NULL,
+    returns bigint NOT NULL,
+    revenue numeric NOT NULL,
+    refunds numeric NOT NULL,
+    units numeric NOT NULL,
+    orders bigint NOT NULL,
+    several uuid[],
+    PRIMARY KEY (level, dimension, at, value, currency)
+);
+CREATE INDEX sales_sums_value ON sales_sums (level, dimension, value, at);
+
+-- Touchpoints by time, channel and direction ('' where an event says none), likewise.
+CREATE TABLE contact_sums (
+    level "char" NOT NULL,
+    at timestamptz NOT NULL,
+    channel text NOT NULL,
+    direction text NOT NULL,
+    touchpoints bigint NOT NULL,
+    PRIMARY KEY (level, at, channel, direction)
+);
+
+-- What the deployment's own metrics come to by quarter of an hour and by their dimensions (in the order of their codes).
+-- `version`: the hash of the definition. `customers`: evidences, where different ones are counted.
+CREATE TABLE metric_sums (
+    metric text NOT NULL,
+    version text NOT NULL,
+    at timestamptz NOT NULL,
+    dimensions jsonb NOT NULL,
+    events bigint NOT NULL,
+    total numeric,
+    least numeric,
+    most numeric,
+    told bigint NOT NULL,
+    evidences uuid[],
+    PRIMARY KEY (metric, version, at, dimensions)
+);
+
+-- Days and months whose sums are older than those of the quarters in them.
+CREATE TABLE stale_sums (
+    level "char" NOT NULL,
+    at timestamptz NOT NULL,
+    PRIMARY KEY (level, at)
+);

@@ -1,0 +1,132 @@
+"""How do sums keep up with what batches touch? By folding: what a batch touched is summed anew, a little at a time,
+by one process at a time, in one snapshot. Until then readers take the rows themselves, so that no figure is wrong for
+it, only slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final, LiteralString
+
+import psycopg
+
+from eventlog.sql import load
+from projections.figures.pieces import EVER, Level, begin_of, merged
+from projections.registry import use
+
+__all__ = ["LINES", "TRADES", "fold", "fold_all"]
+
+_SQL: Final = load("projections.figures", "folding.sql")
+TRADES: Final = ("", "channel", "country", "campaign", "actor", "type")
+"""Dimensions that a trade says."""
+LINES: Final = ("category", "product")
+"""Dimensions of its lines. Of products there are sums by day and month alone: there may be as many as lines."""
+_SHORT: Final = (*TRADES, "category")
+_MOST_QUARTERS: Final = 2000
+_MOST_DAYS: Final = 10
+_Range = tuple[datetime, datetime]
+
+
+def fold(connection: psycopg.Connection[Any], suffix: LiteralString = "", most: int = _MOST_QUARTERS) -> int:
+    """Sum anew about `most` quarters that batches touched, and then some days and months, of the build in schema
+    figures + suffix. Gives how many quarters, days or months were summed; 0 when there is nothing to do, or somebody
+    else does it. connection: in autocommit."""
+    lock = {"build": f"figures{suffix}"}
+    if connection.execute(_SQL["lock"], lock).fetchone() != (True,):
+        return 0
+    try:
+        return _fold(connection, suffix, most)
+    finally:
+        connection.execute(_SQL["unlock"], lock)
+
+
+def _fold(connection: psycopg.Connection[Any], suffix: LiteralString, most: int) -> int:
+    with connection.transaction():
+        cursor = connection.cursor()
+        cursor.execute(_SQL["snapshot"])
+        use(cursor, suffix)
+        touched = cursor.execute(_SQL["touched"], {"most": most}).fetchall()
+        quarters = {quarter for _, quarters in touched for quarter in quarters}
+        if quarters:
+            _fold_quarters(cursor, quarters)
+            cursor.execute(_SQL["forget_touched"], {"marks": [mark for mark, _ in touched]})
+            return len(quarters)
+        return _fold_longer(cursor, "d") or _fold_longer(cursor, "m")
+
+
+def fold_all(connection: psycopg.Connection[Any], suffix: LiteralString) -> None:
+    """Make all sums of a build anew by one pass over its rows, within the caller's transaction or one of its own."""
+    with connection.transaction():
+        cursor = connection.cursor()
+        use(cursor, suffix)
+        cursor.execute(_SQL["settings"])
+        cursor.execute(_SQL["empty"])
+        ever = [EVER]
+        _sum_quarters(cursor, ever, None)
+        _sum_hours(cursor, ever)
+        _sum_days(cursor, ever)
+        _sum_months(cursor, ever)
+        cursor.execute(_SQL["forget_all_touched"])
+        cursor.execute(_SQL["analyze"])
+
+
+def _fold_quarters(cursor: psycopg.Cursor[Any], quarters: set[datetime]) -> None:
+    beside = cursor.execute(_SQL["beside"], _asked(merged("q", quarters))).fetchall()
+    quarters |= {row[0] for row in beside}
+    ranges, hours = merged("q", quarters), merged("h", {begin_of("h", one) for one in quarters})
+    types = [row[0] for row in cursor.execute(_SQL["types"]).fetchall()]
+    _forget(cursor, "q", _SHORT, ranges)
+    _sum_quarters(cursor, ranges, types)
+    _forget(cursor, "h", _SHORT, hours)
+    _sum_hours(cursor, hours)
+    for level in ("d", "m"):
+        starts = sorted({begin_of(level, one) for one in quarters})
+        cursor.execute(_SQL["outdate"], {"level": level, "starts": starts})
+
+
+def _fold_longer(cursor: psycopg.Cursor[Any], level: Level) -> int:
+    asked = {"level": level, "most": _MOST_DAYS}
+    found = [row[0] for row in cursor.execute(_SQL["outdated"], asked).fetchall()]
+    if found:
+        ranges = merged(level, found)
+        _forget(cursor, level, (*TRADES, *LINES), ranges)
+        (_sum_days if level == "d" else _sum_months)(cursor, ranges)
+        cursor.execute(_SQL["renew"], {"level": level, "starts": found})
+    return len(found)
+
+
+def _forget(cursor: psycopg.Cursor[Any], level: Level, dimensions: Sequence[str], ranges: Iterable[_Range]) -> None:
+    asked = _asked(ranges, level=level, dimensions=list(dimensions))
+    cursor.execute(_SQL["forget_sales"], asked)
+    cursor.execute(_SQL["forget_contacts"], asked)
+
+
+def _sum_quarters(cursor: psycopg.Cursor[Any], ranges: Sequence[_Range], types: list[str] | None) -> None:
+    cursor.execute(_SQL["sum_trades"], _asked(ranges))
+    cursor.execute(_SQL["sum_lines"], _asked(ranges, level="q", dimension="category"))
+    cursor.execute(_SQL["sum_contacts"], _asked(ranges, types=types))
+
+
+def _sum_hours(cursor: psycopg.Cursor[Any], ranges: Sequence[_Range]) -> None:
+    asked = _asked(ranges, level="h", of="q", dimensions=list(_SHORT))
+    cursor.execute(_SQL["sum_sales"], asked)
+    cursor.execute(_SQL["sum_contact_sums"], asked)
+
+
+def _sum_days(cursor: psycopg.Cursor[Any], ranges: Sequence[_Range]) -> None:
+    asked = _asked(ranges, level="d", of="h", dimensions=list(_SHORT))
+    cursor.execute(_SQL["sum_sales"], asked)
+    cursor.execute(_SQL["sum_contact_sums"], asked)
+    cursor.execute(_SQL["sum_lines"], _asked(ranges, level="d", dimension="product"))
+
+
+def _sum_months(cursor: psycopg.Cursor[Any], ranges: Sequence[_Range]) -> None:
+    asked = _asked(ranges, level="m", of="d", dimensions=[*TRADES, *LINES])
+    cursor.execute(_SQL["sum_sales"], asked)
+    cursor.execute(_SQL["sum_contact_sums"], asked)
+
+
+def _asked(ranges: Iterable[_Range], **more: Any) -> dict[str, Any]:
+    edges = list(ranges)
+    return {"starts": [one for one, _ in edges], "ends": [one for _, one in edges], **more}
