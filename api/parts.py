@@ -14,6 +14,7 @@ from commands.erasing import Erasing
 from commands.parking import Parking
 from commands.proposing import Proposing
 from commands.publishing import Publisher
+from commands.segments import Segments
 from commands.webhooks import Webhooks
 from commands.working import Working
 from domain.catalogue.registry import Catalogue
@@ -77,6 +78,7 @@ class ApiParts:
     proposing: Proposing
     working: Working
     webhooks: Webhooks
+    segments: Segments
     reader_dsn: str
     collectors: Sequence[Collector] = ()
     version: str = "0.1.0"

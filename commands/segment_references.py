@@ -48,6 +48,16 @@ class References:
         serving = {code: self.rules.get(code, {}).get(version) for code, version in self.serving.items()}
         return found | {code: rule for code, rule in serving.items() if rule is not None}
 
+    def reached(self, rule: Rule) -> dict[str, Rule | None]:
+        """The same of those alone that a rule asks for, or that these ask for in their turn."""
+        every, found, open_ = self.counting(), dict[str, Rule | None](), sorted(rule.references())
+        while open_:
+            code = open_.pop()
+            if code in every and code not in found:
+                found[code] = its = every[code]
+                open_ += [] if its is None else sorted(its.references())
+        return found
+
     def users_of(self, code: str) -> list[str]:
         """The segments whose rules ask for this one, in the order of their codes."""
         return sorted(

@@ -90,7 +90,7 @@ class Made(NamedTuple):
     """What is there after a command. repeated: it was done before, under the same key."""
 
     segment: Definition
-    version: Version | None
+    versions: Sequence[Version]
     repeated: bool = False
 
 
@@ -270,14 +270,14 @@ class Segments:
         return Listed(segment, answer["changed"], tuple(UUID(hex=one) for one in answer["unknown"]), repeated)
 
     def _change(self, act: Callable[[psycopg.Connection], str], key: Key | None) -> Made:
-        _, repeated, segment, version = self._once(
+        _, repeated, segment, versions = self._once(
             lambda connection: {"code": act(connection)}, key, lambda answer: answer["code"]
         )
-        return Made(segment, version, repeated)
+        return Made(segment, versions, repeated)
 
     def _once(
         self, act: Callable[[psycopg.Connection], dict[str, Any]], key: Key | None, code_of: Callable[[Any], str]
-    ) -> tuple[dict[str, Any], bool, Definition, Version | None]:
+    ) -> tuple[dict[str, Any], bool, Definition, list[Version]]:
         """Carry a change out, or give what was answered under its key; with how the segment stands then."""
         with self._session() as connection, connection.transaction():
             connection.execute(SQL["begin"])
@@ -288,7 +288,7 @@ class Segments:
                 if key is not None:
                     connection.execute(SQL["keep"], {**key.row, "answer": Jsonb(answer), "at": self._clock()})
             code = code_of(answer)
-            return answer, repeated, _known(connection, code), version_of(connection, code)
+            return answer, repeated, _known(connection, code), versions_of(connection, code)
 
     @contextmanager
     def _session(self) -> Iterator[psycopg.Connection]:

@@ -27,6 +27,7 @@ from commands.parking import Parking
 from commands.proposing import Proposing
 from commands.publishing import Publisher, Rights
 from commands.rulings import Rulings
+from commands.segments import Segments
 from commands.webhooks import Webhooks
 from commands.working import Working
 from domain.catalogue import load_catalogue
@@ -34,6 +35,7 @@ from domain.catalogue.registry import Catalogue
 from domain.configuration import Configuration
 from domain.errors import Misconfigured, StorylineError
 from domain.identity_rules import Blocked, read_rules
+from domain.segment_limits import Known
 from eventlog.key_access import KeyAccess
 from eventlog.keyring import Keyring
 from eventlog.masterkey import MasterKeys
@@ -165,6 +167,11 @@ class Parts:
         return Webhooks(self.pool, self.clock)
 
     @cached_property
+    def segments(self) -> Segments:
+        """Definitions of segments."""
+        return Segments(self.pool, Known(self.catalogue, self.configuration.rfm), self.clock)
+
+    @cached_property
     def publisher(self) -> Publisher:
         return Publisher(self.catalogue, self.sealer, self.log, self.clock)
 
@@ -190,6 +197,7 @@ class Parts:
             proposing=self.proposing,
             working=self.working,
             webhooks=self.webhooks,
+            segments=self.segments,
             reader_dsn=settings.database_url,
             collectors=[ParkedCollector(self.parking)],
             limits=limits,

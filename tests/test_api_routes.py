@@ -21,8 +21,11 @@ from commands.parking import Letter, Parking
 from commands.proposing import Proposing
 from commands.publishing import Rights
 from commands.rulings import Rulings
+from commands.segments import Segments
 from commands.webhooks import Webhooks
 from commands.working import Working
+from domain.configuration.rfm import Rfm
+from domain.segment_limits import Known
 from eventlog.record import decode
 from tests.support.api import BATCH, ONE, RunningApi, running_api
 from tests.support.commanding import working_of
@@ -74,6 +77,7 @@ def routes(api: RunningApi, parking: Parking, working: Working) -> list[Any]:
         proposing=Proposing(api.access._pool, lambda: Rulings(story.publisher, story.keyring, story.hasher)),
         working=working,
         webhooks=Webhooks(api.access._pool),
+        segments=Segments(api.access._pool, Known(story.catalogue, Rfm())),
         reader_dsn=story.dsn,
     )
     return list(iter_route_contexts(create_app(parts).routes))

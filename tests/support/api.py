@@ -34,11 +34,13 @@ from commands.parking import Parking
 from commands.proposing import Proposing
 from commands.publishing import Publisher, Rights
 from commands.rulings import Rulings
+from commands.segments import Segments
 from commands.webhooks import Webhooks
 from commands.working import Working
 from domain.catalogue import builtin
 from domain.catalogue.registry import Catalogue
 from domain.configuration import Configuration
+from domain.segment_limits import Known
 from eventlog.keyring import Keyring
 from eventlog.masterkey import MasterKeys, read_master
 from eventlog.opening import open_log
@@ -156,6 +158,7 @@ def _serve(dsn: str, port: int, limits: Limits) -> None:
     log = open_log(dsn)
     sealer = Sealer(keyring, hasher)
     publisher = Publisher(catalogue, sealer, log)
+    configuration = _configuration()
     store = WorkStore(dsn, catalogue, sealer, keyring, lambda: datetime.now(UTC))
     pool = ConnectionPool(dsn, min_size=1, max_size=8, open=True, kwargs={"autocommit": True})
     parking = Parking(
@@ -179,10 +182,11 @@ def _serve(dsn: str, port: int, limits: Limits) -> None:
         ),
         proposing=Proposing(pool, lambda: Rulings(publisher, keyring, hasher)),
         webhooks=Webhooks(pool),
+        segments=Segments(pool, Known(catalogue, configuration.rfm)),
         working=Working(
             store,
             pool,
-            _configuration(),
+            configuration,
             catalogue,
             publisher=lambda: publisher,
             zone=ZoneInfo("Europe/London"),
