@@ -1,35 +1,49 @@
-"""How are the read models made anew without anyone noticing? Beside the live ones, by the same runner, switched in by
-one transaction.
+"""How are read models made anew without anyone noticing? Beside the live ones, and switched in by one transaction.
 
-1. Empty tables in the schemas NAME_next. 2. The whole log is applied to them, under a consumer of its own; killed at
-any point, the next start goes on from its positions. 3. At a moment of the live tables the two are compared by their
-row hashes. 4. Live is held still for as long as the last few events take, the schemas are renamed, and those before
-are kept as NAME_previous. A reader sees the old rows or the new ones, never a mix.
+1. Empty tables in the schemas NAME_next. 2. They are filled: all of them out of the log by the runner that live runs,
+or some of them out of the live timeline. Killed at any point, the next start goes on. 3. At a moment of the live
+tables the two are compared by their row hashes. 4. Live is held still for as long as the last few events take, the
+schemas are renamed, and those before are kept as NAME_previous. A reader sees the old rows or the new ones, never a
+mix.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import psycopg
 
-from domain.errors import Misconfigured, StorylineError, Unavailable
+from domain.errors import BadInput, Misconfigured, Problem, StorylineError, Unavailable
 from eventlog.port import Log
 from eventlog.sql import load
+from projections import rebuild_state as state
 from projections.checking import refuse_damage
 from projections.deriving import Reading
 from projections.moves import refuse_moved
 from projections.positions import Positions
-from projections.registry import MODELS, NEXT, Hashes, all_hashes, build_beside, is_beside, snapshot, switch_in
-from projections.runner import Applied, Park, Runner
+from projections.rebuild_parts import Plan, fill, parts_of_tables, parts_of_timeline
+from projections.rebuild_sources import Around, FromLog, FromTimeline, Source
+from projections.rebuild_switch import switch
+from projections.rebuild_tables import loosen, tables_of
+from projections.registry import MODELS, NEXT, Hashes, ReadModel, build_beside, changed, has_schema, is_beside
+from projections.runner import Park
 
-__all__ = ["Rebuild", "RebuildDiffers", "Report"]
+__all__ = ["POINTS", "Rebuild", "RebuildDiffers", "Report", "chosen"]
 
-_SQL = load("projections", "registry.sql")
-_CONSUMER = "rebuild:timeline"
-"""Whose positions say how far it came."""
+_SQL: Final = load("projections", "rebuild.sql")
+_ALL: Final = tuple([model.name for model in MODELS])
+_TRIES: Final = 3
+POINTS: Final = ("begun", "filled", "finished", "near", "compared", "holding", "brought", "switching", "switched")
+"""Where a test may stop, or kill, a rebuild; in this order."""
+_STAND_ON: Final[Mapping[str, tuple[str, ...]]] = {
+    "customers": ("identity",),
+    "figures": ("customers",),
+    "segments": ("identity", "customers", "directory", "work", "figures"),
+}
+"""Beside the timeline, which all do."""
 
 
 class RebuildDiffers(StorylineError):
@@ -38,109 +52,203 @@ class RebuildDiffers(StorylineError):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a rebuild did. `same`: the hashes were equal; None if the definition changed, so none were compared."""
+    """What a rebuild did. `same`: the hashes were equal; None if a definition changed, so none were compared."""
 
     events: int
     seconds: float
     same: bool | None
     hashes: Hashes
+    models: tuple[str, ...] = _ALL
+    source: state.Source = "log"
+
+
+def chosen(names: Sequence[str], source: str | None) -> tuple[tuple[str, ...], state.Source]:
+    """The read models that are meant, and out of what they are filled unless it is said: all out of the log, some out
+    of the timeline. Raises BadInput."""
+    unknown = [name for name in names if name != "all" and name not in _ALL]
+    if unknown:
+        raise BadInput([Problem("NAME", f"{unknown[0]} is no read model.", f"There are: all, {', '.join(_ALL)}.")])
+    if source not in (None, "log", "timeline"):
+        raise BadInput([Problem("--from", "is neither `log` nor `timeline`.", "Give one of them, or leave it out.")])
+    wanted = set(_ALL) if not names or "all" in names else set(names)
+    if source is None:
+        source = "log" if "timeline" in wanted else "timeline"
+    if source == "timeline":
+        if "timeline" in wanted and names and "all" not in names:
+            raise BadInput(
+                [Problem("NAME", "The timeline is made out of the log, and all others with it.", "Say `all`.")]
+            )
+        wanted.discard("timeline")
+    elif wanted != set(_ALL):
+        raise BadInput(
+            [Problem("--from", "Out of the log all are made together.", "Say `all`, or `--from timeline`.")]
+        )
+    return tuple([name for name in _ALL if name in wanted]), "log" if source == "log" else "timeline"
 
 
 @dataclass
 class Rebuild:
-    """The rebuild of all read models: they are one family. `told` is called with (applied, total) as it goes."""
+    """The rebuild of some read models. told: called with (done, in all) as it goes, both of about as many events.
+    workers: processes that share the work, where it can be shared. reached: called at each of `POINTS`."""
 
     dsn: str
     log_url: str
     log: Log
     park: Park
     reading: Reading
+    models: tuple[str, ...] = _ALL
+    source: state.Source = "log"
+    workers: int = 1
     batch: int = 10_000
-    told: Callable[[int, int], None] = lambda applied, total: None
+    told: Callable[[int, int], None] = lambda done, total: None
+    reached: Callable[[str], None] = lambda point: None
 
     def run(self) -> Report:
-        """Rebuild and switch in. Raises RebuildDiffers, Unavailable if another rebuild is at work, Misconfigured if
-        the live read model was never installed, or the log is not the one that counts, LogDamaged if that lost
-        something. Stopped or killed anywhere, it leaves the live tables untouched."""
+        """Rebuild and switch in. Raises RebuildDiffers; Unavailable or Refused while another is at work, or was cut
+        off; Misconfigured where nothing was ever installed, the log is not the one that counts, or what the models
+        stand on has to be rebuilt, too; LogDamaged if the log lost something. Stopped or killed anywhere, it leaves
+        the live tables untouched."""
         began = time.perf_counter()
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            refuse_moved(connection, self.log.log_id)
-            refuse_damage(connection, self.log)  # else it would wait for ever for what the log lost
-            changed = self._prepare(connection)
-            runner = Runner(
-                self.dsn, self.log_url, self.log.log_id, self.log.partitions, self.park, self.reading,
-                consumer=_CONSUMER, suffix=NEXT, batch=self.batch,
-            )  # fmt: skip
-            live = Positions("live", self.log.log_id)
-            live.begin(connection, range(self.log.partitions))
-            try:
-                self._catch_up(runner, live.read(connection))
-                same, hashes = self._compare(connection, runner, live, changed)
-                self._switch(connection, runner, live)
-            finally:
-                runner.close()
-        return Report(sum(runner.cursor.values()), time.perf_counter() - began, same, hashes)
+        try:
+            with psycopg.connect(self.dsn, autocommit=True, connect_timeout=10) as connection:
+                refuse_moved(connection, self.log.log_id)
+                refuse_damage(connection, self.log)  # else it would wait for ever for what the log lost
+                state.lock(connection)
+                differ = self._refuse_unfounded(connection)
+                same, hashes, events = self._make(connection, bool(set(differ) & set(self.models)))
+        except psycopg.OperationalError as error:
+            raise Unavailable(
+                f"Postgres does not answer ({type(error).__name__}). Run this again, it goes on."
+            ) from None
+        self.reached("switched")
+        return Report(events, time.perf_counter() - began, same, hashes, self.models, self.source)
 
-    def _prepare(self, connection: psycopg.Connection) -> bool:
-        """Empty tables, or those of a rebuild that was cut off; gives whether the definition differs from live's."""
-        changed = False
-        for model in MODELS:
-            name = {"name": model.name}
-            row = connection.execute(_SQL["try_rebuild_lock"], name).fetchone()
-            if not row or not row[0]:
-                raise Unavailable(
-                    "Another rebuild, or a move or repair of the log, is at work; wait for it or stop it."
-                )
-            built = connection.execute(_SQL["built"], name).fetchone()
-            if built is None:
-                raise Misconfigured(f"{model.name} is not installed; run `storyline db upgrade`.")
-            changed = changed or built[1] != model.sql_hash
-        with connection.transaction():
-            if not all(is_beside(connection, model, NEXT) for model in MODELS):
-                Positions(_CONSUMER, self.log.log_id).forget(connection)
-                for model in MODELS:
-                    build_beside(connection, model, NEXT)
-        return changed
+    @property
+    def _chosen(self) -> list[ReadModel]:
+        return [model for model in MODELS if model.name in self.models]
 
-    def _catch_up(self, runner: Runner, until: Mapping[int, int]) -> None:
-        total = sum(until.values())
+    @property
+    def _around(self) -> Around:
+        return Around(self.dsn, self.log_url, self.log, self.park, self.reading, self.batch, self._tell)
 
-        def tell(applied: Applied) -> None:
-            if applied:
-                self.told(sum(runner.cursor.values()), total)
+    def _tell(self, done: int, total: int) -> None:
+        self.told(done, total)
 
-        runner.run_to(dict(until), tell)
-
-    def _compare(
-        self, connection: psycopg.Connection, runner: Runner, live: Positions, changed: bool
-    ) -> tuple[bool | None, Hashes]:
-        """Bring the new tables exactly to a moment of the live ones, and compare the row hashes of both."""
-        if changed:
-            return None, {}
-        with snapshot(connection):
-            until = live.read(connection)
-            expected = all_hashes(connection)
-        self._catch_up(runner, until)
-        if runner.cursor != until:
-            raise RebuildDiffers("The rebuild stands behind the live tables; start it again.")
-        found = all_hashes(connection, NEXT)
-        if found != expected:
-            tables = ", ".join(sorted(table for table in expected if expected[table] != found.get(table)))
-            raise RebuildDiffers(
-                f"The rebuilt rows differ from the live ones ({tables}). Nothing was switched; the rebuilt tables "
-                f"stay in the schemas NAME{NEXT} for a look. Does "
-                "`storyline dead-letters kinds` show records that were poison and can be read by now? Redrive them, "
-                "then rebuild again."
+    def _refuse_unfounded(self, connection: psycopg.Connection) -> tuple[str, ...]:
+        """The models that are not of this release. Raises Misconfigured where the wanted ones stand on others that
+        are not."""
+        differ = changed(connection)
+        if not any(has_schema(connection, name) for name in _ALL):
+            raise Misconfigured("The read models are not installed; run `storyline db upgrade`.")
+        if self.source == "log":
+            return differ
+        ground = {"timeline", *[one for name in self.models for one in _STAND_ON.get(name, ())]} - set(self.models)
+        missing = [name for name in differ if name in ground]
+        if missing:
+            words = (
+                "all" if "timeline" in missing else " ".join([one for one in _ALL if one in {*missing, *self.models}])
             )
-        return True, found
+            raise Misconfigured(
+                f"{', '.join(missing)}, which they are made of, are not those of this release. Run `storyline "
+                f"rebuild {words}`."
+            )
+        return differ
 
-    def _switch(self, connection: psycopg.Connection, runner: Runner, live: Positions) -> None:
-        """Hold live still, apply the last few events, rename."""
+    def _make(self, connection: psycopg.Connection, differ: bool) -> tuple[bool | None, Hashes, int]:
+        live = Positions("live", self.log.log_id)
+        live.begin(connection, range(self.log.partitions))
+        found = self._prepare(connection, live)
+        source: Source = (
+            FromLog(self._around) if self.source == "log" else FromTimeline(self._around, self.models, found.stood)
+        )
+        try:
+            if found.step == "filling":
+                self._fill(connection, found, source)
+            source.near(connection)
+            self.reached("near")
+            same, hashes = (None, {}) if differ else self._compare(source)
+            self.reached("compared")
+            source.near(connection)
+            last: dict[int, int] = {}
+
+            def bring(until: dict[int, int]) -> None:
+                last.update(until)
+                source.last(until)
+
+            switch(connection, live, self._chosen, NEXT, bring, lambda: self._forget(connection), self.reached)
+        finally:
+            source.close()
+        return same, hashes, sum(last.values())
+
+    def _forget(self, connection: psycopg.Connection) -> None:
+        """Done: within the transaction that switches."""
+        Positions(state.CONSUMER, self.log.log_id).forget(connection)
+        state.forget(connection)
+
+    def _prepare(self, connection: psycopg.Connection, live: Positions) -> state.Known:
+        """Empty tables, or those of this very rebuild that was cut off."""
+        found = state.known(connection)
+        state.refuse_other(found, self.models, self.source)
         with connection.transaction():
-            connection.execute(_SQL["lock"])
-            until = live.hold(connection)
-            self._catch_up(runner, until)
-            for model in MODELS:
-                switch_in(connection, model, NEXT)
-            runner.positions.forget(connection)
-            live.fence(connection)
+            if (
+                found is None
+                or found.log_id != self.log.log_id
+                or not all(is_beside(connection, model, NEXT) for model in self._chosen)
+                or (found.step == "filling" and not state.is_whole(connection))
+            ):
+                found = self._begin(connection, live)
+        share = state.show(connection)
+        connection.execute(_SQL["resume"], {"share": share.share if share else 0.0})
+        self.reached("begun")
+        return found
+
+    def _begin(self, connection: psycopg.Connection, live: Positions) -> state.Known:
+        Positions(state.CONSUMER, self.log.log_id).forget(connection)
+        later: list[tuple[str, str]] = []
+        tables: list[str] = []
+        for model in self._chosen:
+            build_beside(connection, model, NEXT)
+            later += loosen(connection, model, NEXT, self.source == "timeline")
+            tables += [f"{model.name}{NEXT}.{table}" for table in tables_of(connection, model.name + NEXT)]
+        stood = live.read(connection)
+        events = sum(stood.values())
+        parts = parts_of_timeline(self.models, stood, events) if self.source == "timeline" else []
+        new = state.Known(self.models, self.source, self.log.log_id, "filling", stood, tuple(later))
+        state.begin(connection, new, [*parts, *parts_of_tables(tables, events)])
+        return new
+
+    def _fill(self, connection: psycopg.Connection, found: state.Known, source: Source) -> None:
+        source.rows(found.stood)
+        self.reached("filled")
+        plan = Plan(self.dsn, self.reading, self.models, found.later, state.identity_of(connection), self.batch)
+        told_at = 0.0
+
+        def tell() -> None:
+            nonlocal told_at
+            if self.source == "timeline" and time.monotonic() - told_at > 0.3:
+                told_at = time.monotonic()
+                done, total = connection.execute(_SQL["progress"]).fetchone() or (0, 0)
+                self.told(round(done), round(total))
+
+        fill(plan, self.workers, tell)
+        with connection.transaction():
+            state.reached(connection, found.stood)
+            connection.execute(_SQL["unmark"])
+        self.reached("finished")
+
+    def _compare(self, source: Source) -> tuple[bool, Hashes]:
+        """Held against live at one moment. What may differ for a moment (an erasure came in between) is looked at
+        again."""
+        tables = ""
+        for _ in range(_TRIES):
+            expected, found = source.compare()
+            if expected == found:
+                return True, found
+            tables = ", ".join(sorted(table for table in expected if expected[table] != found.get(table)))
+            source.mend()
+        raise RebuildDiffers(
+            f"The rebuilt rows differ from the live ones ({tables}). Nothing was switched; the rebuilt tables "
+            f"stay in the schemas NAME{NEXT} for a look, until `storyline rebuild --abort`. Does "
+            "`storyline dead-letters kinds` show records that were poison and can be read by now? Redrive them, "
+            "then rebuild again."
+        )

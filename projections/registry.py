@@ -2,33 +2,42 @@
 
 A read model declares its name, its version, what kind of fold it is, and the SQL that makes it. It lives in a schema
 of its own, named after it; a rebuild fills `NAME_next` beside it and keeps `NAME_previous` for rollback. All of them
-are one family (`family.py`): applied, rebuilt and switched together.
+are one family (`family.py`), applied together; a build of some may stand beside the others' live ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final, Literal, LiteralString
 
 import psycopg
 from psycopg import sql
 
+from domain.errors import Misconfigured
 from eventlog.sql import load
 
 __all__ = [
     "MODELS",
     "NEXT",
+    "PREVIOUS",
     "Hashes",
     "ReadModel",
     "all_hashes",
     "build_beside",
+    "changed",
     "drop_beside",
+    "former",
+    "has_schema",
     "install",
     "is_beside",
     "on_schemas",
+    "refuse_changed",
     "snapshot",
     "switch_in",
     "use",
@@ -37,19 +46,23 @@ __all__ = [
 _SQL = load("projections", "registry.sql")
 NEXT: LiteralString = "_next"
 """What the schema of a rebuild is called, after the read model's name."""
-_PREVIOUS: LiteralString = "_previous"
+PREVIOUS: LiteralString = "_previous"
+"""What the schema of the build before is called, which is kept for rollback."""
+_REMARK = re.compile(r"^\s*--.*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class ReadModel:
     """A read model: `package` holds the SQL of its tables, of how batches get into them, and of the hashes over its
-    declared columns. `carried`: tables that no event fills; a new build takes them over."""
+    declared columns. `carried`: tables that no event fills; a new build takes them over. `deferred`: indexes (`*` for
+    any end of the name) that no batch relies on; a build that is filled from the log makes them when that is done."""
 
     name: LiteralString
     version: int
     kind: Literal["every event", "additive", "mergeable", "recomputed"]
     package: str
     carried: tuple[LiteralString, ...] = ()
+    deferred: tuple[str, ...] = ()
 
     @property
     def schema(self) -> LiteralString:
@@ -58,19 +71,25 @@ class ReadModel:
 
     @property
     def sql_hash(self) -> str:
-        """Changes when the SQL that makes it changes: then it has to be rebuilt."""
+        """Changes when the SQL that makes it changes (remarks apart): then it has to be rebuilt."""
         parts = [*load(self.package, "schema.sql").values(), *load(self.package, "apply.sql").values()]
-        return sha256("\0".join(parts).encode()).hexdigest()[:16]
+        return sha256("\0".join([" ".join(_REMARK.sub("", one).split()) for one in parts]).encode()).hexdigest()[:16]
 
-    def hashes(self, connection: psycopg.Connection, suffix: LiteralString = "", republished: bool = False) -> Hashes:
+    def hashes(
+        self,
+        connection: psycopg.Connection,
+        suffix: LiteralString = "",
+        republished: bool = False,
+        only: Collection[str] | None = None,
+    ) -> Hashes:
         """`{table: (rows, hash)}` of the build in schema NAME + suffix; two equal builds have equal hashes.
 
-        `republished`: leave out what each publication of the same history makes anew.
+        `republished`: leave out what each publication of the same history makes anew. `only`: see `use`.
         """
         queries = load(self.package, "hashes.sql")
         found: dict[str, tuple[int, int]] = {}
         with connection.transaction():
-            use(connection, suffix)
+            use(connection, suffix, only)
             for table, query in queries.items():
                 base = table.removesuffix("_republished")
                 anew = f"{base}_republished" in queries
@@ -84,11 +103,18 @@ Hashes = Mapping[str, tuple[int, int]]
 
 
 def all_hashes(
-    connection: psycopg.Connection, suffix: LiteralString = "", republished: bool = False
+    connection: psycopg.Connection,
+    suffix: LiteralString = "",
+    republished: bool = False,
+    only: Collection[str] | None = None,
 ) -> dict[str, tuple[int, int]]:
-    """`{table: (rows, hash)}` of all read models of one build; no two of them have a table of the same name."""
+    """`{table: (rows, hash)}` of all read models of one build, or of `only` these; no two of them have a table of the
+    same name."""
     return {
-        table: found for model in MODELS for table, found in model.hashes(connection, suffix, republished).items()
+        table: found
+        for model in MODELS
+        if only is None or model.name in only
+        for table, found in model.hashes(connection, suffix, republished, only).items()
     }
 
 
@@ -98,46 +124,104 @@ def on_schemas(query: str, *schemas: LiteralString) -> sql.Composed:
 
 
 MODELS: Final[tuple[ReadModel, ...]] = (
-    ReadModel(name="timeline", version=3, kind="every event", package="projections.timeline"),
+    ReadModel(
+        name="timeline",
+        version=3,
+        kind="every event",
+        package="projections.timeline",
+        deferred=("events_happened", "events_position"),
+    ),
     ReadModel(name="identity", version=1, kind="recomputed", package="projections.identity", carried=("rules",)),
-    ReadModel(name="customers", version=2, kind="mergeable", package="projections.customers"),
-    ReadModel(name="directory", version=1, kind="every event", package="projections.directory"),
-    ReadModel(name="work", version=1, kind="recomputed", package="projections.work"),
-    ReadModel(name="figures", version=1, kind="every event", package="projections.figures"),
+    ReadModel(
+        name="customers",
+        version=2,
+        kind="mergeable",
+        package="projections.customers",
+        deferred=("trades_happened", "consents_evidence", "answers_evidence"),
+    ),
+    ReadModel(
+        name="directory",
+        version=1,
+        kind="every event",
+        package="projections.directory",
+        deferred=("identifiers_node", "terms_alike", "words_alike", "codes_prefix"),
+    ),
+    ReadModel(
+        name="work",
+        version=1,
+        kind="recomputed",
+        package="projections.work",
+        deferred=("deals_*", "tickets_*", "tasks_*", "leads_*", "steps_stalled"),
+    ),
+    ReadModel(
+        name="figures",
+        version=1,
+        kind="every event",
+        package="projections.figures",
+        deferred=("lines_*", "scores_*", "moods_*", "mentions_*", "things_*"),
+    ),
     ReadModel(name="segments", version=1, kind="recomputed", package="projections.segments"),
 )
 
 
-def use(connection: psycopg.Connection | psycopg.Cursor[Any], suffix: LiteralString = "") -> None:
-    """For the rest of the transaction the tables of one build are found by their bare names."""
-    connection.execute(on_schemas("search_path", *[model.name + suffix for model in MODELS]))
+def use(
+    connection: psycopg.Connection | psycopg.Cursor[Any],
+    suffix: LiteralString = "",
+    only: Collection[str] | None = None,
+) -> None:
+    """For the rest of the transaction the tables of one build are found by their bare names. `only`: the read models
+    of which the build of this suffix is meant; of all others it is the live one."""
+    schemas = [model.name + suffix if only is None or model.name in only else model.name for model in MODELS]
+    connection.execute(on_schemas("search_path", *schemas))
 
 
 def install(connection: psycopg.Connection) -> None:
-    """Make the schemas of the read models that are not there yet; safe to run again.
+    """Make the schemas of the read models where none of them is there yet; safe to run again.
 
-    Where the tables of one are gone (of a backup only the durable tables were kept), or are of an older version, all
-    are made anew, and live starts over: one of them without the others would be wrong.
+    Where the tables of all are gone (of a backup only the durable tables were kept) live starts over. Where only some
+    are missing, or are of another release, nothing is touched: `changed` names them, and a rebuild makes them while
+    the others serve.
     """
     with connection.transaction():
         connection.execute(_SQL["lock"])
-        if all(_stands(connection, model) for model in MODELS):
+        builds = _builds(connection)
+        if any(there for _, _, there in builds.values()):
             return
         connection.execute(_SQL["extensions"])
-        known = [connection.execute(_SQL["built"], {"name": model.name}).fetchone() for model in MODELS]
         for model in MODELS:
-            connection.execute(on_schemas("drop_schema", model.name))
             _build(connection, model, model.name)
             connection.execute(_SQL["note"], _noted(model))
-        if any(known):
+        if any(version is not None for version, _, _ in builds.values()):
             connection.execute(_SQL["start_over"])
 
 
-def _stands(connection: psycopg.Connection, model: ReadModel) -> bool:
-    """Is there a live build of this version?"""
-    known = connection.execute(_SQL["built"], {"name": model.name}).fetchone()
-    has_schema = connection.execute(_SQL["has_schema"], {"name": model.name}).fetchone()
-    return known is not None and known[0] == model.version and has_schema == (True,)
+def _builds(connection: psycopg.Connection) -> dict[str, tuple[int | None, str | None, bool]]:
+    """Of each read model: the version and the hash that are noted, and whether its tables are there."""
+    rows = connection.execute(_SQL["builds"], {"names": [model.name for model in MODELS]}).fetchall()
+    return {name: (version, sql_hash, there) for name, version, sql_hash, there in rows}
+
+
+def changed(connection: psycopg.Connection) -> tuple[str, ...]:
+    """The read models whose live tables are not those of this release: made by other SQL, or not there."""
+    builds = _builds(connection)
+    ours = {model.name: (model.version, model.sql_hash, True) for model in MODELS}
+    return tuple([name for name, wanted in ours.items() if builds[name] != wanted])
+
+
+def refuse_changed(connection: psycopg.Connection) -> None:
+    """Raises Misconfigured where the live tables are not those of this release: to write into them would mix two."""
+    names = changed(connection)
+    if names:
+        words = "all" if "timeline" in names else " ".join(names)
+        raise Misconfigured(
+            f"The tables of {', '.join(names)} are not those of this release. Run `storyline rebuild {words}` with "
+            "this release, which makes them beside those that serve, or start the release that made them."
+        )
+
+
+def has_schema(connection: psycopg.Connection, name: str) -> bool:
+    """Are the tables of a build there?"""
+    return connection.execute(_SQL["has_schema"], {"name": name}).fetchone() == (True,)
 
 
 def _noted(model: ReadModel) -> dict[str, object]:
@@ -185,12 +269,39 @@ def drop_beside(connection: psycopg.Connection, model: ReadModel, suffix: Litera
 
 
 def switch_in(connection: psycopg.Connection, model: ReadModel, suffix: LiteralString) -> None:
-    """Put the tables beside the live ones into their place, within the caller's transaction, which holds `lock`.
+    """Put the tables beside the live ones into their place, within the caller's transaction, which holds `lock` and
+    the positions of live.
 
-    Those before stay as NAME_previous.
+    Those before stay as NAME_previous, with the positions that live has now. From NAME_previous itself the two change
+    places.
     """
-    connection.execute(on_schemas("drop_schema", model.name + _PREVIOUS))
-    connection.execute(on_schemas("rename_schema", model.name, model.name + _PREVIOUS))
+    out: LiteralString = "_switched" if suffix == PREVIOUS else PREVIOUS
+    if has_schema(connection, model.name):
+        if suffix != PREVIOUS:
+            connection.execute(on_schemas("drop_schema", model.name + PREVIOUS))
+        connection.execute(on_schemas("rename_schema", model.name, model.name + out))
+        connection.execute(_SQL["note_previous"], {"name": model.name})
     connection.execute(on_schemas("rename_schema", model.name + suffix, model.name))
+    if suffix == PREVIOUS:
+        connection.execute(on_schemas("rename_schema", model.name + out, model.name + PREVIOUS))
     connection.execute(_SQL["note"], _noted(model))
-    connection.execute(_SQL["unnote"], {"name": model.name + suffix})
+    if suffix != PREVIOUS:
+        connection.execute(_SQL["unnote"], {"name": model.name + suffix})
+    _publish_views(connection)
+
+
+def _publish_views(connection: psycopg.Connection) -> None:
+    """Views that stand on the tables would follow those that are switched out."""
+    if find_spec("projections.figures.views") is not None:
+        import_module("projections.figures.views").publish(connection)
+
+
+def former(
+    connection: psycopg.Connection, model: ReadModel
+) -> tuple[int, str, Mapping[str, Mapping[str, int]]] | None:
+    """The version and the hash of the build that is kept for rollback, and where it stood: `{log: {partition: next
+    offset}}`. None where there is none, or nobody knows where it stood."""
+    if not has_schema(connection, model.name + PREVIOUS):
+        return None
+    row = connection.execute(_SQL["stood"], {"name": model.name}).fetchone()
+    return (row[0], row[1], row[2]) if row and row[2] else None

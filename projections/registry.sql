@@ -8,9 +8,18 @@ SELECT pg_advisory_xact_lock(7053081002);
 -- The build of a read model that serves.
 SELECT version, sql_hash FROM storyline.read_models WHERE name = %(name)s;
 
+-- name: builds
+-- What is noted of these builds, and whether the tables are there: a backup may have kept the note alone.
+SELECT asked.name, built.version, built.sql_hash, to_regnamespace(asked.name) IS NOT NULL
+FROM unnest(%(names)s::text[]) AS asked (name) LEFT JOIN storyline.read_models AS built USING (name);
+
 -- name: has_schema
--- Are the tables there that were noted? A backup may have kept the note alone.
+-- Are the tables of a build there?
 SELECT to_regnamespace(%(name)s) IS NOT NULL;
+
+-- name: stood
+-- The build that is kept for rollback: its version, its SQL, and where it stood, by log.
+SELECT version, sql_hash, stood FROM storyline.read_models WHERE name = %(name)s || '_previous';
 
 -- name: start_over
 -- The rows are gone, so live reads the log from its beginning; whoever works on it is fenced.
@@ -21,6 +30,20 @@ WHERE consumer = 'live';
 -- Write down which build serves.
 INSERT INTO storyline.read_models (name, version, sql_hash) VALUES (%(name)s, %(version)s, %(sql_hash)s)
 ON CONFLICT (name) DO UPDATE SET version = excluded.version, sql_hash = excluded.sql_hash, built_at = now();
+
+-- name: note_previous
+-- Write down what is kept for rollback, and where live stands: later it is brought on from there.
+INSERT INTO storyline.read_models (name, version, sql_hash, built_at, stood)
+SELECT name || '_previous', version, sql_hash, built_at, (
+    SELECT jsonb_object_agg(log_id, its)
+    FROM (
+        SELECT log_id, jsonb_object_agg(log_partition, next_offset) AS its
+        FROM storyline.positions WHERE consumer = 'live' GROUP BY log_id
+    ) AS by_log
+)
+FROM storyline.read_models WHERE name = %(name)s
+ON CONFLICT (name) DO UPDATE
+SET version = excluded.version, sql_hash = excluded.sql_hash, built_at = excluded.built_at, stood = excluded.stood;
 
 -- name: try_rebuild_lock
 -- One rebuild of a read model at a time, for as long as this session lives.

@@ -14,8 +14,8 @@ SELECT pg_advisory_xact_lock(7053081011);
 SELECT to_regnamespace(%(name)s) IS NOT NULL;
 
 -- name: search_path
--- Work on one build for the rest of the transaction.
-SET LOCAL search_path TO {}, {}, {}, {}, public, pg_temp;
+-- Work on one build for the rest of the transaction. What has no build of its own beside it stands on the live one.
+SET LOCAL search_path TO {}, {}, {}, {}, directory, identity, timeline, customers, public, pg_temp;
 
 -- name: vacuum
 -- Take what was deleted out of the tables and their indexes, so that no dead row keeps it; and sample them anew, since

@@ -1,0 +1,223 @@
+"""Who fills which part of a rebuild? Any number of workers share its parts; each step is one transaction that holds
+the part it is of, so that one that is killed leaves nothing behind, and the others do its work.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from multiprocessing.process import BaseProcess
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import psycopg
+
+from domain.errors import Unavailable
+from eventlog.sql import load
+from projections.deriving import Reading
+from projections.directory.model import CREATE_STAGING
+from projections.rebuild_state import Part
+from projections.rebuild_tables import finish_table
+from projections.refilling import Refill
+from projections.registry import NEXT, use
+
+__all__ = ["STAGES", "Plan", "Worker", "connect", "fill", "parts_of_tables", "parts_of_timeline"]
+
+_SQL: Final = load("projections", "rebuild.sql")
+_STAGING: Final = load("projections", "staging.sql")
+STAGES: Final = (1, 2, 3, 4)
+"""Rows; tables made what they have to be; what hangs on whole tables; what hangs on who is who."""
+_RANGE: Final = 200_000
+"""About how many events a range of ids has, where work is shared out by them."""
+_ITEMS: Final = 1000
+_OPTIONS: Final = (
+    "-c work_mem=128MB -c maintenance_work_mem=256MB -c jit=off -c synchronous_commit=off -c lock_timeout=60s "
+    "-c client_min_messages=warning -c temp_buffers=64MB"
+)
+_RETRIED = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.UniqueViolation,  # another worker brought the same word or number a moment before
+)
+_Cursor = psycopg.Cursor[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a worker needs to know; can be sent to another process. models: those that are filled. later: (table,
+    statement) of what is made once rows are in. begun_at: which rebuild it is."""
+
+    dsn: str
+    reading: Reading
+    models: tuple[str, ...]
+    later: tuple[tuple[str, str], ...]
+    begun_at: datetime
+    batch: int = 10_000
+
+
+class _Taken(NamedTuple):
+    name: str
+    reached: int
+    total: int
+    state: str
+
+
+def parts_of_timeline(models: Sequence[str], live: dict[int, int], events: int) -> list[Part]:
+    """The parts of a rebuild of these read models out of the timeline, but for those of tables. live: where it
+    stands; events: about how many there are."""
+    ranges, found = max(1, events // _RANGE), []
+    if set(models) & {"customers", "figures", "work", "directory"}:
+        found += [Part(f"events:{part:05}", 1, end, end) for part, end in live.items() if end]
+    if "identity" in models:
+        found += [Part("people", 1, ranges, 0.5 * events), Part("rulings", 3, 1, 1)]
+    if "customers" in models:
+        found += [Part("contacts", 1, ranges, 0.2 * events), Part("orders", 4, 1, 0.02 * events)]
+    if "work" in models:
+        found.append(Part("items", 3, 2**16, 0.1 * events))
+    return found
+
+
+def parts_of_tables(tables: Sequence[str], events: int) -> list[Part]:
+    """A part for each table (`schema.table`) of a build."""
+    return [Part(f"table:{table}", 2, 1, 0.3 * events / len(tables)) for table in tables]
+
+
+class Worker:
+    """Does parts. Belongs to one thread. Raises Unavailable where Postgres or the key store does not answer, or the
+    rebuild was given up."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._refill: Refill | None = None
+        self._connection = connect(plan.dsn)
+        self._before = ""
+
+    def run(self, told: Callable[[], None] = lambda: None) -> None:
+        """Do parts until none is left; `told` is called between two steps."""
+        for stage in STAGES:
+            while self._step(stage) or self._wait(stage):
+                told()
+
+    def close(self) -> None:
+        """Let go of the connection and the key store."""
+        self._connection.close()
+        if self._refill is not None:
+            self._refill.close()
+
+    def _wait(self, stage: int) -> bool:
+        """Does another worker still do something of this stage?"""
+        asked = {"stage": stage, "begun_at": self._plan.begun_at}
+        left, same = self._connection.execute(_SQL["left"], asked).fetchone() or (0, False)
+        if not same:
+            raise Unavailable("The rebuild was given up.")
+        if left:
+            time.sleep(0.02)
+        return bool(left)
+
+    def _step(self, stage: int) -> bool:
+        """Do the next step of a part; False where nobody is needed."""
+        for attempt in range(5):
+            try:
+                with self._connection.transaction(), self._connection.cursor(binary=True) as cursor:
+                    asked = {"stage": stage, "begun_at": self._plan.begun_at, "before": self._before}
+                    row = cursor.execute(_SQL["take_part"], asked).fetchone()
+                    if row is None:
+                        return False
+                    taken = _Taken(*row)
+                    reached, state = self._do(cursor, taken)
+                    cursor.execute(_SQL["move_part"], {"part": taken.name, "reached": reached, "state": state})
+                self._before = taken.name
+                return True
+            except _RETRIED as error:
+                self._refilling.forget()
+                if attempt == 4:
+                    raise Unavailable(f"Postgres refused a part five times ({type(error).__name__}).") from None
+                time.sleep(0.05 * 2**attempt)
+            except psycopg.OperationalError as error:
+                raise Unavailable(f"Postgres does not answer ({type(error).__name__}).") from None
+        return False
+
+    @property
+    def _refilling(self) -> Refill:
+        if self._refill is None:
+            self._refill = Refill(self._plan.models, self._plan.reading)
+        return self._refill
+
+    def _do(self, cursor: _Cursor, part: _Taken) -> tuple[int, str]:
+        """Do a step of a part; gives how far that is, and what to go on with."""
+        kind, _, which = part.name.partition(":")
+        if kind == "table":
+            schema, _, table = which.partition(".")
+            statements = [statement for its, statement in self._plan.later if its == which]
+            finish_table(self._connection, schema, table, statements)
+            return part.total, ""
+        use(cursor, NEXT, self._plan.models)
+        refill, end = self._refilling, part.reached + 1
+        if kind == "events":
+            end = min(part.total, part.reached + self._plan.batch)
+            refill.chunk(cursor, int(which), part.reached, end)
+        elif kind == "people":
+            refill.people(cursor, part.reached, part.total)
+        elif kind == "contacts":
+            refill.contacts(cursor, part.reached, part.total)
+        elif kind == "items":
+            last = refill.items(cursor, UUID(part.state or "0" * 32), _ITEMS)
+            return (part.total, "") if last is None else (last.int >> 112, last.hex)
+        elif kind == "rulings":
+            refill.rulings(cursor)
+        else:
+            refill.orders(cursor)
+        return end, ""
+
+
+def connect(dsn: str) -> psycopg.Connection:
+    """An autocommit session that fills tables. Raises Unavailable."""
+    try:
+        connection = psycopg.connect(dsn, autocommit=True, connect_timeout=10, options=_OPTIONS)
+    except psycopg.OperationalError as error:
+        raise Unavailable(f"Postgres does not answer ({type(error).__name__}).") from None
+    connection.execute(_STAGING["create"])
+    connection.execute(CREATE_STAGING)
+    return connection
+
+
+def fill(plan: Plan, workers: int, told: Callable[[], None]) -> None:
+    """Do all parts, with so many processes; this one is the first of them."""
+    context = multiprocessing.get_context("spawn")
+    others: list[BaseProcess] = []
+    worker = Worker(plan)
+    try:
+        for _ in range(workers - 1):
+            process: BaseProcess = context.Process(
+                target=_serve, args=(plan, os.getpid()), name="storyline-worker", daemon=True
+            )
+            process.start()
+            others.append(process)
+        worker.run(told)
+    finally:
+        worker.close()
+        for process in others:
+            process.terminate()
+            process.join(10)
+            process.close()
+
+
+def _serve(plan: Plan, parent: int) -> None:
+    """The whole life of a further worker; it ends with its parent, however that went."""
+    gc.set_threshold(200_000, 10, 10)  # many objects without a cycle among them
+
+    def look() -> None:
+        if os.getppid() != parent:
+            os._exit(0)
+
+    worker = Worker(plan)
+    try:
+        worker.run(look)
+    finally:
+        worker.close()

@@ -1,0 +1,71 @@
+"""How are many rows copied into empty tables fast? Without what each row would cost: the write-ahead log, and indexes
+that nothing relies on meanwhile. Both are made up for, table by table, before anybody reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatch
+from typing import Any, Final, LiteralString
+
+import psycopg
+from psycopg import sql
+
+from eventlog.sql import load
+from projections.registry import ReadModel
+
+__all__ = ["BULK", "analyze", "finish_table", "loosen", "tables_of"]
+
+_SQL: Final = load("projections", "rebuild.sql")
+BULK: Final = frozenset({"customers", "figures", "work"})
+"""Read models whose rows are only copied while they are filled out of the timeline: they need no key until then."""
+
+
+def tables_of(connection: psycopg.Connection, schema: str) -> list[str]:
+    """The names of the tables of a build."""
+    return [row[0] for row in connection.execute(_SQL["tables"], {"schema": schema}).fetchall()]
+
+
+def loosen(
+    connection: psycopg.Connection, model: ReadModel, suffix: LiteralString, from_timeline: bool
+) -> list[tuple[str, str]]:
+    """Make the empty tables of a build unlogged, and drop what is not needed while they are filled; gives (table,
+    statement) of what makes it again. Within the caller's transaction."""
+    schema: LiteralString = model.name + suffix
+    later: list[tuple[str, str]] = []
+    for row in connection.execute(_SQL["indexes"], {"schema": schema}).fetchall():
+        later += _dropped(connection, schema, row, model, from_timeline and model.name in BULK)
+    for table in tables_of(connection, schema):
+        connection.execute(sql.SQL(_SQL["set_unlogged"]).format(sql.Identifier(schema, table)))
+    return later
+
+
+def _dropped(
+    connection: psycopg.Connection, schema: LiteralString, row: Iterable[Any], model: ReadModel, bulk: bool
+) -> list[tuple[str, str]]:
+    """Drop one index where it may be; gives the statement that makes it again."""
+    table, index, definition, constraint, what = row
+    if constraint is None and (bulk or any(fnmatch(index, one) for one in model.deferred)):
+        connection.execute(sql.SQL(_SQL["drop_index"]).format(sql.Identifier(schema, index)))
+        return [(table, definition)]
+    if constraint is not None and bulk:
+        names = [sql.Identifier(schema, table), sql.Identifier(constraint)]
+        again = sql.SQL(_SQL["add_constraint"]).format(*names, sql.SQL(what)).as_string(connection)
+        connection.execute(sql.SQL(_SQL["drop_constraint"]).format(*names))
+        return [(table, again)]
+    return []
+
+
+def finish_table(
+    connection: psycopg.Connection, schema: LiteralString, table: str, statements: Iterable[str]
+) -> None:
+    """Make a table that was filled what it has to be, within the caller's transaction."""
+    connection.execute(sql.SQL(_SQL["set_logged"]).format(sql.Identifier(schema, table)))
+    for statement in statements:
+        connection.execute(statement.encode())  # what Postgres itself said of its tables
+    analyze(connection, schema, table)
+
+
+def analyze(connection: psycopg.Connection, schema: LiteralString, table: str) -> None:
+    """Let the planner know a table that was filled."""
+    connection.execute(sql.SQL(_SQL["analyze"]).format(sql.Identifier(schema, table)))
