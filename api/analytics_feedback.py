@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api import shapes
 from api.analytics_queries import Analyst, Asked, Code, Limit, PlaceAsked, Span, answered, place_text, told_period
-from api.analytics_windows import CustomerAsked, decimal_told, hex_of, part, window_of
+from api.analytics_windows import EVER, CustomerAsked, decimal_told, hex_of, part, window_of
 from api.opinion_shapes import (
     Effort,
     Feedback,
@@ -32,7 +32,6 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["Analytics"], default_response_class=Response)
 
-_EVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _ERRORS: Final = responses(429)
 ScoresBy = Literal["day", "week", "month", "hour", "weekday", "product", "channel", "team", "code"]
 MoodsBy = Literal["day", "week", "month", "hour", "weekday", "product", "channel", "type", "method"]
@@ -40,7 +39,7 @@ Key = Annotated[str | None, Query(max_length=200, description="With `by`: of whi
 
 
 def _known(asked: Asked) -> datetime:
-    return asked.recorded_by or _EVER
+    return asked.recorded_by or EVER
 
 
 def _node(customer: str | None) -> UUID | None:

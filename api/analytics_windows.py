@@ -3,8 +3,9 @@ what was known then."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import Query, Request
@@ -15,8 +16,10 @@ from api.services import services
 from domain.errors import BadInput, Problem
 from projections.insight.asking import Times, Window
 
-__all__ = ["CustomerAsked", "as_known_now", "decimal_told", "hex_of", "part", "times_told", "window_of"]
+__all__ = ["EVER", "CustomerAsked", "as_known_now", "decimal_told", "hex_of", "part", "times_told", "window_of"]
 
+EVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+"""As of what is known now."""
 CustomerAsked = Annotated[
     str | None, Query(pattern=r"^[0-9a-f]{32}$", description="Only of this customer, by any of their ids")
 ]

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from api import (
+    analytics_attribution,
     analytics_feedback,
     analytics_products,
     analytics_service,
@@ -70,6 +71,7 @@ _ROUTERS: Final = (
     analytics_service.router,
     analytics_feedback.router,
     analytics_products.router,
+    analytics_attribution.router,
     segment_reading.router,
     segments.router,
     configuration.router,

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from api import (
+    attribution_shapes,
     customer_shapes,
     erasure_shapes,
     identity_shapes,
@@ -300,6 +301,7 @@ _STRUCTS: Final = (
     *work_shapes.STRUCTS,
     *insight_shapes.STRUCTS,
     *opinion_shapes.STRUCTS,
+    *attribution_shapes.STRUCTS,
     *segment_shapes.STRUCTS,
 )
 
