@@ -134,6 +134,11 @@ class DeploymentType:
         return line, self._money_of(content)
 
     @property
+    def upcasters(self) -> Mapping[int, list[_Step]]:
+        """What makes a content of each older version one of the next, step by step."""
+        return self._steps
+
+    @property
     def declares_money(self) -> bool:
         """May an event of this type bring or give back money?"""
         return self._money is not None

@@ -1,0 +1,282 @@
+"""Who fulfils which rules? Rules of segments as one statement, for many customers and many rules at once.
+
+Leaves that several rules share are found out once. What each kind of leaf asks stands in `compiling_events.py`,
+`compiling_sequences.py`, `compiling_known.py` and `compiling_profile.py`, as SQL in `leaves.sql`; `program.sql` puts
+it together. Tables are named bare, so that it runs on whichever build stands first in the search path.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, Final
+
+from psycopg import sql
+from psycopg.sql import Composable, Composed
+
+from domain.catalogue import load_catalogue
+from domain.catalogue.registry import Catalogue
+from domain.configuration.rfm import Rfm
+from domain.profile import ProfileRules
+from domain.segment_leaves import (
+    ConsentLeaf,
+    EventsLeaf,
+    FactLeaf,
+    IdentifierLeaf,
+    IndustryLeaf,
+    PlaceLeaf,
+    ProfileLeaf,
+    RfmLeaf,
+    SegmentLeaf,
+    SequenceLeaf,
+    WorkLeaf,
+)
+from domain.segment_parts import CONTACT, Selection
+from domain.segments import WORK, Leaf, Rule
+from projections.segments import compiling_known as known
+from projections.segments.compiling_choosing import Chooser
+from projections.segments.compiling_events import events
+from projections.segments.compiling_parts import NO, YES, Building, Verdict, both, either, fragment, least
+from projections.segments.compiling_profile import Profile
+from projections.segments.compiling_raising import Upcasts, upcasts_of
+from projections.segments.compiling_sequences import Sequences
+
+__all__ = ["Facing", "Program", "Ruled", "Watched"]
+
+_SOURCES: Final = ("met", "traded", "claimed", "frequent", *WORK, "named", "spelt", "allowed", "organised")
+"""What is read of each customer, in this order; `told` comes after, since the others tell it what to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """A rule of a segment, by its version."""
+
+    code: str
+    version: int
+    rule: Rule
+
+
+def _records() -> frozenset[str]:
+    return _records_of(load_catalogue())
+
+
+def _records_of(catalogue: Catalogue) -> frozenset[str]:
+    return frozenset(one.name for one in catalogue if one.category != "touchpoint")
+
+
+@dataclass(frozen=True, slots=True)
+class Facing:
+    """What of the deployment rules depend on. zone: where days begin and end. records: types that are no touchpoints.
+    others: the segments that rules may name, by code: the rule that serves, None for a list; what is missing (it is
+    archived, or was never there) holds nobody."""
+
+    zone: tzinfo = UTC
+    rfm: Rfm = field(default_factory=Rfm)
+    profile_rules: ProfileRules = field(default_factory=ProfileRules)
+    records: frozenset[str] = field(default_factory=_records)
+    upcasts: Upcasts = field(default_factory=dict)
+    others: Mapping[str, Rule | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, catalogue: Catalogue, zone: tzinfo, rfm: Rfm | None = None, profile_rules: ProfileRules | None = None
+    ) -> Facing:
+        """What a deployment with these types, this configuration and these settings faces them with."""
+        records, upcasts = _records_of(catalogue), upcasts_of(catalogue)
+        return cls(zone, rfm or Rfm(), profile_rules or ProfileRules(), records, upcasts)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What rules depend on, so that who keeps memberships knows what to look at. types: of events, None for every
+    touchpoint and more. work: kinds of items. products: on the categories of products, which may change for customers
+    that no event of the change names; industry: so on what organisations do. timed: on time."""
+
+    types: frozenset[str] | None
+    work: frozenset[str]
+    profile: bool
+    identifiers: bool
+    consents: bool
+    products: bool
+    industry: bool
+    timed: bool
+
+
+class Program:
+    """Rules compiled to one statement. Immutable; any thread may use it.
+
+    `query` gives (customer, segment, version, held, wake), one row for each customer and rule. `wake`: the earliest
+    moment after `now` at which time alone may change what holds, null for never. Its parameters: `customers`
+    (distinct ids), `now` (no event that it reads may lie after it), and `parameters`.
+    """
+
+    def __init__(self, ruled: Sequence[Ruled], facing: Facing) -> None:
+        self.segments = tuple((one.code, one.version) for one in ruled)
+        self._ruled, self._facing = tuple(ruled), facing
+        compiler = _Compiler(facing)
+        self.query: Composed = compiler.compile(self._ruled)
+        self.parameters: Mapping[str, Any] = MappingProxyType(
+            {**compiler.building.parameters, "zone": str(facing.zone)}
+        )
+
+    @cached_property
+    def watched(self) -> Watched:
+        """What the rules depend on."""
+        leaves = [leaf for one in self._ruled for leaf in _reached(one.rule, self._facing.others)]
+        keys = {key for key, _ in leaves}
+        choices = [chosen for _, leaf in leaves for chosen in _choices(leaf)]
+        types: frozenset[str] | None = frozenset(type for one in choices for type in one.types)
+        if (types and CONTACT in types) or keys & {"fact", "place", "rfm"}:
+            types = None
+        asked = {where.field for one in choices for where in one.where}
+        return Watched(
+            types, frozenset(keys & set(WORK)), bool(keys & {"profile", "place"}), "identifier" in keys,
+            "consent" in keys, "category" in asked, "industry" in keys, _is_timed(leaves),
+        )  # fmt: skip
+
+
+def _reached(
+    rule: Rule, others: Mapping[str, Rule | None], seen: frozenset[str] = frozenset()
+) -> list[tuple[str, Leaf]]:
+    """All leaves of a rule, and of those that it names."""
+    found: list[tuple[str, Leaf]] = []
+    for one in rule.leaves():
+        found.append((one.key, one.leaf))
+        if isinstance(one.leaf, SegmentLeaf) and one.leaf.code not in seen:
+            inner = others.get(one.leaf.code)
+            if inner is not None:
+                found += _reached(inner, others, seen | {one.leaf.code})
+    return found
+
+
+def _choices(leaf: Leaf) -> list[Selection]:
+    if isinstance(leaf, EventsLeaf):
+        return [leaf]
+    if isinstance(leaf, SequenceLeaf):
+        return [one for one in (*leaf.steps, leaf.without, leaf.absent) if one is not None]
+    return []
+
+
+def _is_timed(leaves: Sequence[tuple[str, Leaf]]) -> bool:
+    compiler = _Compiler(Facing())
+    return any(bool(compiler.leaf(key, leaf).wakes) for key, leaf in leaves)
+
+
+class _Compiler:
+    """Compiles the rules of one program."""
+
+    def __init__(self, facing: Facing) -> None:
+        self._facing = facing
+        self.building = Building()
+        self._chooser = Chooser(self.building, facing.zone, facing.records)
+        self._sequences = Sequences(self._chooser)
+        self._profile = Profile(self.building, facing.profile_rules)
+        self._leaves: dict[str, tuple[int, Verdict]] = {}
+        self._lists: set[str] = set()
+
+    def compile(self, ruled: Sequence[Ruled]) -> Composed:
+        """The statement."""
+        rules = []
+        for one in ruled:
+            verdict = self._rule(one.rule, frozenset({one.code}))
+            named = {
+                "segment": self.building.text(one.code),
+                "version": self.building.parameter(one.version, "integer"),
+            }
+            rules.append(fragment("rule", holds=verdict.holds, wakes=least(verdict.wakes), **named))
+        leaves = [
+            fragment(
+                "leaf", holds=verdict.holds, name=sql.Identifier(f"h{number}"),
+                wakes=least(verdict.wakes), wake=sql.Identifier(f"w{number}"),
+            )
+            for number, verdict in self._leaves.values()
+        ]  # fmt: skip
+        return fragment(
+            "verdicts", sources=self._sources(), leaves=sql.SQL(", ").join(leaves), rules=sql.SQL(", ").join(rules)
+        )
+
+    def _sources(self) -> Composable:
+        found = []
+        for source in _SOURCES:
+            columns = self.building.columns(source)
+            if columns is not None:
+                found.append(self._source(source, fragment(source, columns=columns)))
+        if self._lists:
+            lists = self.building.parameter(sorted(self._lists), "text[]")
+            found.append(self._source("listed", fragment("listed", lists=lists)))
+        columns = self.building.columns("told")
+        if columns is not None:
+            found.append(self._source("told", self._told(columns)))
+        return sql.SQL("\n").join(found)
+
+    def _told(self, columns: Composable) -> Composed:
+        filled = self._chooser.filled(self._facing.upcasts)
+        sequences = sql.SQL("").join([sql.SQL(",\n") + one for one in self._sequences.ctes])
+        matching = self.building.columns("matched") or YES
+        return fragment("told", columns=columns, sequences=sequences, matching=matching, **filled)
+
+    @staticmethod
+    def _source(name: str, query: Composable) -> Composed:
+        return fragment("source", query=query, source=sql.Identifier(name))
+
+    def _rule(self, rule: Rule, within: frozenset[str]) -> Verdict:
+        """within: the segments that ask for it, so that one that asks for itself holds nobody by that."""
+        if rule.group is not None:
+            name, rules = rule.group
+            verdicts = [self._rule(one, within) for one in rules]
+            wakes = tuple(wake for one in verdicts for wake in one.wakes)
+            holds = [one.holds for one in verdicts]
+            if name == "none":
+                return Verdict(sql.SQL("NOT {}").format(either(*holds)), wakes)
+            return Verdict(both(*holds) if name == "all" else either(*holds), wakes)
+        key, leaf = rule.leaf or ("", None)
+        if isinstance(leaf, SegmentLeaf):
+            return self._segment(leaf, within)
+        if leaf is None:
+            return Verdict(NO)
+        spelling = json.dumps(rule.plain(), sort_keys=True)
+        if spelling not in self._leaves:
+            verdict = self.leaf(key, leaf)
+            self._leaves[spelling] = (len(self._leaves), verdict)
+        number, verdict = self._leaves[spelling]
+        wakes = (sql.Identifier("leaf", f"w{number}"),) if verdict.wakes else ()
+        return Verdict(sql.Identifier("leaf", f"h{number}"), wakes)
+
+    def _segment(self, leaf: SegmentLeaf, within: frozenset[str]) -> Verdict:
+        if leaf.code not in self._facing.others or leaf.code in within:
+            return Verdict(NO)
+        rule = self._facing.others[leaf.code]
+        if rule is not None:
+            return self._rule(rule, within | {leaf.code})
+        self._lists.add(leaf.code)
+        return Verdict(fragment("on_list", code=self.building.text(leaf.code)))
+
+    def leaf(self, key: str, leaf: Leaf) -> Verdict:
+        """One leaf that asks for no other segment."""
+        match leaf:
+            case EventsLeaf():
+                return events(self._chooser, leaf)
+            case SequenceLeaf():
+                return self._sequences.verdict(leaf)
+            case FactLeaf():
+                return known.fact(self._chooser, leaf)
+            case ProfileLeaf():
+                return known.profile(self._profile, leaf)
+            case PlaceLeaf():
+                return known.place(self._profile, leaf)
+            case IdentifierLeaf():
+                return known.identifier(self.building, leaf)
+            case ConsentLeaf():
+                return known.consent(self.building, leaf)
+            case WorkLeaf():
+                return known.work(self.building, key, leaf)
+            case RfmLeaf():
+                return known.rfm(self.building, leaf, self._facing.rfm)
+            case IndustryLeaf():
+                return known.industry(self.building, leaf)
+            case SegmentLeaf():
+                return Verdict(NO)

@@ -1,0 +1,182 @@
+"""How are events chosen in SQL? By their types, by conditions on them, and by a window; from sums where those say it.
+
+Sums of touchpoints tell of types, channels and directions; for everything else the records of events are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, tzinfo
+from typing import Final, NamedTuple
+
+from psycopg import sql
+from psycopg.sql import Composable
+
+from domain.segment_parts import CONTACT, Selection, Where, Window
+from projections.segments.compiling_parts import YES, Building, both, either, fragment, least
+from projections.segments.compiling_raising import Upcasts, raised
+from projections.segments.compiling_values import json, listing, text
+
+__all__ = ["Chooser", "Reader", "Span", "Sums"]
+
+_SUMMED: Final = ("channel", "direction")
+_LISTS: Final = ("campaign", "product", "category")
+_NOW: Final = sql.SQL("%(now)s::timestamptz")
+
+
+class Span(NamedTuple):
+    """A window in SQL: after `after`, from `since` on, before `before`. length: of one that ends now."""
+
+    after: Composable | None = None
+    since: Composable | None = None
+    before: Composable | None = None
+    length: Composable | None = None
+
+    def holds(self, at: Composable) -> Composable:
+        """A moment lies in it."""
+        found = []
+        if self.after is not None:
+            found.append(sql.SQL("{} > {}").format(at, self.after))
+        if self.since is not None:
+            found.append(sql.SQL("{} >= {}").format(at, self.since))
+        if self.before is not None:
+            found.append(sql.SQL("{} < {}").format(at, self.before))
+        return both(*found)
+
+    @property
+    def lower(self) -> Composable | None:
+        """No event that happened before this lies in it."""
+        return self.after if self.after is not None else self.since
+
+
+class Sums(NamedTuple):
+    """What sums say of the touchpoints that are meant, whenever they were: columns."""
+
+    many: Composable
+    first: Composable
+    last: Composable
+
+
+class Reader(NamedTuple):
+    """Events that have to be read. open: whether, for a customer; matches: which; lower: none before; head: their
+    records, too."""
+
+    open: Composable
+    matches: Composable
+    lower: Composable | None
+    head: bool
+
+
+class Chooser:
+    """Chooses events for one query.
+
+    zone: where days begin and end. records: types that are no touchpoints.
+    """
+
+    def __init__(self, building: Building, zone: tzinfo, records: Collection[str]) -> None:
+        self.building, self._zone, self._records = building, zone, records
+        self._readers: list[Reader] = []
+
+    def span(self, window: Window | None) -> Span:
+        """A window."""
+        if window is None:
+            return Span()
+        if window.last is not None:
+            length = self.building.length(window.last)
+            return Span(after=sql.SQL("({} - {})").format(_NOW, length), length=length)
+        bounds = window.bounds(datetime.min.replace(tzinfo=UTC), self._zone)
+        return Span(since=self._moment(bounds.since), before=self._moment(bounds.before))
+
+    def _moment(self, at: datetime | None) -> Composable | None:
+        return None if at is None else self.building.parameter(at.astimezone(UTC), "timestamptz")
+
+    def is_summed(self, selection: Selection) -> bool:
+        """Do sums tell of all such events?"""
+        return not (set(selection.types) & set(self._records)) and all(
+            one.field in _SUMMED for one in selection.where
+        )
+
+    def sums(self, selection: Selection) -> Sums | None:
+        """What sums say of events of these types, channels and directions; None where they do not know the types."""
+        if set(selection.types) & set(self._records):
+            return None
+        found = [] if selection.types == (CONTACT,) else [self._of_types(selection.types, "contacts")]
+        for one in selection.where:
+            if one.field in _SUMMED:
+                x = fragment("contact_text", column=sql.Identifier(one.field))
+                found.append(text(self.building, x, one))
+        chosen = both(*found)
+        names = ("how_many", "first_met", "last_met")
+        return Sums(*[self.building.column("met", fragment(name, chosen=chosen)) for name in names])
+
+    def _of_types(self, types: Sequence[str], row: str) -> Composable:
+        wanted = self.building.parameter(list(types), "text[]")
+        return fragment("of_types", row=sql.Identifier(row), types=wanted)
+
+    def marked(self, selection: Selection, span: Span, open: Composable, field: str | None = None) -> sql.Identifier:
+        """A column of `matched`: whether an event is meant. open: whether it has to be read, for a customer. field:
+        what is asked for of it."""
+        if selection.types == (CONTACT,):
+            of_type: Composable = fragment("touch")
+        else:
+            of_type = self._of_types(selection.types, "e")
+        lying = span.holds(sql.SQL("e.happened_at"))
+        asked = {*(one.field for one in selection.where), *((field,) if field else ())}
+        self._readers.append(Reader(open, both(of_type, lying), span.lower, bool(asked - set(_SUMMED))))
+        conditions = [self._condition(one) for one in selection.where]
+        return self.building.name("matched", both(of_type, lying, *conditions))
+
+    def value(self, field: str) -> sql.Identifier:
+        """A column of `matched`: what a field of an event says, as JSON."""
+        if field.startswith("content."):
+            return self.building.name("matched", self._content(field))
+        return self.building.name("matched", sql.SQL("to_jsonb({})").format(self._text(field)))
+
+    def number(self, field: str) -> sql.Identifier:
+        """A column of `matched`: the number in a field of a content."""
+        return self.building.name("matched", fragment("json_number", x=self._content(field)))
+
+    def _content(self, field: str) -> Composable:
+        found: Composable = sql.SQL("e.content")
+        for name in field.split(".")[1:]:
+            found = fragment("path", x=found, name=self.building.text(name))
+        return sql.SQL("({})").format(found)
+
+    def _text(self, field: str) -> Composable:
+        if field in _SUMMED:
+            return sql.Identifier("e", field)
+        return fragment("event_text", name=self.building.text(field))
+
+    def _condition(self, where: Where) -> Composable:
+        if where.field.startswith("content."):
+            return json(self.building, self._content(where.field), where).holds
+        if where.field in _LISTS:
+            return listing(self.building, self._listed(where.field), where)
+        return text(self.building, self._text(where.field), where)
+
+    @staticmethod
+    def _listed(field: str) -> Composable:
+        if field == "campaign":
+            return fragment("campaigns")
+        products = fragment("products")
+        return products if field == "product" else fragment("categories", products=products)
+
+    # What is read
+
+    def filled(self, upcasts: Upcasts) -> dict[str, Composable]:
+        """What the fragment `told` is filled with, of what was chosen."""
+        lowers = [one.lower for one in self._readers]
+        since: Composable = YES
+        if all(one is not None for one in lowers):
+            since = sql.SQL("e.happened_at >= {}").format(least([one for one in lowers if one is not None]))
+        return {
+            "reads": either(*_distinct([both(one.open, one.matches) for one in self._readers if one.head])),
+            "open": either(*_distinct([one.open for one in self._readers])),
+            "since": since,
+            "matches": either(*_distinct([both(one.open, one.matches) for one in self._readers])),
+            "content": raised(self.building, upcasts),
+        }
+
+
+def _distinct(conditions: Sequence[Composable]) -> list[Composable]:
+    return list({repr(one): one for one in conditions}.values())
