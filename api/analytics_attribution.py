@@ -43,12 +43,7 @@ async def attribution(
     what falls to none; with the return on what a campaign cost."""
     question = _question(asked, model, window, by)
     whole, credits = await AttributionReader(services(request).pool).credits(window_of(request, asked), question)
-    currencies = [
-        Turnover(
-            one.currency, one.purchases, *map(written, (one.amount, one.attributed, one.amount - one.attributed))
-        )
-        for one in whole
-    ]
+    currencies = [_turnover(one) for one in whole]
     told = [_credit(one) for one in credits]
     return answered(
         Attribution(**told_period(asked), model=model, window_days=window, by=by, currencies=currencies, credits=told)
