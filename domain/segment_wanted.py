@@ -51,7 +51,7 @@ def _events(leaf: EventsLeaf, seen: Seen) -> Wanted | None:
     match leaf.measure:
         case "count":
             more = _more(leaf, seen)
-            return None if more is None else Wanted(leaf.types, more, f"{_times(more)} {words}")
+            return None if more is None else Wanted(leaf.types, more, f"{_times(more, seen)} {words}")
         case "sum":
             return _sum(leaf, seen, words)
         case "first" if seen.found is not None:
@@ -59,7 +59,7 @@ def _events(leaf: EventsLeaf, seen: Seen) -> Wanted | None:
         case "days" if not seen.holds and seen.found is not None and not _holds(leaf, 0):
             return None
         case _:
-            return Wanted(leaf.types, 1, f"another {words}")
+            return Wanted(leaf.types, 1, f"{_times(1, seen)} {words}")
 
 
 def _more(leaf: Any, seen: Seen) -> int | None:
@@ -106,7 +106,8 @@ def _fact(leaf: FactLeaf, seen: Seen) -> Wanted | None:
             what = "touchpoint" if leaf.name == "touchpoints" else "order"
             types = ("contact",) if what == "touchpoint" else ("purchase.made",)
             in_currency = f" in {leaf.currency}" if leaf.currency else ""
-            return None if more is None else Wanted(types, more, f"{_times(more)} {what}{in_currency}")
+            several = "" if more == 1 else "s"
+            return None if more is None else Wanted(types, more, f"{_times(more, seen)} {what}{several}{in_currency}")
         case "first_at":
             return None if seen.found is not None else Wanted(("contact",), 1, "a touchpoint")
         case "last_at":
@@ -166,5 +167,7 @@ def _written(selection: Selection) -> str:
     return told.partition("(")[2].removesuffix(")")
 
 
-def _times(count: int) -> str:
+def _times(count: int, seen: Seen) -> str:
+    if not seen.found:
+        return "one" if count == 1 else str(count)
     return "another" if count == 1 else f"{count} more"
