@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,9 @@ from domain.segment_parts import (
     RELATIVE,
     Comparison,
     Kind,
+    PlainText,
     Selection,
+    Value,
     Window,
     comparison_astray,
     field_astray,
@@ -173,7 +175,7 @@ class ProfileLeaf(Comparison):
     """A field of the profile, as it is shown: `country`, `address.city`, `further.shoe_size`. `anniversary`: the day
     comes round within that time."""
 
-    field: Annotated[str, Field(min_length=1, max_length=200)]
+    field: Annotated[PlainText, Field(min_length=1, max_length=200)]
 
     @model_validator(mode="after")
     def _is_right(self) -> Self:
@@ -199,16 +201,9 @@ class IdentifierLeaf(Setting):
     """The customer's identifiers of a kind. `namespace`: left out: of any, "": of none."""
 
     kind: Literal["customer_no", "external", "email", "phone", "social", "device", "cookie"]
-    namespace: Annotated[str, Field(max_length=100)] | None = None
+    namespace: Annotated[PlainText, Field(max_length=100)] | None = None
     is_: Literal["known", "unknown", "=", "in", "starts with", "ends with", "contains"] = Field(alias="is")
-    value: Any = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_spelling(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("value"), list):
-            return {**value, "value": tuple(value["value"])}
-        return value
+    value: Value = None
 
     @model_validator(mode="after")
     def _is_right(self) -> Self:
@@ -219,8 +214,8 @@ class IdentifierLeaf(Setting):
 class ConsentLeaf(Setting):
     """What stands for a purpose on a channel (where nothing does, on every channel; "": on every channel)."""
 
-    purpose: Annotated[str, Field(min_length=1, max_length=100)]
-    channel: Annotated[str, Field(max_length=100)] = ""
+    purpose: Annotated[PlainText, Field(min_length=1, max_length=100)]
+    channel: Annotated[PlainText, Field(max_length=100)] = ""
     is_: Literal["granted", "withdrawn", "unknown"] = Field(alias="is")
 
 
@@ -235,14 +230,7 @@ class WorkLeaf(Comparison):
 
     where: Annotated[tuple[WorkWhere, ...], Field(max_length=10)] = ()
     is_: Literal["=", "!=", ">", ">=", "<", "<=", "in", "not in"] = Field(alias="is")
-    value: Any = Field(alias="count")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _one_spelling(cls, value: Any) -> Any:
-        if isinstance(value, dict) and isinstance(value.get("count"), list):
-            return {**value, "count": tuple(value["count"])}
-        return value
+    value: Value = Field(alias="count")
 
     @model_validator(mode="after")
     def _is_right(self) -> Self:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from domain.configuration.base import Duration, Path, Setting, Wrong, meant
 from domain.work import read_moment
@@ -33,14 +33,17 @@ __all__ = [
     "Count",
     "Kind",
     "Operator",
+    "PlainText",
     "Selection",
     "Types",
+    "Value",
     "Where",
     "Window",
     "comparison_astray",
     "field_astray",
     "is_moment",
     "length_of",
+    "plain_text",
 ]
 
 Operator = Literal[
@@ -76,6 +79,7 @@ DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _CONTENT: Final = re.compile(r"content(\.[A-Za-z0-9_-]{1,100}){1,8}")
 _NUMBER: Final = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
+_DIGITS: Final = re.compile(r"-?\d{1,15}(\.\d{1,30})?")
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)")
 _BEYOND: Final = 10**15
 _EARLIEST: Final = 1000
@@ -100,14 +104,24 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         value = int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, float):
-        if not isfinite(value) or abs(value) >= _BEYOND:
-            raise ValueError("is too large a number, or none; write at most 15 digits before the point")
+        if not isfinite(value) or abs(value) >= _BEYOND or _DIGITS.fullmatch(f"{Decimal(repr(value)):f}") is None:
+            raise ValueError(
+                "is too large or too small a number, or none; write at most 15 digits, and 30 after the point"
+            )
         return int(value) if value.is_integer() else value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= _BEYOND * 1000:
         raise ValueError("is too large a number; write at most 18 digits")
-    if isinstance(value, str) and (len(value) > _LONGEST_TEXT or "\x00" in value):
-        raise ValueError(f"is too long a text, or has a NUL in it; at most {_LONGEST_TEXT} characters")
+    return plain_text(value) if isinstance(value, str) else value
+
+
+def plain_text(value: str) -> str:
+    """A text that can be kept and compared; raises ValueError for any other."""
+    if len(value) > _LONGEST_TEXT or "\x00" in value or any("\ud800" <= one <= "\udfff" for one in value):
+        raise ValueError(f"is too long a text, or has a character that is none; at most {_LONGEST_TEXT} characters")
     return value
+
+
+PlainText = Annotated[str, AfterValidator(plain_text)]
 
 
 def _value(value: Any) -> Any:

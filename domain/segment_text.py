@@ -19,10 +19,10 @@ from pydantic import ValidationError
 from domain.configuration.wording import found_in, path_of
 from domain.errors import BadInput, Problem
 from domain.segment_parsing import RuleParser
-from domain.segment_parts import DAY, is_moment
+from domain.segment_parts import CONTACT, DAY, Selection, Where, is_moment
 from domain.segments import GROUPS, WAY_OUT, WORK, Rule, plain_rule
 
-__all__ = ["MOST_TEXT", "print_rule", "read_rule"]
+__all__ = ["MOST_TEXT", "print_rule", "read_conditions", "read_rule"]
 
 MOST_TEXT: Final = 20_000
 _BARE_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
@@ -47,6 +47,24 @@ def read_rule(spelling: Any) -> Rule:
             [
                 Problem(path_of(("rule", *path)), f"{told} ({parser.place_of(plain, path)}).", WAY_OUT)
                 for path, told in found_in(error)
+            ]
+        ) from None
+
+
+def read_conditions(text: str) -> tuple[Where, ...]:
+    """Conditions on one event, joined by `and`, as they stand after `where` in a rule. Raises BadInput."""
+    parser = RuleParser(text)
+    plain = parser.conditions(timed=False)
+    if not parser.at_end:
+        raise parser.wrong("`and`, or the end")
+    try:
+        return Selection.model_validate({"types": CONTACT, "where": plain}).where
+    except ValidationError as error:
+        found = [(path[1:], told) for path, told in found_in(error)]
+        raise BadInput(
+            [
+                Problem(path_of(("where", *path)), f"{told} ({parser.place_of(plain, path)}).", WAY_OUT)
+                for path, told in found
             ]
         ) from None
 

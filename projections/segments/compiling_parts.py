@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any, Final, LiteralString, NamedTuple, cast
+from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import sql
 from psycopg.sql import Composable, Composed
@@ -35,8 +35,8 @@ class Verdict(NamedTuple):
 
 
 def fragment(name: str, /, **filled: Composable) -> Composed:
-    """A fragment with its braces filled. The text is ours, from our own files: hence LiteralString."""
-    return sql.SQL(cast("LiteralString", _FRAGMENTS[name])).format(**filled)
+    """A fragment with its braces filled. The text is ours, from our own files."""
+    return sql.SQL(_FRAGMENTS[name]).format(**filled)
 
 
 def both(*conditions: Composable) -> Composable:

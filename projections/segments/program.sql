@@ -2,11 +2,13 @@
 -- of columns is read once for each customer, along its index, and what is dear only where something cheap leaves it open.
 
 -- name: verdicts
--- One row for each customer and rule. `wake`: the earliest moment at which time alone may change the verdict.
+-- One row for each customer and rule. `wake`: the earliest moment at which time alone may change the verdict. Of whom
+-- nothing that counts is known (any more) nothing holds.
 SELECT asked.customer, verdict.segment, verdict.version, verdict.held, verdict.wake
 FROM unnest(%(customers)s::uuid[]) AS asked (customer)
 CROSS JOIN LATERAL (
-    SELECT coalesce(array_agg(e.evidence), '{{}}') AS evidences FROM evidences AS e WHERE e.customer = asked.customer
+    SELECT coalesce(array_agg(e.evidence), '{{}}') AS evidences, coalesce(bool_or(e.first_at IS NOT NULL), false) AS counts
+    FROM evidences AS e WHERE e.customer = asked.customer
 ) AS hers
 {sources}
 CROSS JOIN LATERAL (SELECT {leaves} OFFSET 0) AS leaf
@@ -121,4 +123,4 @@ FROM (
 
 -- name: rule
 -- A rule's verdict.
-({segment}, {version}, {holds}, {wakes})
+({segment}, {version}, hers.counts AND {holds}, CASE WHEN hers.counts THEN {wakes} END)
