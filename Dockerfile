@@ -26,7 +26,7 @@ COPY --from=build /opt/storyline /opt/storyline
 ENV PATH=/opt/storyline/bin:$PATH PYTHONUNBUFFERED=1 STORYLINE_MODE=production STORYLINE_LOG_FORMAT=json
 WORKDIR /opt/storyline
 USER 10001:10001
-EXPOSE 8080 8081 8082 8083 8084 8085
+EXPOSE 8080 8081 8082 8083 8084 8085 8086
 STOPSIGNAL SIGTERM
 # The port of the process that runs here: the API's, unless HEALTH_PORT says another.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \

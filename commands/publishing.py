@@ -14,6 +14,7 @@ from domain.errors import BadInput, Forbidden, Problem
 from domain.event import CORRECTIONS, Event, read_event
 from domain.work import SOURCE
 from eventlog.port import Log, Position
+from eventlog.record import decode
 from eventlog.sealer import Sealer
 
 __all__ = ["Publisher", "Receipt", "Rights"]
@@ -108,6 +109,20 @@ class Publisher:
             Receipt(f"{event.source}#{hasher.name(event.source, event.id)}", position)
             for event, position in zip(events, positions, strict=True)
         ]
+
+    def append_under(self, events: Sequence[Event], keys: Sequence[str | None]) -> int:
+        """Seal and append events that were checked, each if it is sealed under this key (None: any); gives how many.
+
+        For what is derived of an event that is there: another key means that its person was erased since, and would
+        come back as somebody new.
+        """
+        entries = self._sealer.seal(events, self._clock()) if events else []
+        kept = [
+            entry for entry, key in zip(entries, keys, strict=True) if key in (None, decode(entry.value).head.key)
+        ]
+        if kept:
+            self._log.append(kept)
+        return len(kept)
 
     def _allow(self, event: Event, rights: Rights, item: int) -> None:
         if not any(_matches(event.source, pattern) for pattern in rights.sources):

@@ -82,6 +82,10 @@ class Settings(BaseSettings):
     relay_port: int = Field(default=8083, ge=0, le=65535, description="Health and metrics port of the relay")
     scheduler_port: int = Field(default=8084, ge=0, le=65535, description="Health and metrics port of the scheduler")
     automation_port: int = Field(default=8085, ge=0, le=65535, description="Health and metrics port of automation")
+    enrichment_port: int = Field(default=8086, ge=0, le=65535, description="Health and metrics port of enrichment")
+    enrichment: bool = Field(
+        default=False, description="Whether `serve` scores what customers write, and publishes it beside"
+    )
     url: str = Field(default="", description="Address of the API that commands call; empty: http://HOST:PORT")
     api_key: SecretStr = Field(
         default=SecretStr(""), description="API key of the commands that publish; empty: the development key"

@@ -26,6 +26,7 @@ PROCESSES = {
     "relay": "8083",
     "scheduler": "8084",
     "automation": "8085",
+    "enrichment": "8086",
 }
 REQUIRED = re.compile(r"\$\{\w+:\?[^}]+\}")
 

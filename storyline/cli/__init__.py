@@ -45,6 +45,7 @@ _COMMANDS: Final = {
     "inbox": "processes.inbox",
     "scheduler": "timekeeping.scheduler",
     "automation": "timekeeping.automation",
+    "enrichment": "processes.enrichment",
     "timeline": "timeline.timeline",
     "status": "status.status",
     "rebuild": "rebuild.rebuild",

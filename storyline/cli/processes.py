@@ -28,6 +28,7 @@ from storyline.cli.shared import console
 from storyline.database import upgraded
 from storyline.metrics import ParkedCollector, watching
 from storyline.parts import Parts
+from storyline.renewal import renew
 from storyline.settings import Settings
 from storyline.supervisor import Supervisor, end_with_parent, stop_on_signals
 from storyline.turn import wait_for_turn
@@ -36,6 +37,7 @@ __all__ = [
     "PORTS",
     "api",
     "development_key",
+    "enrichment",
     "inbox",
     "process",
     "projector",
@@ -45,13 +47,15 @@ __all__ = [
     "with_ports",
 ]
 
-PORTS = ("port", "projector_port", "relay_port", "scheduler_port", "automation_port", "inbox_port")
+PORTS = (
+    "port", "projector_port", "relay_port", "scheduler_port", "automation_port", "enrichment_port", "inbox_port",
+)  # fmt: skip
 _logger = structlog.get_logger("storyline.serve")
 
 
 def serve() -> None:
     """Run everything with one command: PostgreSQL where none is set, tables, API, projector, relay,
-    scheduler, automation, inbox.
+    scheduler, automation, enrichment, inbox.
 
     In development it makes one API key with all scopes, and prints it once.
     """
@@ -59,6 +63,7 @@ def serve() -> None:
     logs.configure(settings.log_format, settings.log_level)
     with stop_on_signals() as stop, Parts.build(settings) as parts:
         parts.upgrade()
+        renew(parts)
         _greet(parts, development_key(parts))
         code = _supervise(parts, stop)
     if code:
@@ -69,6 +74,7 @@ def serve() -> None:
 def serving(parts: Parts) -> Iterator[None]:
     """All processes of these parts, run in the background; returns when the API answers."""
     _check_ports(parts.settings, _names(parts))
+    renew(parts)
     stop = threading.Event()
     ended: list[int] = []
     quiet = {"STORYLINE_LOG_LEVEL": "warning"}
@@ -176,6 +182,23 @@ def relay() -> None:
             work.run(stop)
 
 
+def enrichment() -> None:
+    """Run enrichment: it scores what customers write, and publishes it beside. Several share the partitions."""
+    from consumers.enrichment import Enricher  # noqa: PLC0415 - the method's words are for this process alone
+
+    registry = CollectorRegistry()
+    with process() as parts, stop_on_signals() as stop:
+        settings = parts.settings
+        work = Enricher(
+            settings.database_url, parts.log, parts.publisher, parts.keyring, parts.hasher, registry,
+            lease=settings.lease_seconds,
+        )  # fmt: skip
+        with Health(
+            settings.host, settings.enrichment_port, registry, lambda: (work.ready, {"partitions": work.held})
+        ):
+            work.run(stop)
+
+
 def _end_stuck() -> None:
     """A thread that hangs in a library cannot be ended, a process can; whoever supervises it starts another."""
     os._exit(1)
@@ -200,10 +223,12 @@ def process() -> Iterator[Parts]:
 
 
 def _names(parts: Parts) -> list[str]:
-    """What `serve` runs. Automation only where there are rules for it."""
+    """What `serve` runs. Automation only where there are rules for it, enrichment only where it is asked for."""
     names = ["api", *["projector"] * parts.settings.projectors, "relay run", "scheduler"]
     if any(rule.enabled for rule in parts.configuration.automation):
         names.append("automation")
+    if parts.settings.enrichment:
+        names.append("enrichment")
     return [*names, "inbox"] if _has_inbox(parts.settings, parts.channels) else names
 
 
