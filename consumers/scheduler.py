@@ -25,7 +25,7 @@ from psycopg_pool import ConnectionPool
 from commands.claims import Claim, Claims, Outcome, Piece
 from domain.errors import BadInput, Refused, Stale, StorylineError
 
-__all__ = ["Due", "Job", "Scheduler", "SchedulerMetrics", "TooLateError"]
+__all__ = ["Chore", "Due", "Job", "Scheduler", "SchedulerMetrics", "TooLateError"]
 
 _AT_ONCE: Final = 100
 """Most pieces of one look; the next look takes the next ones."""
@@ -37,6 +37,8 @@ _SILENCE: Final = 60.0
 """Seconds beyond three of its turns, after which a job that did not come to an end makes the process unready."""
 _GLANCE: Final = 1.0
 """Seconds between two glances at whether the clock was set back."""
+_LONGEST_TURN: Final = 10.0
+"""Seconds after which a chore makes a pause, so that it is seen to go on."""
 _logger = structlog.get_logger("storyline.scheduler")
 
 
@@ -70,6 +72,22 @@ class Job:
         return self.missed == "skip" and self.of_use is not None and now > due.at + self.of_use
 
 
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Due work that finds and holds its rows itself, many at once. every: seconds between two looks. do: a piece of
+    it; False where nothing is left to do."""
+
+    name: str
+    every: float
+    do: Callable[[], bool]
+
+    def exhaust(self, stop: threading.Event) -> None:
+        """Do all there is, or as much as there is time for: the next turn goes on."""
+        until = time.monotonic() + _LONGEST_TURN
+        while not stop.is_set() and self.do() and time.monotonic() < until:
+            pass
+
+
 class SchedulerMetrics:
     """What an operator sees of a scheduler, in Prometheus' form."""
 
@@ -87,7 +105,7 @@ class Scheduler:
     """One scheduler. `run` blocks until `stop` is set; `tick` does all that is due at a moment, and returns."""
 
     pool: ConnectionPool
-    jobs: Sequence[Job]
+    jobs: Sequence[Job | Chore]
     registry: CollectorRegistry
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     claims: Claims = field(default_factory=Claims)
@@ -135,16 +153,19 @@ class Scheduler:
         for job in self.jobs:
             self._look(job, now)
 
-    def _turn(self, job: Job) -> None:
+    def _turn(self, job: Job | Chore) -> None:
         """One turn of a job by the clock, unless its last trouble is too fresh."""
         again, _ = self._pauses.get(job.name, (0.0, 0.0))
         if time.monotonic() >= again:
             self._look(job, self.clock())
 
-    def _look(self, job: Job, now: datetime) -> None:
+    def _look(self, job: Job | Chore, now: datetime) -> None:
         """Find and do what is due of one job; its troubles are its own."""
         try:
-            self._exhaust(job, now)
+            if isinstance(job, Chore):
+                job.exhaust(self._stop)
+            else:
+                self._exhaust(job, now)
         except Exception as error:  # whatever a job raises, the others go on
             _, pause = self._pauses.get(job.name, (0.0, job.every))
             self._pauses[job.name] = (time.monotonic() + pause, min(2 * pause, 60.0))
@@ -200,7 +221,7 @@ class Scheduler:
         with self.pool.connection() as connection:
             self.claims.give_back(connection, job.name, _piece(due), at)
 
-    def _trouble(self, job: Job, error: Exception) -> None:
+    def _trouble(self, job: Job | Chore, error: Exception) -> None:
         self.metrics.troubles.labels(job.name).inc()
         detail = error.detail if isinstance(error, StorylineError) else type(error).__name__
         _logger.error("scheduler.trouble", job=job.name, kind=type(error).__name__, detail=detail)

@@ -7,7 +7,7 @@ took them back or put them right (`settling.py`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -28,6 +28,7 @@ from projections.lines import Line, More
 from projections.opening import Opener
 from projections.packing import NAME_SIZE, pack
 from projections.rows import NOTHING_MORE, Derived, RulingSeen, Sighting
+from projections.segments.compiling import Facing
 from projections.work.extracting import kinds_of, notice_rows, step_rows
 
 __all__ = ["RULINGS", "Anew", "Deriver", "Follows", "Reading"]
@@ -42,10 +43,12 @@ def _builtin() -> Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What it takes to read records: the keys, and the catalogue (a function that can be sent to another process)."""
+    """What it takes to read records: the keys, and the catalogue (a function that can be sent to another process).
+    facing: what of the deployment rules of segments depend on."""
 
     keys: KeyAccess
     catalogue: Callable[[], Catalogue] = _builtin
+    facing: Facing = field(default_factory=Facing)
 
 
 class Follows(NamedTuple):

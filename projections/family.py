@@ -29,6 +29,8 @@ from projections.figures import model as figures
 from projections.identity import apply as identity
 from projections.packing import NAME_SIZE, copy_in
 from projections.rows import Batch, Derived, Sighting
+from projections.segments.compiling import Facing
+from projections.segments.keeping import Keeper
 from projections.settling import Settled, Settler
 from projections.stories import Touched
 from projections.timeline import model as timeline
@@ -51,9 +53,11 @@ class GoAloneError(Exception):
 class Family:
     """Applies batches to the read models of one build, whose schemas stand first in the search path."""
 
-    def __init__(self, deriver: Deriver, suffix: str = "") -> None:
+    def __init__(self, deriver: Deriver, suffix: str = "", keeper: Keeper | None = None) -> None:
         self._settler = Settler(deriver)
-        self._step, self._suffix = _SUFFIXES.get(suffix, 0), suffix
+        self._step = _SUFFIXES.get(suffix, 0)
+        self.keeper = Keeper(Facing(), suffix) if keeper is None else keeper
+        """Of who is in which segment."""
         self.mistaken = False
         """The reader took identifiers of the last batch for known that nothing shows: it has to start afresh."""
         self.spent: dict[str, float] = {}
@@ -96,7 +100,7 @@ class Family:
             directory.apply(cursor, _directory(kept.derived, settled.derived))
         with self._timed("stories"):
             touched = Touched(batch, [kept.derived, settled.derived], settled, moved, items)
-            stories.apply(cursor, touched, self._suffix)
+            stories.apply(cursor, touched, self.keeper)
         return outcome.lost
 
     @contextmanager

@@ -11,6 +11,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import LiteralString, NamedTuple
 
 import psycopg
@@ -28,6 +29,7 @@ from projections.opening import Opener
 from projections.positions import Positions
 from projections.registry import use
 from projections.rows import Batch
+from projections.segments.keeping import Keeper
 
 __all__ = ["Applied", "Park", "Parked", "Runner"]
 
@@ -77,7 +79,7 @@ class Runner:
 
     consumer: whose positions move. suffix: of the schemas that are written (`_next` in a rebuild). batch: most
     events in a transaction. session: what its session is called in Postgres. too_slow: it ended with a batch that was
-    cancelled, so that a smaller one has to be tried.
+    cancelled, so that a smaller one has to be tried. clock: by which segments are kept; None for the database's.
     """
 
     dsn: str
@@ -90,6 +92,7 @@ class Runner:
     suffix: LiteralString = ""
     batch: int = 10_000
     session: str = "storyline"
+    clock: Callable[[], datetime] | None = None
     positions: Positions = field(init=False)
     cursor: dict[int, int] = field(init=False, default_factory=dict)
 
@@ -195,7 +198,8 @@ class Runner:
         """What applies batches; opened when it is needed."""
         if self._family is None:
             self._opener = Opener(self.reading.keys)
-            self._family = Family(Deriver(self.reading.catalogue(), self._opener), self.suffix)
+            keeper = Keeper(self.reading.facing, self.suffix, self.clock)
+            self._family = Family(Deriver(self.reading.catalogue(), self._opener), self.suffix, keeper)
         return self._family
 
     def _transaction(self, batch: Batch, alone: bool = False) -> Applied:

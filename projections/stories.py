@@ -20,6 +20,7 @@ from projections.columns import NULL
 from projections.contacts import evidence_of
 from projections.figures import model as figures
 from projections.rows import Batch, Derived
+from projections.segments.keeping import Keeper, Met
 from projections.settling import Settled
 from projections.work.model import Item
 
@@ -47,18 +48,24 @@ class Touched:
     items: Collection[Item]
 
 
-def apply(cursor: _Cursor, touched: Touched, suffix: str = "") -> None:
-    """Find out anew what depends on whole stories. suffix: of the build; what does not serve announces nothing."""
+def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
+    """Find out anew what depends on whole stories. keeper: of this build's memberships."""
     evidences, orders = _orders(touched.derived)
     if touched.settled.orders:
         evidences |= {one.bytes for one in touched.settled.evidences}
-    if evidences or touched.moved:
-        touching.hold(cursor, evidences - {b""}, touched.moved)
+    segments = keeper.defined(cursor)
+    wanted = evidences - {b""}
+    if segments is not None:
+        wanted |= keeper.evidences(cursor, touched.batch, touched.settled.evidences, touched.items)
+    held = touching.hold(cursor, wanted, touched.moved) if wanted or touched.moved else touching.NOBODY
     if b"" in evidences:
         cursor.execute(_SQL["lock_orders"], {"key": _ORDERS_LOCK})
     times = _count_trades(cursor, orders, touched)
     anew = {quarter_of(at).isoformat() for at in (*touched.settled.times, *times)}
     figures.touch(cursor, anew.union(touched.batch.quarters))
+    if segments is not None and held.customers:
+        met = Met(touched.batch, held.customers, held.fresh, touched.moved, touched.settled.evidences)
+        keeper.keep(cursor, segments, met)
 
 
 def quarter_of(at: datetime) -> datetime:
@@ -67,14 +74,17 @@ def quarter_of(at: datetime) -> datetime:
 
 
 def _count_trades(cursor: _Cursor, orders: set[bytes], touched: Touched) -> list[datetime]:
-    """Which trades count of orders that a batch touched; gives when those happened of which that changed."""
+    """Which trades count of orders that a batch touched; gives when those happened of which that changed,
+    or of whose order several tell."""
     keys = {one.hex() for one in orders} | {one.hex for one in touched.settled.orders}
     if touched.moved:
         asked = {"customers": list(touched.moved)}
         keys.update(row[0].hex for row in cursor.execute(_SQL["orders_moved"], asked))
     if not keys:
         return []
-    return [row[0] for row in cursor.execute(_SQL["count_trades"], {"orders": f"{{{','.join(keys)}}}"})]
+    told = f"{{{','.join(keys)}}}"
+    changed = [row[0] for row in cursor.execute(_SQL["count_trades"], {"orders": told})]
+    return changed + figures.order_times(cursor, told, touched.settled.orders)
 
 
 def _orders(derived: Sequence[Derived]) -> tuple[set[bytes], set[bytes]]:

@@ -8,30 +8,41 @@ she may be at home elsewhere, so it is asked again until nothing changes.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
 
 from eventlog.sql import load
 
-__all__ = ["hold"]
+__all__ = ["NOBODY", "Held", "hold"]
 
 _SQL: Final = load("projections", "touching.sql")
 
 
-def hold(cursor: psycopg.Cursor[Any], evidences: Collection[bytes], moved: Collection[UUID]) -> list[UUID]:
+class Held(NamedTuple):
+    """Customers that are held, in the order of their ids. fresh: those that nobody had held before."""
+
+    customers: list[UUID]
+    fresh: frozenset[UUID]
+
+
+NOBODY: Final = Held([], frozenset())
+
+
+def hold(cursor: psycopg.Cursor[Any], evidences: Collection[bytes], moved: Collection[UUID]) -> Held:
     """Hold the customers that these evidences are at home in, and those that evidences came to or went from, to the
-    end of the transaction; gives them, in the order of their ids."""
+    end of the transaction; gives them."""
     asked = {"evidences": _array(one.hex() for one in evidences)}
     held: set[UUID] = set()
+    fresh: set[UUID] = set()
     while True:
         found = {row[0] for row in cursor.execute(_SQL["customers"], asked)} | set(moved)
         if found <= held:
-            return sorted(found)
+            return Held(sorted(found), frozenset(fresh))
         wanted = {"customers": _array(one.hex for one in found - held)}
         if len(cursor.execute(_SQL["hold"], wanted).fetchall()) < len(found - held):
-            cursor.execute(_SQL["note"], wanted)
+            fresh.update(row[0] for row in cursor.execute(_SQL["note"], wanted))
             cursor.execute(_SQL["hold"], wanted)
         held |= found
 

@@ -5,10 +5,10 @@
 SELECT DISTINCT customer FROM evidences WHERE evidence = ANY (%(evidences)s::uuid[]);
 
 -- name: note
--- Customers that were never held, in the order of their ids, so that two projectors do not deadlock.
+-- Customers that were never held, in the order of their ids, so that two projectors do not deadlock; gives those.
 INSERT INTO subjects (customer)
 SELECT customer FROM unnest(%(customers)s::uuid[]) AS one (customer) ORDER BY customer
-ON CONFLICT DO NOTHING;
+ON CONFLICT DO NOTHING RETURNING customer;
 
 -- name: hold
 -- Nobody else finds out anything of these customers until this transaction ends; what others brought before is seen by

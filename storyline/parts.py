@@ -48,6 +48,7 @@ from projections.anchors import records_at
 from projections.decoding import Decoder
 from projections.deriving import Deriver, Reading
 from projections.directory import emptying
+from projections.segments.compiling import Facing
 from storyline.configuration import load_configuration
 from storyline.database import upgrade
 from storyline.embedded import EmbeddedPostgres
@@ -122,7 +123,14 @@ class Parts:
         """What it takes to read records."""
         settings = self.settings
         keys = KeyAccess(settings.keys_url, self.master, settings.region, settings.key_cache_seconds)
-        return Reading(keys, partial(catalogue_of, settings.types_dir))
+        return Reading(keys, partial(catalogue_of, settings.types_dir), self.facing)
+
+    @cached_property
+    def facing(self) -> Facing:
+        """What of this deployment rules of segments depend on."""
+        settings = self.settings
+        rules = read_profile(settings.profile_file)
+        return Facing.of(self.catalogue, ZoneInfo(settings.time_zone), self.configuration.rfm, rules)
 
     @cached_property
     def log(self) -> Log:

@@ -28,6 +28,8 @@ class SegmentEntered(System):
     TYPE = "segment.entered"
 
     segment: Annotated[Code, PUBLIC] = Field(description="The segment, by its code")
+    version: Annotated[Count | None, PUBLIC] = Field(default=None, description="Which version of its rule")
+    because: Annotated[Code | None, PUBLIC] = Field(default=None, description="What led to it, by code")
 
     def line(self) -> str:
         return f"Entered segment {self.segment}"
@@ -39,6 +41,8 @@ class SegmentLeft(System):
     TYPE = "segment.left"
 
     segment: Annotated[Code, PUBLIC] = Field(description="The segment, by its code")
+    version: Annotated[Count | None, PUBLIC] = Field(default=None, description="Which version of its rule")
+    because: Annotated[Code | None, PUBLIC] = Field(default=None, description="What led to it, by code")
 
     def line(self) -> str:
         return f"Left segment {self.segment}"

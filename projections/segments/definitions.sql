@@ -20,6 +20,14 @@ ORDER BY v.segment, v.version;
 -- By which definitions this build was found out, if it was.
 SELECT generation FROM kept;
 
+-- name: noted
+-- Is every customer a subject?
+SELECT noted FROM kept;
+
+-- name: note_noted
+-- From now on, or no more.
+UPDATE kept SET noted = %(noted)s WHERE noted <> %(noted)s;
+
 -- name: note_kept
 -- It was found out by these.
 INSERT INTO kept (generation) VALUES (%(generation)s)

@@ -25,7 +25,7 @@ come AS (
     RETURNING segment, version, customer
 ),
 soon AS (
-    SELECT customer, greatest(min(wake), %(now)s::timestamptz + interval '1 microsecond') AS wake
+    SELECT customer, CASE WHEN min(wake) <= %(now)s::timestamptz THEN %(now)s::timestamptz + interval '1 second' ELSE min(wake) END AS wake
     FROM (SELECT customer, wake FROM verdict WHERE %(exact)s OR wake IS NOT NULL) AS one GROUP BY customer
 ),
 woken AS (

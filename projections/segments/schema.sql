@@ -21,5 +21,9 @@ CREATE TABLE memberships (
 CREATE INDEX memberships_customer ON memberships (customer);
 
 -- One row once all memberships of this build were found out, by the definitions of that generation. Until then batches
--- only wake whom they touch, and nothing is announced.
-CREATE TABLE kept (one boolean PRIMARY KEY DEFAULT true CHECK (one), generation bigint NOT NULL);
+-- only wake whom they touch, and nothing is announced. `noted`: every customer is a subject, so that who is none is new.
+CREATE TABLE kept (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    generation bigint NOT NULL,
+    noted boolean NOT NULL DEFAULT false
+);

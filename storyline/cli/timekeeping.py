@@ -10,6 +10,7 @@ import psycopg
 from prometheus_client import CollectorRegistry
 
 from commands.acting import Acting
+from commands.announcing import Announcing
 from consumers.automation import Automation
 from consumers.calling import Calling, read_networks
 from consumers.carrying import Carrier
@@ -20,6 +21,7 @@ from consumers.seat import Heartbeat
 from projections.connecting import connected
 from projections.leases import Seat
 from projections.occasions import Occasions
+from projections.positions import Positions
 from storyline.cli.processes import process
 from storyline.metrics import AutomationCollector
 from storyline.parts import Parts
@@ -36,17 +38,28 @@ def scheduler() -> None:
     """Run a scheduler: it does what time asks for. Several may run; each piece of work is done once."""
     from consumers.jobs import jobs_of  # noqa: PLC0415 - APScheduler is for this process alone
     from consumers.scheduler import Scheduler  # noqa: PLC0415
+    from consumers.segment_chores import SegmentChores  # noqa: PLC0415
 
     registry = CollectorRegistry()
     with process() as parts, stop_on_signals() as stop:
         settings = parts.settings
         jobs = jobs_of(parts.configuration, parts.working, parts.pool)
-        work = Scheduler(parts.pool, jobs, registry, parts.clock)
+        announcing = Announcing(parts.publisher, parts.keyring, parts.clock)
+        segments = SegmentChores(settings.database_url, parts.facing, announcing, registry, lambda: _caught_up(parts))
+        work = Scheduler(parts.pool, [*jobs, *segments.chores()], registry, parts.clock)
         with (
+            contextlib.closing(segments),
             Health(settings.host, settings.scheduler_port, registry, lambda: (work.ready, work.shown())),
             _seated(parts, "scheduler"),
         ):
             work.run(stop)
+
+
+def _caught_up(parts: Parts) -> bool:
+    """Have the read models all that is on the log?"""
+    with contextlib.closing(parts.open_log()) as log, connected(parts.settings.database_url) as connection:
+        seen = Positions("live", log.log_id).read(connection)
+        return all(seen.get(partition, 0) >= end for partition, end in log.ends().items())
 
 
 @contextmanager

@@ -1,0 +1,122 @@
+"""Who is in which segment at a moment? Asked in Postgres, of many customers and all rules at once; only what differs
+from the memberships is written, and given.
+
+A rule that Postgres cannot answer for somebody (a number too large for its type, say) must hold up neither the log
+nor the other rules: it is put aside until definitions change, and told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg import errors, sql
+
+from eventlog.sql import load
+from projections.segments.compiling import Program
+from projections.segments.definitions import Defined, Definitions, Version
+
+__all__ = ["BROKEN", "Change", "Moment", "ask", "evaluate", "evaluate_lists", "record", "told_at"]
+
+_SQL: Final = load("projections.segments", "evaluating.sql")
+_logger = structlog.get_logger("storyline.segments")
+_Cursor = psycopg.Cursor[Any]
+BROKEN: Final = (psycopg.DataError, psycopg.ProgrammingError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
+"""What Postgres answers where a rule cannot be asked, whenever it is tried."""
+Moment = Callable[[], datetime]
+
+
+class Change(NamedTuple):
+    """A customer entered a segment by a version of its rule, or left it."""
+
+    segment: str
+    version: int
+    customer: UUID
+    entered: bool
+
+
+class Told(NamedTuple):
+    """A change as it is kept. because: a code. reason: more of it, in JSON."""
+
+    change: Change
+    because: str
+    reason: str
+    announce: bool
+
+
+def told_at(cursor: _Cursor, clock: Moment | None, newest: float = 0.0) -> datetime:
+    """The present moment, by one clock for all processes: that of the database, unless `clock` is given. newest: when
+    the latest event at hand was recorded, epoch seconds; by another machine's clock that may be a little later, and
+    what happened is no future."""
+    if clock is not None:
+        return clock()
+    now: datetime
+    [[now]] = cursor.execute(_SQL["now"]).fetchall()
+    return max(now, datetime.fromtimestamp(newest, now.tzinfo))
+
+
+def evaluate(
+    cursor: _Cursor, definitions: Definitions, defined: Defined, customers: Sequence[UUID], now: datetime, exact: bool
+) -> list[Change]:
+    """Bring the memberships of these customers, whom the caller holds, to what the rules say at `now`.
+
+    exact: when to look again is set to what comes out; else only brought forward.
+    """
+    if not customers or defined.program is None:
+        return []
+    try:
+        with cursor.connection.transaction():
+            return ask(cursor, defined.program, customers, now, exact)
+    except BROKEN:
+        rest = definitions.put_aside(_broken(cursor, defined, customers, now))
+    if rest is None or rest.program is None:
+        return []
+    return ask(cursor, rest.program, customers, now, exact)
+
+
+def _broken(cursor: _Cursor, defined: Defined, customers: Sequence[UUID], now: datetime) -> set[Version]:
+    """Which rules cannot be answered?"""
+    found: set[Version] = set()
+    for one in defined.rules:
+        program = Program([one], defined.facing)
+        try:
+            with cursor.connection.transaction(force_rollback=True):
+                ask(cursor, program, customers, now, False)
+        except BROKEN as error:
+            _logger.error("segments.broken", segment=one.code, version=one.version, kind=type(error).__name__)
+            found.add((one.code, one.version))
+    return found
+
+
+def ask(cursor: _Cursor, program: Program, customers: Sequence[UUID], now: datetime, exact: bool) -> list[Change]:
+    """The same for one program, as it is."""
+    query = sql.SQL(_SQL["keep"]).format(program.query)
+    asked = {**program.parameters, "customers": list(customers), "now": now, "exact": exact}
+    return [Change(*row) for row in cursor.execute(query, asked).fetchall()]
+
+
+def evaluate_lists(cursor: _Cursor, lists: Sequence[str], customers: Collection[UUID]) -> list[Change]:
+    """Bring the memberships of these customers to what lists say."""
+    if not lists or not customers:
+        return []
+    asked = {"lists": list(lists), "customers": list(customers)}
+    return [Change(*row) for row in cursor.execute(_SQL["keep_lists"], asked).fetchall()]
+
+
+def record(cursor: _Cursor, told: Sequence[Told], at: datetime) -> None:
+    """Keep who entered and left; what is to be announced is from now on."""
+    if told:
+        columns = {
+            "segments": [one.change.segment for one in told],
+            "versions": [one.change.version for one in told],
+            "customers": [one.change.customer for one in told],
+            "entered": [one.change.entered for one in told],
+            "because": [one.because for one in told],
+            "reasons": [one.reason for one in told],
+            "announce": [one.announce for one in told],
+        }
+        cursor.execute(_SQL["record"], {"at": at, **columns})

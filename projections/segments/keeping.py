@@ -1,0 +1,187 @@
+"""How do memberships follow a batch? In its transaction: of the customers that it touched, while they are held, every
+rule is asked, and what differs is written; so whoever sees the event sees the membership.
+
+The build that serves keeps who entered and left, from where it is announced. Another build, and one that was not
+found out as a whole yet, only wakes whom a batch touches: it announces nothing (`filling.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from eventlog.sql import load
+from projections.columns import NULL
+from projections.rows import Batch
+from projections.segments.compiling import Facing
+from projections.segments.definitions import Defined, Definitions, kept_by
+from projections.segments.evaluating import Change, Moment, Told, evaluate, evaluate_lists, record, told_at
+from projections.work.model import Item
+
+__all__ = ["Keeper", "Met", "note"]
+
+_SQL: Final = load("projections.segments", "evaluating.sql")
+_WAKING: Final = load("projections.segments", "waking.sql")
+_Cursor = psycopg.Cursor[Any]
+_MOST_EVENTS: Final = 5
+"""Most events that a change names as what led to it."""
+_MOST_REASONED: Final = 1000
+"""Most customers that changed at once of whom that is looked up: where a whole history comes in nobody asks."""
+_NAME: Final = 6
+"""Where its name stands in a packed row of an event; its evidence follows, if it has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """Whom a batch met. held: all customers that it touched, who are held. fresh: those of them that nobody had to
+    do with before. moved: those that evidences went from, or came to. settled: evidences of events that were
+    corrected."""
+
+    batch: Batch
+    held: Sequence[UUID]
+    fresh: Collection[UUID]
+    moved: Collection[UUID]
+    settled: Collection[UUID]
+
+
+@dataclass
+class Keeper:
+    """Keeps the memberships of one build. For one thread. clock: None for the database's."""
+
+    facing: Facing
+    suffix: str = ""
+    clock: Moment | None = None
+    changes: dict[tuple[str, bool], int] = field(default_factory=dict)
+    """How many entered (True) and left each segment, for whoever measures."""
+    _definitions: Definitions = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._definitions = Definitions(self.facing)
+
+    def defined(self, cursor: _Cursor) -> Defined | None:
+        """What counts as of now; None where nobody is to be found out about."""
+        return self._definitions.now(cursor)
+
+    def evidences(
+        self, cursor: _Cursor, batch: Batch, settled: Collection[UUID], items: Collection[Item]
+    ) -> set[bytes]:
+        """Evidences that a batch says something of, beside those that moved."""
+        found = {batch.evidences[place : place + 16] for place in range(0, len(batch.evidences), 16)}
+        found |= {one.bytes for one in settled}
+        if items:
+            asked = {"items": [item for item, _ in items]}
+            found |= {row[0].bytes for row in cursor.execute(_SQL["evidences_of_items"], asked)}
+        return found
+
+    def keep(self, cursor: _Cursor, defined: Defined, met: Met) -> None:
+        """Bring the memberships of those whom a batch met to what the rules say now."""
+        if self.suffix or kept_by(cursor) is None:
+            cursor.execute(_WAKING["wake"], {"customers": list(met.held), "why": "rebuild"})
+            return
+        now = told_at(cursor, self.clock, met.batch.newest)
+        told = _Telling(cursor, defined, met)
+        gone = self._follow(cursor, met, told)
+        held = [one for one in met.held if one not in gone]
+        told.add(evaluate_lists(cursor, defined.lists, {*met.fresh, *met.moved} - gone))
+        told.add(evaluate(cursor, self._definitions, defined, held, now, exact=False))
+        note(cursor, told.found(), now, self.changes)
+
+    def _follow(self, cursor: _Cursor, met: Met, told: _Telling) -> set[UUID]:
+        """Take those out who are nobody any more: one that goes by another id now takes along what they are in."""
+        if not met.moved:
+            return set()
+        rows = cursor.execute(_SQL["heirs"], {"customers": sorted(met.moved)}).fetchall()
+        renamed: dict[UUID, UUID] = {}
+        for customer, heir in rows:
+            if heir in met.fresh and heir not in renamed:
+                renamed[heir] = customer
+        told.renamed, told.winners = set(renamed), {heir for _, heir in rows} - set(renamed)
+        if renamed:
+            asked = {"customers": list(renamed.values()), "heirs": list(renamed)}
+            cursor.execute(_SQL["inherit"], asked)
+            cursor.execute(_SQL["inherit_changes"], asked)
+        gone = {customer for customer, _ in rows}
+        if gone:
+            left = cursor.execute(_SQL["forget"], {"customers": list(gone)}).fetchall()
+            cursor.execute(_SQL["forget_subjects"], {"customers": list(gone)})
+            told.add([Change(*row) for row in left], "merged")
+        return gone
+
+
+class _Telling:
+    """Why did those change whom a batch changed?"""
+
+    def __init__(self, cursor: _Cursor, defined: Defined, met: Met) -> None:
+        self._cursor, self._defined, self._met = cursor, defined, met
+        self._found: list[tuple[Change, str | None]] = []
+        self.renamed: set[UUID] = set()
+        self.winners: set[UUID | None] = set()
+
+    def add(self, changes: Sequence[Change], because: str | None = None) -> None:
+        """More of them. because: where it is known already."""
+        self._found += [(one, because) for one in changes if (one.segment, one.version) in self._defined.serving]
+
+    def found(self) -> list[Told]:
+        """All that is told, of versions that serve."""
+        if not self._found:
+            return []
+        changed = {one.customer for one, _ in self._found}
+        corrected = self._homes(self._met.settled, changed) if self._met.settled else {}
+        events = self._events(changed) if len(changed) <= _MOST_REASONED else {}
+        told = []
+        for one, because in self._found:
+            code = because or self._because(one.customer, corrected)
+            announce = self._defined.announced.get(one.segment, False)
+            told.append(Told(one, code, self._reason(one, events.get(one.customer, ())), announce))
+        return told
+
+    def _because(self, customer: UUID, corrected: Mapping[UUID, Any]) -> str:
+        if customer in self.winners:
+            return "merged"
+        if customer in self._met.moved and customer not in self.renamed:
+            return "split"
+        return "correction" if customer in corrected else "event"
+
+    def _reason(self, one: Change, events: Sequence[str]) -> str:
+        reason: dict[str, Any] = {}
+        if rule := self._defined.hashes.get((one.segment, one.version)):
+            reason["rule"] = rule
+        if events:
+            reason["events"] = events
+        return msgspec.json.encode(reason).decode()
+
+    def _homes(self, evidences: Collection[UUID], customers: Collection[UUID]) -> dict[UUID, list[UUID]]:
+        """The evidences of each of these customers, of these."""
+        asked = {"evidences": list(evidences), "customers": list(customers)}
+        found: dict[UUID, list[UUID]] = {}
+        for evidence, customer in self._cursor.execute(_SQL["homes"], asked):
+            found.setdefault(customer, []).append(evidence)
+        return found
+
+    def _events(self, customers: Collection[UUID]) -> dict[UUID, list[str]]:
+        """Names of the first few events of the batch about each of these customers."""
+        names: dict[UUID, list[str]] = {}
+        for row in self._met.batch.first.events.rows():
+            place = _NAME + 16
+            if row[place : place + 4] != NULL:
+                evidence = UUID(bytes=row[place + 4 : place + 20])
+                names.setdefault(evidence, []).append(row[_NAME:place].hex())
+        homes = self._homes(names, customers) if names else {}
+        return {
+            customer: [name for evidence in evidences for name in names[evidence]][:_MOST_EVENTS]
+            for customer, evidences in homes.items()
+        }
+
+
+def note(cursor: _Cursor, told: Sequence[Told], at: datetime, counted: dict[tuple[str, bool], int]) -> None:
+    """Keep changes, and count them by segment and direction."""
+    record(cursor, told, at)
+    for one in told:
+        place = one.change.segment, one.change.entered
+        counted[place] = counted.get(place, 0) + 1

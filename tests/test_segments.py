@@ -1,0 +1,244 @@
+"""Is who is in which segment right as soon as an event is seen: through late events, corrections, merges and splits,
+and whoever brings them at the same moment?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Barrier
+from typing import Any
+
+import pytest
+
+from eventlog.port import Logged
+from projections.decoding import Decoder
+from projections.deriving import Deriver
+from projections.opening import Opener
+from projections.runner import Runner
+from tests.support.logs import in_threads
+from tests.support.plain import Published
+from tests.support.segmented import Segmented, made, segmented, who
+
+BUYERS = "exists(purchase.made)"
+BOTH = "exists(purchase.made) and exists(call.ended)"
+
+
+@pytest.fixture(scope="module")
+def whole(postgres: Any) -> Iterator[Segmented]:
+    with segmented(postgres) as found:
+        yield found
+
+
+@pytest.fixture
+def shop(whole: Segmented) -> Segmented:
+    whole.begin()
+    return whole
+
+
+def _about(kind: str, event: Published, day: float = 1) -> dict[str, Any]:
+    about = [{"relation": "retracts", "source": event.raw["source"], "id": event.raw["id"]}]
+    return made(kind, "steward", day=day, about=about)
+
+
+def test_S31_who_fulfils_a_rule_is_in_the_segment_in_the_transaction_of_the_event(shop: Segmented) -> None:
+    shop.segment("buyers", BUYERS)
+    shop.day(1)
+    shop.happen(made("purchase.made", "ann", day=1), made("email.received", "bob", day=1))
+    assert shop.members("buyers") == {"ann"}
+    assert shop.changes("buyers") == [("ann", True, "event")]
+
+
+def test_a_change_says_which_rule_and_which_events_led_to_it(shop: Segmented) -> None:
+    shop.segment("buyers", BUYERS)
+    shop.day(1)
+    [event] = shop.happen(made("purchase.made", "ann", day=1))
+    [(rule,)] = shop.rows("SELECT hash FROM storyline.segment_versions")
+    [(reason,)] = shop.rows("SELECT reason FROM storyline.segment_changes")
+    assert reason == {"rule": rule, "events": [event.name]}
+
+
+def test_where_no_segment_is_kept_nothing_is_written(shop: Segmented) -> None:
+    shop.happen(made("email.received", "ann"))
+    assert shop.rows("SELECT count(*) FROM segments.subjects") == [(0,)]
+
+
+def test_what_is_taken_back_counts_no_more_and_counts_again_when_that_is(shop: Segmented) -> None:
+    shop.segment("buyers", BUYERS)
+    shop.day(2)
+    [bought] = shop.happen(made("purchase.made", "ann", day=1))
+    [taken] = shop.happen(_about("event.retracted", bought))
+    assert shop.members("buyers") == set()
+    shop.happen(_about("event.retracted", taken, day=1.5))
+    assert shop.members("buyers") == {"ann"}
+    assert shop.changes("buyers") == [
+        ("ann", True, "event"),
+        ("ann", False, "correction"),
+        ("ann", True, "correction"),
+    ]
+
+
+def test_a_retraction_that_comes_before_what_it_takes_back_keeps_it_out(shop: Segmented) -> None:
+    shop.segment("buyers", BUYERS)
+    shop.day(2)
+    [bought] = shop.publish(made("purchase.made", "ann", day=1))
+    shop.happen(_about("event.retracted", bought))
+    shop.stage.feed([bought])
+    assert shop.members("buyers") == set()
+    assert shop.changes("buyers") == []
+
+
+def test_late_events_count_by_when_they_happened(shop: Segmented) -> None:
+    shop.segment("quiet", f"{BUYERS} and no(email.received in last 10d)")
+    shop.day(20)
+    shop.happen(made("purchase.made", "ann", day=1))
+    shop.happen(made("email.received", "ann", day=2))
+    assert shop.members("quiet") == {"ann"}
+    shop.happen(made("email.received", "ann", day=15))
+    assert shop.members("quiet") == set()
+
+
+def test_a_merge_lets_the_loser_leave_as_merged(shop: Segmented) -> None:
+    shop.segment("buyers", BUYERS)
+    shop.day(3)
+    shop.happen(made("purchase.made", "ann", day=1), made("purchase.made", "bob", day=2))
+    assert shop.members("buyers") == {"ann", "bob"}
+    shop.happen(made("email.received", "ann", "bob", day=3))
+    assert shop.members("buyers") == {"ann"}
+    assert shop.changes("buyers")[-1] == ("bob", False, "merged")
+
+
+def test_a_merge_lets_the_winner_enter_by_what_the_loser_did(shop: Segmented) -> None:
+    shop.segment("both", BOTH)
+    shop.day(3)
+    shop.happen(made("purchase.made", "ann", day=1), made("call.ended", "bob", day=2))
+    assert shop.members("both") == set()
+    shop.happen(made("email.received", "ann", "bob", day=3))
+    assert shop.members("both") == {"ann"}
+    assert shop.changes("both") == [("ann", True, "merged")]
+
+
+def test_who_goes_by_another_id_stays_without_a_word(shop: Segmented) -> None:
+    shop.segment("buyers", BUYERS)
+    shop.day(3)
+    shop.happen(made("purchase.made", "bob", day=2))
+    shop.happen(made("email.received", "ann", day=0), made("email.received", "ann", "bob", day=1))
+    assert shop.members("buyers") == {"ann"}
+    assert shop.changes("buyers") == [("ann", True, "event")]
+
+
+def test_a_split_lets_each_be_where_their_own_story_puts_them(shop: Segmented) -> None:
+    shop.segment("buyers", BUYERS)
+    shop.segment("both", BOTH)
+    shop.day(5)
+    shop.happen(
+        made("purchase.made", "ann", day=1), made("call.ended", "bob", day=2), made("purchase.made", "bob", day=2)
+    )
+    shop.happen(made("identity.merged", "ann", day=3, parties=[{"role": "other", "who": who("bob")}]))
+    assert (shop.members("buyers"), shop.members("both")) == ({"ann"}, {"ann"})
+    shop.happen(made("identity.split", "ann", day=4, parties=[{"role": "other", "who": who("bob")}]))
+    assert (shop.members("buyers"), shop.members("both")) == ({"ann", "bob"}, {"bob"})
+    assert shop.changes("buyers")[-1] == ("bob", True, "split")
+    assert set(shop.changes("both")[-2:]) == {("ann", False, "split"), ("bob", True, "split")}
+
+
+def test_somebody_on_a_list_stays_on_it_through_a_merge(shop: Segmented) -> None:
+    shop.day(1)
+    shop.happen(made("email.received", "ann", day=0), made("email.received", "bob", day=0.5))
+    shop.put_on_list("staff", "bob")
+    shop.backfiller.run(shop.connection)
+    shop.look()
+    assert shop.members("staff") == {"bob"}
+    shop.day(2)
+    shop.happen(made("email.received", "ann", "bob", day=1))
+    assert shop.members("staff") == {"ann"}
+    assert shop.changes("staff") == [("bob", True, "list"), ("bob", False, "merged"), ("ann", True, "merged")]
+
+
+def test_a_rule_may_ask_for_a_list_that_changes(shop: Segmented) -> None:
+    shop.happen(made("purchase.made", "ann"), made("purchase.made", "bob", day=0))
+    shop.put_on_list("staff", "bob")
+    shop.segment("customers", f"{BUYERS} and not in segment staff")
+    assert shop.members("customers") == {"ann"}
+    shop.look()
+    shop.put_on_list("staff", "ann")
+    shop.look()
+    assert shop.members("customers") == set()
+    assert shop.changes("customers")[-1] == ("ann", False, "list")
+
+
+def test_an_archived_segment_holds_nobody_and_its_members_leave_untold(shop: Segmented) -> None:
+    shop.segment("buyers", BUYERS)
+    shop.day(1)
+    shop.happen(made("purchase.made", "ann", day=1))
+    shop.archive("buyers")
+    shop.backfiller.run(shop.connection)
+    assert shop.rows("SELECT count(*) FROM segments.memberships") == [(0,)]
+    assert shop.changes("buyers") == [("ann", True, "event"), ("ann", False, "archived")]
+    assert shop.rows("SELECT announce FROM storyline.segment_changes WHERE NOT entered") == [(False,)]
+
+
+def test_a_rule_that_postgres_cannot_answer_holds_up_neither_the_log_nor_lists(shop: Segmented) -> None:
+    shop.segment("buyers", BUYERS)
+    shop.put_on_list("staff", "bob")
+    shop.connection.execute("ALTER TABLE timeline.corrected RENAME TO elsewhere")  # no rule can be asked without it
+    try:
+        shop.happen(made("purchase.made", "ann"), made("email.received", "bob"))
+    finally:
+        shop.connection.execute("ALTER TABLE timeline.elsewhere RENAME TO corrected")
+    shop.look()
+    assert shop.rows("SELECT count(*) FROM timeline.events") == [(2,)]
+    assert shop.members("staff") == {"bob"}
+
+
+def test_a_rule_that_cannot_be_read_keeps_the_one_before_at_work(shop: Segmented) -> None:
+    shop.segment("buyers", BUYERS)
+    shop.define("buyers", BOTH, version=2)
+    shop.connection.execute("UPDATE storyline.segment_versions SET rule = '{}' WHERE version = 2")
+    shop.happen(made("purchase.made", "ann"))
+    shop.backfiller.run(shop.connection)
+    assert shop.members("buyers") == {"ann"}
+    assert shop.rows("SELECT version, state FROM storyline.segment_versions ORDER BY version") == [
+        (1, "serving"), (2, "failed"),
+    ]  # fmt: skip
+
+
+class _Projector:
+    """One of two, each with a partition and a reader's memory of its own."""
+
+    def __init__(self, shop: Segmented, partition: int) -> None:
+        story = shop.stage.story
+        self.partition = partition
+        self.runner: Runner = story.runner(partitions=4, clock=lambda: shop.now)
+        self.runner.cursor = self.runner.positions.take(self.runner.connection, [partition])
+        self._opener = Opener(story.reading.keys)
+        self._decoder = Decoder(Deriver(story.catalogue, self._opener))
+
+    def apply(self, published: Published) -> None:
+        start = self.runner.cursor[self.partition]
+        logged = [Logged(self.partition, start, b"", published.value)]
+        self.runner.apply(self._decoder.batch(0, dict(self.runner.cursor), logged))
+
+    def close(self) -> None:
+        self.runner.close()
+        self._opener.close()
+
+
+def test_two_projectors_that_bring_the_halves_of_a_rule_at_once_make_it_hold(shop: Segmented) -> None:
+    """By two identifiers of one customer, so that their batches share no evidence."""
+    shop.segment("both", BOTH)
+    two = [_Projector(shop, partition) for partition in (1, 2)]
+    try:
+        for number in range(6):
+            names = (f"#{number}1", f"u{number}")
+            shop.happen(made("email.received", *names))
+            halves = shop.publish(made("purchase.made", names[0]), made("call.ended", names[1]))
+            barrier = Barrier(2)
+
+            def bring(place: int, halves: list[Published] = halves, barrier: Barrier = barrier) -> None:
+                barrier.wait(30)
+                two[place].apply(halves[place])
+
+            in_threads(bring, 2)
+            assert len(shop.members("both")) == number + 1
+    finally:
+        for one in two:
+            one.close()
