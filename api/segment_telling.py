@@ -4,6 +4,7 @@ see it."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -141,9 +142,11 @@ class Reasoning:
         return {row.name: (item.name, item.line) for row, item in zip(rows, items, strict=True)}
 
 
-def facing_of(held: Services, _others: Mapping[str, Rule | None]) -> Facing:
-    """What rules are faced with here."""
-    return Facing(zone=held.parts.time_zone)
+def facing_of(held: Services, others: Mapping[str, Rule | None]) -> Facing:
+    """What rules are faced with here. others: the segments that they ask for, None for a list."""
+    parts = held.parts
+    facing = Facing.of(parts.catalogue, parts.time_zone, parts.working.rules.rfm, parts.profile_rules)
+    return replace(facing, others=others)
 
 
 def turn_told(turn: Turn | None) -> told.TurnShown | None:
