@@ -50,6 +50,8 @@ class Asked:
             found = found.astimezone(self.zone)
         if self.op in _TEXTS and isinstance(found, str):
             return self._text(found)
+        if self.op in ("starts with", "ends with"):
+            return isinstance(found, list) and any(self.of(one) for one in found)
         if self.op == "anniversary":
             return self._returns(found)
         if self.op in ("within last", "more than ago", "within next"):
@@ -71,9 +73,7 @@ class Asked:
         return found.startswith(wanted) if self.op == "starts with" else found.endswith(wanted)
 
     def _near(self, found: Any) -> bool:
-        moment = found if isinstance(found, date) else read_moment(found)
-        if isinstance(moment, date) and not isinstance(moment, datetime):
-            moment = midnight(moment, self.zone)
+        moment = self._moment(found)
         if moment is None:
             return False
         length = length_of(self.wanted)
@@ -82,6 +82,17 @@ class Asked:
         if self.op == "within next":
             return self.now < moment <= self.now + length
         return moment <= self.now - length
+
+    def _moment(self, found: Any) -> datetime | None:
+        """A moment, or when a day begins."""
+        if isinstance(found, str) and len(found) == len("2026-01-31"):
+            try:
+                found = date.fromisoformat(found)
+            except ValueError:
+                return None
+        if isinstance(found, date) and not isinstance(found, datetime):
+            return midnight(found, self.zone)
+        return read_moment(found)
 
     def _returns(self, found: Any) -> bool:
         try:

@@ -226,8 +226,8 @@ class Judge:
         return any(asked.of(value) for its, space, value in values if its == kind and namespace in (None, space))
 
     def _consent(self, leaf: Rule, customer: str) -> bool:
-        standing, purpose = self.world.standing(customer), leaf["purpose"]
-        granted = standing.get((purpose, leaf.get("channel") or ""), standing.get((purpose, "")))
+        standing, purpose = self.world.standing(customer), leaf["purpose"].strip().lower()
+        granted = standing.get((purpose, leaf.get("channel", "").strip().lower()), standing.get((purpose, "")))
         return str(leaf["is"]) == {None: "unknown", True: "granted", False: "withdrawn"}[granted]
 
     def _work(self, kind: str, leaf: Rule, customer: str) -> bool:

@@ -193,12 +193,12 @@ class World:
         return []
 
     def identifiers(self, customer: str) -> tuple[set[tuple[str, str]], set[tuple[str, str, str]]]:
-        """(kind, namespace) of each node that is no shared one, and (kind, namespace, value) of those that are
-        readable."""
+        """Of nodes that are no shared ones: (kind, namespace) of those that an event that counts names, and (kind,
+        namespace, value) of those that are readable."""
         people = self.people
         nodes = {node for node, home in people.customer.items() if home == customer and node not in people.shared}
         values = {spelt for token, spelt in self._spellings() if token in nodes}
-        return {people.kinds[node] for node in nodes}, values
+        return {people.kinds[node] for node in nodes if people.since(node)}, values
 
     def _spellings(self) -> Iterator[tuple[str, tuple[str, str, str]]]:
         """The node of each identifier that is readable, and how it is spelt."""
