@@ -19,6 +19,7 @@ from commands.webhooks import Webhooks
 from commands.working import Actor, Key, Working
 from consumers.scheduler import Due, Job, TooLateError
 from domain.configuration import Configuration, TimedMove
+from projections.figures.folding import fold
 from projections.work import due as rows
 
 __all__ = ["ACTOR", "jobs_of"]
@@ -31,6 +32,8 @@ _OFTEN: Final = 30.0
 _QUARTER: Final = 900.0
 _DAY: Final = timedelta(days=1)
 _ALL: Final = "all"
+_FOLDS: Final = 50
+"""Most steps of summing at one look."""
 _Target = Literal["first_response", "resolution"]
 _MOMENTS: Final[dict[_Target, tuple[rows.Target, rows.Target]]] = {
     "first_response": ("respond_warn", "respond_by"),
@@ -51,6 +54,7 @@ def jobs_of(
         _timed_tickets(rules, working),
         _reminders(working, reminders_of_use),
         _tidying(pool),
+        _summing(),
     )
 
 
@@ -199,3 +203,19 @@ def _tidying(pool: ConnectionPool) -> Job:
             Webhooks.tidy(connection, due.at)
 
     return Job(name, _QUARTER, "late", find, act)
+
+
+def _summing() -> Job:
+    """Sums of figures are kept up. Nothing of it is claimed: what is to be summed stands in a table, one at a time
+    sums, and what one leaves the next finds."""
+
+    def find(connection: psycopg.Connection, _now: datetime, _limit: int) -> list[Due]:
+        for _ in range(_FOLDS):
+            if not fold(connection):
+                break
+        return []
+
+    def act(_due: Due, _key: str, _now: datetime) -> None:
+        """Nothing is ever found."""
+
+    return Job("summing", _SOON, "late", find, act)

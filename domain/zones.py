@@ -50,7 +50,7 @@ def named_zone(name: str | None, default: ZoneInfo) -> ZoneInfo:
         return default
     try:
         return ZoneInfo(name)
-    except (ValueError, OSError):  # a name that no zone has, or that is no name
+    except (KeyError, ValueError, OSError):  # a name that no zone has, or that is no name
         way_out = "Send a name of the IANA time zone database, such as Europe/London."
         raise BadInput([Problem("zone", "is no time zone.", way_out)]) from None
 

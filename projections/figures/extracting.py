@@ -18,12 +18,13 @@ from projections.columns import LENGTH, LONGEST_CODE, NULL, cut, hash16, numeric
 from projections.lines import Line, More, ref_kind
 from projections.packing import NAME_SIZE
 
-__all__ = ["figure_rows", "figure_types", "mentions", "naming_types", "speaks"]
+__all__ = ["OrderLine", "figure_rows", "figure_types", "mentions", "naming_types", "order_lines", "speaks"]
 
 _TRADES: Final = frozenset({"purchase.made", "refund.made"})
 _THINGS: Final = {
     "product.described": ("product", ("category", "price", "cost", "currency")),
     "campaign.described": ("campaign", ("channel", "category", "cost", "currency")),
+    "organisation.described": ("organisation", ("industry",)),
 }
 """Of what kind of thing these types tell, and the public fields that are kept of it."""
 _NUMBERS: Final = frozenset({"price", "cost"})
@@ -89,31 +90,41 @@ def figure_rows(one: More, public: Any, touch: bool) -> Rows:
 
 def _line_rows(one: More, public: Mapping[str, Any]) -> list[bytes]:
     """What was bought or given back, line by line."""
-    total, currency, lines = exact_amount(public.get("amount")), public.get("currency"), public.get("lines")
-    if total is None or not isinstance(currency, str) or not currency or not isinstance(lines, list):
+    total, currency = exact_amount(public.get("amount")), public.get("currency")
+    if total is None or not isinstance(currency, str) or not currency:
         return []
-    gives_back = one.line.type == "refund.made"
-    head = one.mark[:NAME_SIZE]
-    rest = cut(currency), _REFUND[gives_back or total < 0]
-    rows = []
+    type, head = one.line.type, one.mark[:NAME_SIZE]
+    rest = cut(currency), _REFUND[type == "refund.made" or total < 0]
+    return [
+        b"".join(
+            (
+                _LINE.pack(9, 16, head, 4, place, 8, one.times[0]),
+                cut(product),
+                cut(category),
+                numeric(quantity),
+                NULL if amount is None else numeric(amount),
+                *rest,
+            )
+        )
+        for place, product, category, quantity, amount in order_lines(type, public)
+    ]
+
+
+OrderLine = tuple[int, str | None, str | None, Decimal, Decimal | None]
+"""(place, product, category, quantity, amount), the last two negative where something was given back."""
+
+
+def order_lines(type: str, public: Mapping[str, Any]) -> Iterator[OrderLine]:
+    """The lines of a purchase or a refund, as far as they make sense; none of other types."""
+    lines = public.get("lines")
+    if type not in _TRADES or not isinstance(lines, list):
+        return
     for place, line in enumerate(lines):
         if isinstance(line, Mapping):
             quantity, amount = _counted(line)
-            if gives_back:
+            if type == "refund.made":
                 quantity, amount = -quantity, None if amount is None else -amount
-            rows.append(
-                b"".join(
-                    (
-                        _LINE.pack(9, 16, head, 4, place, 8, one.times[0]),
-                        _code(line.get("product")),
-                        _code(line.get("category")),
-                        numeric(quantity),
-                        NULL if amount is None else numeric(amount),
-                        *rest,
-                    )
-                )
-            )
-    return rows
+            yield place, _text(line.get("product")), _text(line.get("category")), quantity, amount
 
 
 def _counted(line: Mapping[str, Any]) -> tuple[Decimal, Decimal | None]:
@@ -127,8 +138,12 @@ def _counted(line: Mapping[str, Any]) -> tuple[Decimal, Decimal | None]:
     return quantity, amount
 
 
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
 def _code(value: Any) -> bytes:
-    return cut(value if isinstance(value, str) and value else None)
+    return cut(_text(value))
 
 
 def _number(value: Any) -> bytes:

@@ -5,7 +5,7 @@ it, only slower.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
@@ -55,11 +55,12 @@ def _fold(connection: psycopg.Connection[Any], suffix: LiteralString, most: int)
         return _fold_longer(cursor, "d") or _fold_longer(cursor, "m")
 
 
-def fold_all(connection: psycopg.Connection[Any], suffix: LiteralString) -> None:
-    """Make all sums of a build anew by one pass over its rows, within the caller's transaction or one of its own."""
+def fold_all(connection: psycopg.Connection[Any], suffix: LiteralString, only: Collection[str] | None = None) -> None:
+    """Make all sums of a build anew by one pass over its rows, within the caller's transaction or one of its own.
+    only: as `registry.use` has it."""
     with connection.transaction():
         cursor = connection.cursor()
-        use(cursor, suffix)
+        use(cursor, suffix, only)
         cursor.execute(_SQL["settings"])
         cursor.execute(_SQL["empty"])
         ever = [EVER]

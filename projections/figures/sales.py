@@ -17,21 +17,23 @@ import msgspec
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
+from domain.catalogue import load_catalogue
+from domain.catalogue.registry import Catalogue
 from domain.configuration import Analytics
 from domain.zones import Period
 from eventlog.sql import load
 from projections.connecting import reading
 from projections.figures.pieces import Level, Piece, Stale, fitting, pieces
+from projections.figures.then import QUERIES, Moment, as_known
 
-__all__ = ["DIMENSIONS", "TIMES", "Behind", "By", "Figure", "Filters", "SalesReader", "Unit"]
+__all__ = ["Behind", "By", "Figure", "Filters", "SalesReader", "Unit", "behind", "levels_of", "stale_in"]
 
 _SQL: Final = load("projections.figures", "sales.sql")
 Unit = Literal["all", "day", "week", "month", "hour", "weekday", "weekhour"]
 """What time is grouped by: all of it as one; days, weeks and months one after the other; hours of the day, days of
 the week, and hours of the week."""
 By = Literal["", "channel", "country", "campaign", "rep", "team", "type", "product", "category"]
-TIMES: Final = ("day", "week", "month", "hour", "weekday")
-DIMENSIONS: Final = tuple(one for one in get_args(By) if one)
+_DIMENSIONS: Final = tuple(one for one in get_args(By) if one)
 _LINED: Final = ("product", "category")
 _ACTED: Final = ("rep", "team")
 _EXACT: Final = Context(prec=100)
@@ -56,7 +58,7 @@ class Filters:
 
     def given(self) -> dict[str, str]:
         """Those that are given."""
-        told = {one: getattr(self, one) for one in DIMENSIONS}
+        told = {one: getattr(self, one) for one in _DIMENSIONS}
         return {name: value for name, value in told.items() if value is not None}
 
 
@@ -133,25 +135,30 @@ class _Sum:
 class SalesReader:
     """Reads sales through `pool`, which its owner opens. Raises Unavailable. rates: those of the configuration."""
 
-    def __init__(self, pool: AsyncConnectionPool, rates: Analytics | None = None) -> None:
-        self._pool, self._rates = pool, rates or Analytics()
+    def __init__(
+        self, pool: AsyncConnectionPool, rates: Analytics | None = None, catalogue: Catalogue | None = None
+    ) -> None:
+        self._pool, self._rates, self._catalogue = pool, rates or Analytics(), catalogue or load_catalogue()
 
     async def sales(
-        self, period: Period, unit: Unit, by: By, filters: Filters, currency: str | None = None
-    ) -> list[Figure]:
-        """Figures by bucket, value and currency, in no order. currency: convert into it what there are rates for."""
+        self, period: Period, unit: Unit, by: By, filters: Filters, currency: str | None = None,
+        moment: Moment | None = None,
+    ) -> list[Figure]:  # fmt: skip
+        """Figures by bucket, value and currency, in no order. currency: convert into it what there are rates for.
+        moment: as it was known then. Raises BadInput."""
         rates = self._rates if currency is not None and currency == self._rates.currency else None
         cuts = [] if rates is None else [datetime.combine(day, time(), UTC) for day in rates.days()]
         async with reading(self._pool) as connection, connection.transaction():
             await connection.execute(_SQL["snapshot"])
-            asked = await self._asked(connection, period, unit, by, filters, cuts)
-            rows = await (await connection.cursor(binary=True).execute(_SQL["sales"], asked)).fetchall()
+            asked = await self._asked(connection, period, unit, by, filters, cuts, moment)
+            query = (_SQL if moment is None else QUERIES)["sales"]
+            rows = await (await connection.cursor(binary=True).execute(query, asked)).fetchall()
             teams = await _teams(connection) if by == "team" else {}
         return _put_together(rows, by, teams, rates, cuts)
 
     async def events(
         self, period: Period, filters: Filters, after: tuple[datetime, UUID], limit: int,
-        weekday: int | None = None, hour: int | None = None,
+        weekday: int | None = None, hour: int | None = None, moment: Moment | None = None,
     ) -> list[Behind]:  # fmt: skip
         """The trades behind a figure, the latest first, those before `after`; of one weekday (1: Monday) or hour."""
         given = filters.given()
@@ -163,12 +170,15 @@ class SalesReader:
                 "by_line": not given.keys().isdisjoint(_LINED), "zone": period.zone.key,
                 "weekday": weekday, "hour": hour,
             }  # fmt: skip
-            rows = await (await connection.cursor(binary=True).execute(_SQL["events"], asked)).fetchall()
+            if moment is not None:
+                asked |= await as_known(connection, self._catalogue, moment)
+            query = (_SQL if moment is None else QUERIES)["events"]
+            rows = await (await connection.cursor(binary=True).execute(query, asked)).fetchall()
         return [behind(row) for row in rows]
 
     async def _asked(
         self, connection: psycopg.AsyncConnection[Any], period: Period, unit: Unit, by: By, filters: Filters,
-        cuts: Sequence[datetime],
+        cuts: Sequence[datetime], moment: Moment | None,
     ) -> dict[str, Any]:  # fmt: skip
         """What the query of sales is asked with: the pieces of the period, and what is chosen of each."""
         given = filters.given()
@@ -176,12 +186,16 @@ class SalesReader:
         used = {"actor" if one in _ACTED else one for one in [*given, *([by] if by else [])]}
         dimension = next(iter(used), "")
         found = [Piece(None, period.start, period.end)]
-        if len(used) <= 1:
-            levels = _levels(dimension, unit, period)
-            found = pieces(period.start, period.end, await _stale(connection, period), levels, cuts)
+        then: dict[str, Any] = {"start": period.start, "end": period.end}
+        if moment is not None:
+            then |= await as_known(connection, self._catalogue, moment)
+        elif len(used) <= 1:
+            levels = levels_of(dimension, unit, period)
+            found = pieces(period.start, period.end, await stale_in(connection, period), levels, cuts)
         values = actors if dimension == "actor" else [given[dimension]] if dimension in given else None
         return {
             **_filtering(filters, actors),
+            **then,
             "levels": [one.level for one in found],
             "starts": [one.start for one in found],
             "ends": [one.end for one in found],
@@ -195,7 +209,7 @@ class SalesReader:
         }
 
 
-def _levels(dimension: str, unit: Unit, period: Period) -> tuple[Level, ...]:
+def levels_of(dimension: str, unit: Unit, period: Period) -> tuple[Level, ...]:
     """Which sums there are that can be put together to what is asked for, the longest first."""
     if unit == "all":
         return ("m", "d") if dimension == "product" else ("m", "d", "h", "q")
@@ -204,7 +218,8 @@ def _levels(dimension: str, unit: Unit, period: Period) -> tuple[Level, ...]:
     return ("h", "q") if fitting(period.zone, period.start, period.end) == "h" else ("q",)
 
 
-async def _stale(connection: psycopg.AsyncConnection[Any], period: Period) -> Stale:
+async def stale_in(connection: psycopg.AsyncConnection[Any], period: Period) -> Stale:
+    """Which sums of a period are older than the rows."""
     asked = {"start": period.start, "end": period.end}
     rows = await (await connection.execute(_SQL["stale"], asked)).fetchall()
     of = {level: {at.astimezone(UTC) for its, at in rows if its == level} for level in ("q", "d", "m")}
@@ -234,7 +249,7 @@ async def _actors(connection: psycopg.AsyncConnection[Any], filters: Filters) ->
 
 
 def _filtering(filters: Filters, actors: list[str] | None) -> dict[str, Any]:
-    told = {one: getattr(filters, one) for one in DIMENSIONS if one not in _ACTED}
+    told = {one: getattr(filters, one) for one in _DIMENSIONS if one not in _ACTED}
     return {**told, "actors": actors}
 
 
