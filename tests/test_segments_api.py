@@ -27,6 +27,10 @@ class Shop:
     def __init__(self, api: RunningApi, manager: httpx.Client, analyst: httpx.Client) -> None:
         self.api, self.manager, self.analyst = api, manager, analyst
         self._numbers = iter(range(1_000_000))
+        self._runner = api.story.runner()
+
+    def close(self) -> None:
+        self._runner.close()
 
     def happen(self, type: str, email: str, ago: timedelta = DAY, **content: Any) -> str:
         """Something happened to somebody; gives the event's name."""
@@ -44,9 +48,13 @@ class Shop:
     def buy(self, email: str, ago: timedelta = DAY, amount: str = "10.00") -> str:
         return self.happen("purchase.made", email, ago, amount=amount, currency="GBP")
 
+    def see(self) -> None:
+        """Everything that happened is seen."""
+        self._runner.run_to(self.api.story.log.ends())
+
     def settle(self) -> None:
         """Everything that happened is seen, and who is in which segment is found out."""
-        self.api.project()
+        self.see()
         facing = self.api.story.reading.facing
         with psycopg.connect(self.api.story.dsn, autocommit=True) as connection:
             Backfiller(facing).run(connection)
@@ -80,7 +88,9 @@ def shop(postgres: PostgresServer, server_directory: Path) -> Iterator[Shop]:
         api.client("manage") as manager,
         api.client("read-sealed") as analyst,
     ):
-        yield Shop(api, manager, analyst)
+        made = Shop(api, manager, analyst)
+        yield made
+        made.close()
 
 
 def test_S30_a_segment_is_made_of_a_rule_filled_and_read(shop: Shop) -> None:
@@ -98,7 +108,7 @@ def test_S30_a_segment_is_made_of_a_rule_filled_and_read(shop: Shop) -> None:
     assert (told["filling"], told["serving"], told["size"]) == (None, 1, 1)
     assert shop.members("s30.buyers") == {shop.api.customer(ann)}
     shop.buy(ben)
-    shop.api.project()
+    shop.see()
     assert shop.members("s30.buyers") == {shop.api.customer(ann), shop.api.customer(ben)}
 
 
