@@ -189,6 +189,11 @@ SELECT origin_partition, origin_offset FROM storyline.dead_letters
 WHERE status <> 'parked' AND origin = %(log_id)s AND origin_partition IS NOT NULL
 ORDER BY origin_partition, origin_offset;
 
+-- name: wake_segments
+-- What a rule of a segment asked of the profile holds no more.
+INSERT INTO storyline.segment_wakes (evidence, why)
+SELECT evidence, 'erased' FROM unnest(%(evidences)s::uuid[]) AS one (evidence);
+
 -- name: has_proposals
 -- Are duplicates proposed here?
 SELECT to_regclass('storyline.proposals') IS NOT NULL;

@@ -293,6 +293,7 @@ class Steps:
         evidences, nodes = self._taken(connection, row.id)
         with connection.transaction():
             self._around.directory.empty(connection, evidences)
+            connection.execute(SQL["wake_segments"], {"evidences": evidences})
             if connection.execute(SQL["has_proposals"]).fetchone() == (True,):
                 connection.execute(SQL["forget_proposals"], {"nodes": [row.customer, *nodes]})
         self._around.directory.clean(connection)
