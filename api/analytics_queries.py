@@ -49,6 +49,7 @@ Currency = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="Most events on the page")]
 Top = Annotated[int, Query(ge=1, le=1000, description="Most rows of the answer")]
+_MANY: Final = frozenset({"where"})
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _EDGE: Final[dict[str, Any]] = {"examples": ["2026-01-01", "2026-01-01T00:00:00Z"]}
 
@@ -115,7 +116,7 @@ def bounded(request: Request) -> None:
     """Raise BadInput for a parameter that comes twice, or holds what the database cannot take."""
     seen: set[str] = set()
     for name, value in request.query_params.multi_items():
-        if name in seen:
+        if name in seen and name not in _MANY:
             raise BadInput([Problem(name[:100], "comes more than once.", "Send it once.")])
         if "\0" in value:
             raise BadInput([Problem(name[:100], "holds a NUL character.", "Leave the character out.")])

@@ -18,7 +18,9 @@ from commands.claims import Claims, Piece
 from commands.webhooks import Webhooks
 from commands.working import Actor, Key, Working
 from consumers.scheduler import Due, Job, TooLateError
+from domain.catalogue.registry import Catalogue
 from domain.configuration import Configuration, TimedMove
+from projections.figures.filling import define
 from projections.figures.folding import fold
 from projections.work import due as rows
 
@@ -54,7 +56,7 @@ def jobs_of(
         _timed_tickets(rules, working),
         _reminders(working, reminders_of_use),
         _tidying(pool),
-        _summing(),
+        _summing(rules, working.desk.catalogue),
     )
 
 
@@ -205,13 +207,14 @@ def _tidying(pool: ConnectionPool) -> Job:
     return Job(name, _QUARTER, "late", find, act)
 
 
-def _summing() -> Job:
+def _summing(rules: Configuration, catalogue: Catalogue) -> Job:
     """Sums of figures are kept up. Nothing of it is claimed: what is to be summed stands in a table, one at a time
     sums, and what one leaves the next finds."""
 
     def find(connection: psycopg.Connection, _now: datetime, _limit: int) -> list[Due]:
+        define(connection, rules.metrics)
         for _ in range(_FOLDS):
-            if not fold(connection):
+            if not fold(connection, catalogue=catalogue):
                 break
         return []
 

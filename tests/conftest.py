@@ -2,6 +2,7 @@
 
 postgres        the session's server             database      a fresh, empty database: its DSN
 kafka           bootstrap address of a broker    kafka_broker  the broker itself, with its log_dirs
+retail          the Online Retail history
 log_url         a fresh embedded log             any_log_url   a fresh log of each adapter in turn
 kafka_log_url   a fresh topic                    make_log      opens logs and closes them after the test
 """
@@ -23,6 +24,7 @@ from eventlog.opening import open_log
 from eventlog.port import Log
 from tests.support.kafka import KafkaBroker, NoKafkaError
 from tests.support.postgres import PostgresServer
+from tests.support.retail import Retail, imported
 
 Started = TypeVar("Started")
 
@@ -48,6 +50,13 @@ def server_directory() -> Iterator[Path]:
 def postgres(server_directory: Path) -> Iterator[PostgresServer]:
     with PostgresServer.start(server_directory / "postgres") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def retail(postgres: PostgresServer) -> Iterator[Retail]:
+    """The whole Online Retail history on a system of its own; nobody changes it. Skips without the data."""
+    with imported(postgres) as made:
+        yield made
 
 
 @pytest.fixture

@@ -11,7 +11,9 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 
+from domain.catalogue.registry import Catalogue
 from eventlog.sql import load
+from projections.figures.filling import fill, fill_all, sum_metrics
 from projections.figures.pieces import EVER, Level, begin_of, merged
 from projections.registry import use
 
@@ -28,20 +30,25 @@ _MOST_DAYS: Final = 10
 _Range = tuple[datetime, datetime]
 
 
-def fold(connection: psycopg.Connection[Any], suffix: LiteralString = "", most: int = _MOST_QUARTERS) -> int:
-    """Sum anew about `most` quarters that batches touched, and then some days and months, of the build in schema
-    figures + suffix. Gives how many quarters, days or months were summed; 0 when there is nothing to do, or somebody
-    else does it. connection: in autocommit."""
+def fold(
+    connection: psycopg.Connection[Any],
+    suffix: LiteralString = "",
+    most: int = _MOST_QUARTERS,
+    catalogue: Catalogue | None = None,
+) -> int:
+    """Sum anew about `most` quarters that batches touched, then some days and months, then a piece of the past of a
+    metric, of the build in schema figures + suffix. Gives how many of all these; 0 when there is nothing to do, or
+    somebody else does it. connection: in autocommit; catalogue: of the deployment, for versions of its types."""
     lock = {"build": f"figures{suffix}"}
     if connection.execute(_SQL["lock"], lock).fetchone() != (True,):
         return 0
     try:
-        return _fold(connection, suffix, most)
+        return _fold(connection, suffix, most, catalogue)
     finally:
         connection.execute(_SQL["unlock"], lock)
 
 
-def _fold(connection: psycopg.Connection[Any], suffix: LiteralString, most: int) -> int:
+def _fold(connection: psycopg.Connection[Any], suffix: LiteralString, most: int, catalogue: Catalogue | None) -> int:
     with connection.transaction():
         cursor = connection.cursor()
         cursor.execute(_SQL["snapshot"])
@@ -49,15 +56,20 @@ def _fold(connection: psycopg.Connection[Any], suffix: LiteralString, most: int)
         touched = cursor.execute(_SQL["touched"], {"most": most}).fetchall()
         quarters = {quarter for _, quarters in touched for quarter in quarters}
         if quarters:
-            _fold_quarters(cursor, quarters)
+            _fold_quarters(cursor, quarters, catalogue)
             cursor.execute(_SQL["forget_touched"], {"marks": [mark for mark, _ in touched]})
-            return len(quarters)
-        return _fold_longer(cursor, "d") or _fold_longer(cursor, "m")
+        longer = _fold_longer(cursor, "d") + _fold_longer(cursor, "m")
+        return len(quarters) + longer + fill(cursor, catalogue)
 
 
-def fold_all(connection: psycopg.Connection[Any], suffix: LiteralString, only: Collection[str] | None = None) -> None:
+def fold_all(
+    connection: psycopg.Connection[Any],
+    suffix: LiteralString,
+    only: Collection[str] | None = None,
+    catalogue: Catalogue | None = None,
+) -> None:
     """Make all sums of a build anew by one pass over its rows, within the caller's transaction or one of its own.
-    only: as `registry.use` has it."""
+    only: as `registry.use` has it; catalogue: as `fold`."""
     with connection.transaction():
         cursor = connection.cursor()
         use(cursor, suffix, only)
@@ -68,11 +80,12 @@ def fold_all(connection: psycopg.Connection[Any], suffix: LiteralString, only: C
         _sum_hours(cursor, ever)
         _sum_days(cursor, ever)
         _sum_months(cursor, ever)
+        fill_all(cursor, catalogue)
         cursor.execute(_SQL["forget_all_touched"])
         cursor.execute(_SQL["analyze"])
 
 
-def _fold_quarters(cursor: psycopg.Cursor[Any], quarters: set[datetime]) -> None:
+def _fold_quarters(cursor: psycopg.Cursor[Any], quarters: set[datetime], catalogue: Catalogue | None) -> None:
     beside = cursor.execute(_SQL["beside"], _asked(merged("q", quarters))).fetchall()
     quarters |= {row[0] for row in beside}
     ranges, hours = merged("q", quarters), merged("h", {begin_of("h", one) for one in quarters})
@@ -81,6 +94,7 @@ def _fold_quarters(cursor: psycopg.Cursor[Any], quarters: set[datetime]) -> None
     _sum_quarters(cursor, ranges, types)
     _forget(cursor, "h", _SHORT, hours)
     _sum_hours(cursor, hours)
+    sum_metrics(cursor, ranges, catalogue)
     for level in ("d", "m"):
         starts = sorted({begin_of(level, one) for one in quarters})
         cursor.execute(_SQL["outdate"], {"level": level, "starts": starts})

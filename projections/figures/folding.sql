@@ -2,8 +2,9 @@
 -- made anew is taken away first.
 
 -- name: snapshot
--- All that follows is of one moment: what a batch touched that is not committed yet stays touched.
-SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+-- All that follows is of one moment: what a batch touched that is not committed yet stays touched. The lock comes before
+-- the moment does, and keeps another build from being switched in meanwhile.
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; LOCK TABLE storyline.read_models IN ACCESS SHARE MODE;
 
 -- name: settings
 -- A pass over everything has room to sort, and none of it is worth to be compiled.
@@ -186,7 +187,8 @@ DELETE FROM stale_sums WHERE level = %(level)s::"char" AND at = ANY (%(starts)s:
 
 -- name: empty
 -- Nothing is summed.
-DELETE FROM sales_sums; DELETE FROM contact_sums; DELETE FROM stale_sums;
+DELETE FROM sales_sums; DELETE FROM contact_sums; DELETE FROM stale_sums; DELETE FROM metric_sums;
+DELETE FROM metric_fills;
 
 -- name: forget_all_touched
 -- All that this snapshot holds is summed.
@@ -194,4 +196,4 @@ DELETE FROM touched;
 
 -- name: analyze
 -- What the planner has to know of sums that were made all at once.
-ANALYZE sales_sums, contact_sums;
+ANALYZE sales_sums, contact_sums, metric_sums;

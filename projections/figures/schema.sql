@@ -117,7 +117,7 @@ CREATE TABLE contact_sums (
 );
 
 -- What the deployment's own metrics come to by quarter of an hour and by their dimensions (in the order of their codes).
--- `version`: the hash of the definition. `customers`: evidences, where different ones are counted.
+-- `version`: the hash of the definition. `told`: how many events had a value. `evidences`: where customers are counted.
 CREATE TABLE metric_sums (
     metric text NOT NULL,
     version text NOT NULL,
@@ -137,4 +137,15 @@ CREATE TABLE stale_sums (
     level "char" NOT NULL,
     at timestamptz NOT NULL,
     PRIMARY KEY (level, at)
+);
+
+-- How far the past was counted by each definition of a metric: from `begun_at` to before `next_at`; all of it from `until`
+-- on.
+CREATE TABLE metric_fills (
+    metric text NOT NULL,
+    version text NOT NULL,
+    begun_at timestamptz NOT NULL,
+    next_at timestamptz NOT NULL,
+    until timestamptz NOT NULL,
+    PRIMARY KEY (metric, version)
 );

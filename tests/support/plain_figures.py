@@ -152,9 +152,10 @@ def _things(story: Story, home: Home, erased: object) -> _Rows:
     kept = {
         "product": ("category", "price", "cost", "currency"),
         "campaign": ("channel", "category", "cost", "currency"),
+        "organisation": ("industry",),
     }
     found = set()
-    for one, content in _counting(story, "product.described", "campaign.described"):
+    for one, content in _counting(story, "product.described", "campaign.described", "organisation.described"):
         kind = one.type.partition(".")[0]
         named = _named(one, kind)
         if named:
