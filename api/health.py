@@ -16,6 +16,7 @@ from api.problems import responses
 from api.security import LocalGuard
 from api.services import Services, services
 from domain.errors import StorylineError
+from projections.registry import changed_for, told_of
 
 __all__ = ["router"]
 
@@ -40,13 +41,14 @@ async def livez() -> Response:
     responses={200: shapes.answer("Health"), 503: shapes.answer("Health", "Not ready; `reasons` says why")},
 )
 async def readyz(request: Request) -> Response:
-    """Open to all. Ready when the database and the log answer; with the projector's lag per partition.
+    """Open to all. Ready when the database and the log answer, and the read models are those of this release; with
+    the projector's lag per partition.
 
     A projector that lags makes no API unready: what is published is taken all the same.
     """
     held = services(request)
     ends, visible = await _positions(held)
-    reasons = []
+    reasons = await _changed(held)
     if visible is None:
         reasons.append("The database of the read models does not answer.")
     if ends is None:
@@ -75,6 +77,16 @@ async def metrics(request: Request) -> Response:
     held.metrics.waiting.set(held.door.waiting)
     text = await to_thread.run_sync(held.metrics.text, limiter=held.working)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+async def _changed(held: Services) -> list[str]:
+    """What to say where the tables are not those of this release; nothing where that cannot be told."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            names = await changed_for(held.pool)
+    except _TROUBLE:
+        return []
+    return [told_of(names)] if names else []
 
 
 async def _positions(held: Services) -> tuple[dict[int, int] | None, dict[int, int] | None]:

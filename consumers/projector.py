@@ -19,11 +19,13 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from consumers.seat import Heartbeat
+from consumers.segment_metrics import changes_counter, count_changes
 from consumers.watchdog import Watchdog
-from domain.errors import Fenced, LogDamaged, Unavailable
+from domain.errors import Fenced, LogDamaged, Misconfigured, Unavailable
 from eventlog.port import Log
 from projections.deriving import Reading
 from projections.leases import Held, Seat
+from projections.registry import refuse_changed
 from projections.runner import Applied, Park, Runner
 
 __all__ = ["Projector", "ProjectorMetrics"]
@@ -51,6 +53,7 @@ class ProjectorMetrics:
             "storyline_projector_behind_seconds", "Age of the newest visible record", registry=registry
         )
         self.held = Gauge("storyline_projector_partitions", "Partitions that this projector holds", registry=registry)
+        self.segments = changes_counter(registry)
 
     def applied(self, applied: Applied, cursor: dict[int, int]) -> None:
         """One transaction was committed."""
@@ -115,14 +118,14 @@ class Projector:
         return heartbeat is not None and heartbeat.fresh
 
     def run(self, stop: threading.Event) -> None:
-        """Project until `stop` is set. Raises LogDamaged when the log is not what the positions say: to go on
-        would make the read models wrong without a word."""
+        """Project until `stop` is set. Raises LogDamaged when the log is not what the positions say, Misconfigured
+        when the tables are not those of this release: to go on would make the read models wrong without a word."""
         pause = 0.1
         while not stop.is_set():
             began = time.monotonic()
             try:
                 self._take_part(stop)
-            except LogDamaged:
+            except (LogDamaged, Misconfigured):
                 raise
             except (Unavailable, psycopg.Error) as error:
                 if time.monotonic() - began > _LONGEST_PAUSE:
@@ -148,6 +151,7 @@ class Projector:
         )
         try:
             runner.prepare()  # before it has a seat: what it holds nobody else reads
+            refuse_changed(runner.connection)
             try:
                 with self._seated(seat) as heartbeat, watchdog:
                     self._work(runner, seat, heartbeat, watchdog, stop)
@@ -200,9 +204,11 @@ class Projector:
             if applied.seconds < self.stall / 10:
                 self._size = self.batch  # when it joins the next time
             self.metrics.applied(applied, runner.cursor)
+            count_changes(self.metrics.segments, runner.family.keeper.changes)
             self.told(applied)
 
     def _hold(self, runner: Runner, held: Sequence[Held], anchors: bool = False) -> None:
+        refuse_changed(runner.connection)  # after the partitions were taken: who switches tables later fences us
         runner.hold(held, anchors)
         self.held = sorted(runner.cursor)
         self.metrics.holds(runner.cursor)

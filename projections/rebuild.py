@@ -10,7 +10,7 @@ mix.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,12 +24,23 @@ from projections.checking import refuse_damage
 from projections.deriving import Reading
 from projections.moves import refuse_moved
 from projections.positions import Positions
-from projections.rebuild_parts import Plan, fill, parts_of_tables, parts_of_timeline
+from projections.rebuild_parts import Plan, complete, fill, now_of, parts_of_tables, parts_of_timeline
 from projections.rebuild_sources import Around, FromLog, FromTimeline, Source
 from projections.rebuild_switch import switch
 from projections.rebuild_tables import loosen, tables_of
-from projections.registry import MODELS, NEXT, Hashes, ReadModel, build_beside, changed, has_schema, is_beside
+from projections.registry import (
+    MODELS,
+    NEXT,
+    Hashes,
+    ReadModel,
+    build_beside,
+    changed,
+    has_schema,
+    is_beside,
+    standing_on,
+)
 from projections.runner import Park
+from projections.segments.filling import reconcile
 
 __all__ = ["POINTS", "Rebuild", "RebuildDiffers", "Report", "chosen"]
 
@@ -38,12 +49,6 @@ _ALL: Final = tuple([model.name for model in MODELS])
 _TRIES: Final = 3
 POINTS: Final = ("begun", "filled", "finished", "near", "compared", "holding", "brought", "switching", "switched")
 """Where a test may stop, or kill, a rebuild; in this order."""
-_STAND_ON: Final[Mapping[str, tuple[str, ...]]] = {
-    "customers": ("identity",),
-    "figures": ("customers",),
-    "segments": ("identity", "customers", "directory", "work", "figures"),
-}
-"""Beside the timeline, which all do."""
 
 
 class RebuildDiffers(StorylineError):
@@ -142,15 +147,14 @@ class Rebuild:
             raise Misconfigured("The read models are not installed; run `storyline db upgrade`.")
         if self.source == "log":
             return differ
-        ground = {"timeline", *[one for name in self.models for one in _STAND_ON.get(name, ())]} - set(self.models)
-        missing = [name for name in differ if name in ground]
-        if missing:
-            words = (
-                "all" if "timeline" in missing else " ".join([one for one in _ALL if one in {*missing, *self.models}])
-            )
+        ground = {"timeline", *[one for model in self._chosen for one in model.stands_on]}
+        wanted = {*self.models, *[name for name in differ if name in ground]}
+        wanted = {*wanted, *standing_on([name for name in differ if name in wanted])}
+        if wanted != set(self.models):
+            words = "all" if "timeline" in wanted else " ".join([one for one in _ALL if one in wanted])
             raise Misconfigured(
-                f"{', '.join(missing)}, which they are made of, are not those of this release. Run `storyline "
-                f"rebuild {words}`."
+                f"{', '.join(differ)} are not those of this release, and read models that are made of one another "
+                f"have to be made anew together. Run `storyline rebuild {words}`."
             )
         return differ
 
@@ -175,7 +179,12 @@ class Rebuild:
                 last.update(until)
                 source.last(until)
 
-            switch(connection, live, self._chosen, NEXT, bring, lambda: self._forget(connection), self.reached)
+            def done() -> None:
+                self._forget(connection)
+                if differ and "segments" in self.models:
+                    reconcile(connection, NEXT, now_of(connection), self.models)
+
+            switch(connection, live, self._chosen, NEXT, bring, done, self.reached)
         finally:
             source.close()
         return same, hashes, sum(last.values())
@@ -231,6 +240,7 @@ class Rebuild:
                 self.told(round(done), round(total))
 
         fill(plan, self.workers, tell)
+        complete(plan)
         with connection.transaction():
             state.reached(connection, found.stood)
             connection.execute(_SQL["unmark"])

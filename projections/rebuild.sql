@@ -191,3 +191,8 @@ DELETE FROM storyline.positions WHERE consumer = %(consumer)s;
 -- name: begin_moment
 -- A moment that others are shown.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- name: place
+-- Stand here.
+UPDATE storyline.positions SET next_offset = %(offset)s
+WHERE consumer = %(consumer)s AND log_id = %(log_id)s AND log_partition = %(partition)s;

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing.process import BaseProcess
@@ -21,12 +22,24 @@ from domain.errors import Unavailable
 from eventlog.sql import load
 from projections.deriving import Reading
 from projections.directory.model import CREATE_STAGING
+from projections.figures.folding import fold_all
 from projections.rebuild_state import Part
 from projections.rebuild_tables import finish_table
 from projections.refilling import Refill
 from projections.registry import NEXT, use
+from projections.segments.filling import fill as memberships
 
-__all__ = ["STAGES", "Plan", "Worker", "connect", "fill", "parts_of_tables", "parts_of_timeline"]
+__all__ = [
+    "STAGES",
+    "Plan",
+    "Worker",
+    "complete",
+    "connect",
+    "fill",
+    "now_of",
+    "parts_of_tables",
+    "parts_of_timeline",
+]
 
 _SQL: Final = load("projections", "rebuild.sql")
 _STAGING: Final = load("projections", "staging.sql")
@@ -206,6 +219,22 @@ def fill(plan: Plan, workers: int, told: Callable[[], None]) -> None:
             process.terminate()
             process.join(10)
             process.close()
+
+
+def complete(plan: Plan) -> None:
+    """Find out what hangs on everything, once all parts are done; may be done again."""
+    with closing(connect(plan.dsn)) as connection:
+        if "figures" in plan.models:
+            fold_all(connection, NEXT, plan.models)
+        if "segments" in plan.models:
+            memberships(connection, plan.reading.facing, NEXT, now_of(connection), plan.models)
+
+
+def now_of(connection: psycopg.Connection) -> datetime:
+    """This moment, by the clock of the database."""
+    [[moment]] = connection.execute(_SQL["now"]).fetchall()
+    at: datetime = moment
+    return at
 
 
 def _serve(plan: Plan, parent: int) -> None:

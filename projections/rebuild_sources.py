@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final, Protocol
+from datetime import datetime
+from typing import Final, LiteralString, Protocol
 
 import psycopg
 from psycopg import sql
@@ -19,10 +20,11 @@ from eventlog.sql import load
 from projections import rebuild_state as state
 from projections.deriving import Reading
 from projections.positions import Positions
-from projections.rebuild_parts import connect
+from projections.rebuild_parts import connect, now_of
 from projections.refilling import Refill
 from projections.registry import NEXT, Hashes, all_hashes, snapshot, use
 from projections.runner import Applied, Park, Runner
+from projections.segments.filling import bring_to
 
 __all__ = ["Around", "FromLog", "FromTimeline", "Source"]
 
@@ -103,18 +105,24 @@ class FromLog:
 
     def compare(self) -> tuple[Hashes, Hashes]:
         """Bring the new tables exactly to a moment of the live ones."""
+        facing = self._around.reading.facing
         with connect(self._around.dsn) as connection:
+            moment = now_of(connection)
+            bring_to(connection, facing, "", moment)
             with snapshot(connection):
                 until = self._around.live.read(connection)
                 expected = all_hashes(connection)
             self.rows(until)
             if self._runner.cursor != until:
                 raise Unavailable("The rebuild stands behind the live tables; start it again.")
+            bring_to(connection, facing, NEXT, moment)
             return expected, all_hashes(connection, NEXT)
 
     def last(self, until: Mapping[int, int]) -> None:
         """Apply the last few events."""
         self.rows(until)
+        with connect(self._around.dsn) as connection:
+            bring_to(connection, self._around.reading.facing, NEXT, now_of(connection))
 
     def mend(self) -> None:
         """The runner misses nothing."""
@@ -125,10 +133,12 @@ class FromLog:
 
 
 class FromTimeline:
-    """Some read models, out of the live timeline."""
+    """Some read models, out of the live timeline. stood: up to where their tables hold what live holds."""
 
-    def __init__(self, around: Around, models: Sequence[str], stood: Mapping[int, int]) -> None:
-        self._around, self._models, self._stood = around, tuple(models), dict(stood)
+    def __init__(
+        self, around: Around, models: Sequence[str], stood: Mapping[int, int], suffix: LiteralString = NEXT
+    ) -> None:
+        self._around, self._models, self._stood, self._suffix = around, tuple(models), dict(stood), suffix
         self._refill = Refill(models, around.reading)
         self._connection = connect(around.dsn)
 
@@ -136,20 +146,27 @@ class FromTimeline:
         """Workers do it, part by part."""
 
     def near(self, connection: psycopg.Connection) -> None:
-        """Bring in what came meanwhile, a batch at a time."""
+        """Bring in what came meanwhile."""
         for _ in range(_ROUNDS):
             until = self._around.live.read(connection)
             if sum(until.values()) - sum(self._stood.values()) <= _NEAR:
                 return
-            for partition, end in until.items():
-                while self._stood.get(partition, 0) < end:
-                    reached = min(end, self._stood.get(partition, 0) + self._around.batch)
-                    with self._bringing() as cursor:
-                        self._bring(cursor, self._stood | {partition: reached})
+            self.bring(until)
+
+    def bring(self, until: Mapping[int, int]) -> None:
+        """Bring in what came before these positions, a batch at a time."""
+        for partition, end in until.items():
+            while self._stood.get(partition, 0) < end:
+                reached = min(end, self._stood.get(partition, 0) + self._around.batch)
+                with self._bringing() as cursor:
+                    self._bring(cursor, self._stood | {partition: reached})
 
     def compare(self) -> tuple[Hashes, Hashes]:
         """Bring the tables to a moment that another session holds, and count both at once."""
         with ThreadPoolExecutor(1) as beside, connect(self._around.dsn) as moment:
+            facing, at = self._around.reading.facing, now_of(moment)
+            if "segments" in self._models:
+                bring_to(moment, facing, "", at)
             self._connection.execute(_SQL["hold_erasures"])
             try:
                 moment.execute(_SQL["begin_moment"])
@@ -157,16 +174,18 @@ class FromTimeline:
                 [[seen]] = moment.execute(_SQL["export_snapshot"]).fetchall()
                 with self._bringing(seen) as cursor:
                     self._bring(cursor, until)
+                    self._bring_members(at)
             finally:
                 self._connection.execute(_SQL["let_erasures"])
             expected = beside.submit(all_hashes, moment, "", False, self._models)
-            found = all_hashes(self._connection, NEXT, False, self._models)
+            found = all_hashes(self._connection, self._suffix, False, self._models)
             return expected.result(), found
 
     def last(self, until: Mapping[int, int]) -> None:
         """Bring in the last few events."""
         with self._bringing() as cursor:
             self._bring(cursor, until)
+            self._bring_members(now_of(self._connection))
 
     def mend(self) -> None:
         """Sums, and which trades count."""
@@ -188,13 +207,17 @@ class FromTimeline:
                 if seen is not None:
                     cursor.execute(_SQL["repeatable"])
                     cursor.execute(sql.SQL(_SQL["import_snapshot"]).format(sql.Literal(seen)))
-                use(cursor, NEXT, self._models)
+                use(cursor, self._suffix, self._models)
                 yield cursor
         except psycopg.OperationalError as error:
             raise Unavailable(
                 f"Postgres does not answer, or refused ({type(error).__name__}). Nothing was switched; run this "
                 "again, it goes on."
             ) from None
+
+    def _bring_members(self, at: datetime) -> None:
+        if "segments" in self._models:
+            bring_to(self._connection, self._around.reading.facing, self._suffix, at, self._models)
 
     def _bring(self, cursor: psycopg.Cursor[object], until: Mapping[int, int]) -> None:
         self._refill.window(cursor, self._stood, until)

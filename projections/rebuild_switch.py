@@ -45,6 +45,7 @@ def switch(
             last(until)
             reached("brought")
             _wait_for_readers(connection)
+            connection.execute(_REGISTRY["shut_out"])
             for model in models:
                 switch_in(connection, model, suffix)
             done()

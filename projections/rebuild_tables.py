@@ -29,8 +29,8 @@ def tables_of(connection: psycopg.Connection, schema: str) -> list[str]:
 def loosen(
     connection: psycopg.Connection, model: ReadModel, suffix: LiteralString, from_timeline: bool
 ) -> list[tuple[str, str]]:
-    """Make the empty tables of a build unlogged, and drop what is not needed while they are filled; gives (table,
-    statement) of what makes it again. Within the caller's transaction."""
+    """Make the empty tables of a build unlogged, and drop what is not needed while they are filled; gives
+    (`schema.table`, statement) of what makes it again. Within the caller's transaction."""
     schema: LiteralString = model.name + suffix
     later: list[tuple[str, str]] = []
     for row in connection.execute(_SQL["indexes"], {"schema": schema}).fetchall():
@@ -47,12 +47,12 @@ def _dropped(
     table, index, definition, constraint, what = row
     if constraint is None and (bulk or any(fnmatch(index, one) for one in model.deferred)):
         connection.execute(sql.SQL(_SQL["drop_index"]).format(sql.Identifier(schema, index)))
-        return [(table, definition)]
+        return [(f"{schema}.{table}", definition)]
     if constraint is not None and bulk:
         names = [sql.Identifier(schema, table), sql.Identifier(constraint)]
         again = sql.SQL(_SQL["add_constraint"]).format(*names, sql.SQL(what)).as_string(connection)
         connection.execute(sql.SQL(_SQL["drop_constraint"]).format(*names))
-        return [(table, again)]
+        return [(f"{schema}.{table}", again)]
     return []
 
 

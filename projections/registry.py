@@ -11,26 +11,31 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final, Literal, LiteralString
+from typing import Any, Final, Literal, LiteralString, NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
 
 from domain.errors import Misconfigured
 from eventlog.sql import load
+from projections.connecting import reading
 
 __all__ = [
     "MODELS",
     "NEXT",
     "PREVIOUS",
+    "Former",
     "Hashes",
     "ReadModel",
     "all_hashes",
     "build_beside",
     "changed",
+    "changed_for",
     "drop_beside",
     "former",
     "has_schema",
@@ -39,7 +44,9 @@ __all__ = [
     "on_schemas",
     "refuse_changed",
     "snapshot",
+    "standing_on",
     "switch_in",
+    "told_of",
     "use",
 ]
 
@@ -54,7 +61,8 @@ _REMARK = re.compile(r"^\s*--.*$", re.MULTILINE)
 @dataclass(frozen=True, slots=True)
 class ReadModel:
     """A read model: `package` holds the SQL of its tables, of how batches get into them, and of the hashes over its
-    declared columns. `carried`: tables that no event fills; a new build takes them over. `deferred`: indexes (`*` for
+    declared columns. `carried`: tables that no event fills; a new build takes them over. `stands_on`: read models
+    that it is made of beside the timeline. `deferred`: indexes (`*` for
     any end of the name) that no batch relies on; a build that is filled from the log makes them when that is done."""
 
     name: LiteralString
@@ -62,6 +70,7 @@ class ReadModel:
     kind: Literal["every event", "additive", "mergeable", "recomputed"]
     package: str
     carried: tuple[LiteralString, ...] = ()
+    stands_on: tuple[str, ...] = ()
     deferred: tuple[str, ...] = ()
 
     @property
@@ -97,6 +106,15 @@ class ReadModel:
                     row = connection.execute(query, {}).fetchone() or (0, 0)
                     found[base] = (int(row[0]), int(row[1]))
         return found
+
+
+class Former(NamedTuple):
+    """A build that is kept for rollback: when it was switched out, and the positions of live then, by log."""
+
+    version: int
+    sql_hash: str
+    switched_at: datetime
+    stood: Mapping[str, Mapping[int, int]]
 
 
 Hashes = Mapping[str, tuple[int, int]]
@@ -137,6 +155,7 @@ MODELS: Final[tuple[ReadModel, ...]] = (
         version=2,
         kind="mergeable",
         package="projections.customers",
+        stands_on=("identity",),
         deferred=("trades_happened", "consents_evidence", "answers_evidence"),
     ),
     ReadModel(
@@ -158,9 +177,16 @@ MODELS: Final[tuple[ReadModel, ...]] = (
         version=1,
         kind="every event",
         package="projections.figures",
+        stands_on=("customers",),
         deferred=("lines_*", "scores_*", "moods_*", "mentions_*", "things_*"),
     ),
-    ReadModel(name="segments", version=1, kind="recomputed", package="projections.segments"),
+    ReadModel(
+        name="segments",
+        version=1,
+        kind="recomputed",
+        package="projections.segments",
+        stands_on=("identity", "customers", "directory", "work", "figures"),
+    ),
 )
 
 
@@ -203,20 +229,45 @@ def _builds(connection: psycopg.Connection) -> dict[str, tuple[int | None, str |
 
 def changed(connection: psycopg.Connection) -> tuple[str, ...]:
     """The read models whose live tables are not those of this release: made by other SQL, or not there."""
-    builds = _builds(connection)
+    return _unlike(_builds(connection))
+
+
+async def changed_for(pool: AsyncConnectionPool) -> tuple[str, ...]:
+    """The same for a process that serves. Raises Unavailable where the database does not answer."""
+    async with reading(pool) as connection:
+        asked = {"names": [model.name for model in MODELS]}
+        rows = await (await connection.execute(_SQL["builds"], asked)).fetchall()
+    return _unlike({name: (version, sql_hash, there) for name, version, sql_hash, there in rows})
+
+
+def _unlike(builds: Mapping[str, tuple[int | None, str | None, bool]]) -> tuple[str, ...]:
     ours = {model.name: (model.version, model.sql_hash, True) for model in MODELS}
     return tuple([name for name, wanted in ours.items() if builds[name] != wanted])
+
+
+def standing_on(names: Collection[str]) -> tuple[str, ...]:
+    """These read models, and those that are made of them: they have to be made anew together."""
+    found = set(names) if "timeline" not in names else {model.name for model in MODELS}
+    for model in MODELS:  # what stands on others comes after them
+        if found & {*model.stands_on}:
+            found.add(model.name)
+    return tuple([model.name for model in MODELS if model.name in found])
 
 
 def refuse_changed(connection: psycopg.Connection) -> None:
     """Raises Misconfigured where the live tables are not those of this release: to write into them would mix two."""
     names = changed(connection)
     if names:
-        words = "all" if "timeline" in names else " ".join(names)
-        raise Misconfigured(
-            f"The tables of {', '.join(names)} are not those of this release. Run `storyline rebuild {words}` with "
-            "this release, which makes them beside those that serve, or start the release that made them."
-        )
+        raise Misconfigured(told_of(names))
+
+
+def told_of(names: Collection[str]) -> str:
+    """What to say of read models that are not those of this release."""
+    words = "all" if "timeline" in names else " ".join(standing_on(names))
+    return (
+        f"The tables of {', '.join(names)} are not those of this release. Run `storyline rebuild {words}` with this "
+        "release, which makes them beside those that serve, or start the release that made them."
+    )
 
 
 def has_schema(connection: psycopg.Connection, name: str) -> bool:
@@ -296,12 +347,12 @@ def _publish_views(connection: psycopg.Connection) -> None:
         import_module("projections.figures.views").publish(connection)
 
 
-def former(
-    connection: psycopg.Connection, model: ReadModel
-) -> tuple[int, str, Mapping[str, Mapping[str, int]]] | None:
-    """The version and the hash of the build that is kept for rollback, and where it stood: `{log: {partition: next
-    offset}}`. None where there is none, or nobody knows where it stood."""
+def former(connection: psycopg.Connection, model: ReadModel) -> Former | None:
+    """The build of a model that is kept for rollback. None where there is none, or nobody knows where it stood."""
     if not has_schema(connection, model.name + PREVIOUS):
         return None
     row = connection.execute(_SQL["stood"], {"name": model.name}).fetchone()
-    return (row[0], row[1], row[2]) if row and row[2] else None
+    if row is None or row[3] is None:
+        return None
+    stood = {log_id: {int(part): offset for part, offset in its.items()} for log_id, its in row[3].items()}
+    return Former(row[0], row[1], row[2], stood)

@@ -18,8 +18,8 @@ FROM unnest(%(names)s::text[]) AS asked (name) LEFT JOIN storyline.read_models A
 SELECT to_regnamespace(%(name)s) IS NOT NULL;
 
 -- name: stood
--- The build that is kept for rollback: its version, its SQL, and where it stood, by log.
-SELECT version, sql_hash, stood FROM storyline.read_models WHERE name = %(name)s || '_previous';
+-- The build that is kept for rollback: its version, its SQL, when it was switched out and where it stood, by log.
+SELECT version, sql_hash, switched_at, stood FROM storyline.read_models WHERE name = %(name)s || '_previous';
 
 -- name: start_over
 -- The rows are gone, so live reads the log from its beginning; whoever works on it is fenced.
@@ -33,8 +33,8 @@ ON CONFLICT (name) DO UPDATE SET version = excluded.version, sql_hash = excluded
 
 -- name: note_previous
 -- Write down what is kept for rollback, and where live stands: later it is brought on from there.
-INSERT INTO storyline.read_models (name, version, sql_hash, built_at, stood)
-SELECT name || '_previous', version, sql_hash, built_at, (
+INSERT INTO storyline.read_models (name, version, sql_hash, built_at, switched_at, stood)
+SELECT name || '_previous', version, sql_hash, built_at, now(), (
     SELECT jsonb_object_agg(log_id, its)
     FROM (
         SELECT log_id, jsonb_object_agg(log_partition, next_offset) AS its
@@ -43,7 +43,8 @@ SELECT name || '_previous', version, sql_hash, built_at, (
 )
 FROM storyline.read_models WHERE name = %(name)s
 ON CONFLICT (name) DO UPDATE
-SET version = excluded.version, sql_hash = excluded.sql_hash, built_at = excluded.built_at, stood = excluded.stood;
+SET version = excluded.version, sql_hash = excluded.sql_hash, built_at = excluded.built_at,
+    switched_at = excluded.switched_at, stood = excluded.stood;
 
 -- name: try_rebuild_lock
 -- One rebuild of a read model at a time, for as long as this session lives.
@@ -69,6 +70,10 @@ SET LOCAL search_path TO {}, {}, {}, {}, {}, {}, {}, public, pg_temp;
 -- name: search_path_of
 -- The same for one schema whose tables are made.
 SET LOCAL search_path TO {}, public, pg_temp;
+
+-- name: shut_out
+-- Whoever works on several tables of a build, and takes this table for it, is done, and waits.
+LOCK TABLE storyline.read_models IN ACCESS EXCLUSIVE MODE;
 
 -- name: create_schema
 -- The schema of a build.

@@ -15,7 +15,8 @@ from eventlog.port import Log
 from eventlog.sql import load
 from projections.checking import LogCheck, check_log
 from projections.moves import move_at_work, move_from, refuse_moved
-from projections.registry import MODELS
+from projections.rebuild_state import Shown, show
+from projections.registry import MODELS, changed, told_of
 
 __all__ = ["Status", "read_status"]
 
@@ -62,17 +63,20 @@ class Inbox(Struct, frozen=True):
 
 
 class RebuildStatus(Struct, frozen=True):
-    """A rebuild or move that is under way, or was cut off: how far it is, and for how long it has not moved."""
+    """A rebuild or move that is under way, or was cut off: how far it is (of a rebuild about as many events), and for
+    how long it has not moved. `left`: seconds that it still takes, None where nobody knows."""
 
     name: str
     applied: int
     total: int
     percent: float
     still: float
+    left: float | None = None
 
 
 class ReadModelStatus(Struct, frozen=True):
-    """A read model: the version that serves, and the release's own; `changed`: its SQL is another now."""
+    """A read model: the version that serves (0 for one that is not there), and the release's own; `changed`: its SQL
+    is another now, or it is not there."""
 
     name: str
     version: int
@@ -145,8 +149,8 @@ def read_status(
         members=[_member(row) for row in connection.execute(_SQL["members"]).fetchall()],
         inbox=_inbox([row for row in positions if row[0] == "inbox"], inbox_lag),
         dead_letters=[DeadLetters(*row) for row in connection.execute(_SQL["letters"]).fetchall()],
-        rebuilds=_rebuilds(positions, log.log_id, sum(ends.values())),
-        read_models=_read_models(connection.execute(_SQL["read_models"]).fetchall()),
+        rebuilds=_rebuilds(positions, sum(ends.values()), show(connection)),
+        read_models=_read_models(connection, connection.execute(_SQL["read_models"]).fetchall()),
     )
     trouble, counts = _of_moves(connection, log.log_id)
     if not counts:
@@ -173,25 +177,25 @@ def _inbox(rows: Sequence[Sequence[Any]], lag: int | None) -> Inbox | None:
     return Inbox(len(rows), held, min(row[5] for row in rows), lag)
 
 
-def _rebuilds(rows: Sequence[Sequence[Any]], log_id: str, total: int) -> list[RebuildStatus]:
-    applied: dict[str, int] = {}
-    still: dict[str, float] = {}
-    for consumer, its_log, _, offset, _, seconds in rows:
-        if (consumer.startswith("rebuild:") and its_log == log_id) or consumer == "move":
-            applied[consumer] = applied.get(consumer, 0) + offset
-            still[consumer] = min(still.get(consumer, seconds), seconds)
-    return [
-        RebuildStatus(name, done, total, round(min(100.0, 100 * done / total) if total else 100.0, 1), still[name])
-        for name, done in sorted(applied.items())
-    ]
+def _rebuilds(rows: Sequence[Sequence[Any]], total: int, shown: Shown | None) -> list[RebuildStatus]:
+    moves = [(offset, seconds) for consumer, _, _, offset, _, seconds in rows if consumer == "move"]
+    found = []
+    if moves:
+        done = sum(offset for offset, _ in moves)
+        percent = round(min(100.0, 100 * done / total) if total else 100.0, 1)
+        found.append(RebuildStatus("move", done, total, percent, min(seconds for _, seconds in moves)))
+    if shown is not None:
+        share = min(1.0, shown.share)
+        name = f"rebuild {shown.words}"
+        found.append(RebuildStatus(name, round(share * total), total, round(100 * share, 1), shown.still, shown.left))
+    return found
 
 
-def _read_models(rows: Sequence[Sequence[Any]]) -> list[ReadModelStatus]:
-    noted: Mapping[str, tuple[int, str]] = {row[0]: (row[1], row[2]) for row in rows}
+def _read_models(connection: psycopg.Connection, rows: Sequence[Sequence[Any]]) -> list[ReadModelStatus]:
+    noted: Mapping[str, int] = {row[0]: row[1] for row in rows}
+    names = changed(connection)
     return [
-        ReadModelStatus(model.name, noted[model.name][0], model.version, noted[model.name][1] != model.sql_hash)
-        for model in MODELS
-        if model.name in noted
+        ReadModelStatus(model.name, noted.get(model.name, 0), model.version, model.name in names) for model in MODELS
     ]
 
 
@@ -205,13 +209,12 @@ def _troubles(status: Status, check: LogCheck, lease: float) -> list[str]:
         "`storyline dead-letters list`, mend the cause, then redrive or discard them."
         for one in status.dead_letters
     ]
-    if changed := ", ".join(one.name for one in status.read_models if one.changed):
-        found.append(
-            f"The SQL of {changed} is another than the one that the tables were made by: run `storyline rebuild`."
-        )
+    if names := [one.name for one in status.read_models if one.changed]:
+        found.append(told_of(names))
     found += [
         f"The rebuild stands at {one.percent} % and has not moved for {_span(one.still)}: if it is not at work any "
-        "more, run it again, it goes on; until then its tables take their space."
+        f"more, run `storyline {one.name}` again, it goes on, or give it up by `storyline rebuild --abort`; until "
+        "then its tables take their space."
         for one in status.rebuilds
         if one.still > _STILL and one.name != "move"
     ]

@@ -107,6 +107,8 @@ def _lines(found: Status) -> list[str]:
         lines.append(f"Inbox: {found.inbox.held} of {found.inbox.partitions} partitions held{waiting}.")
     letters = sum(one.parked for one in found.dead_letters)
     lines.append(f"Dead letters: {letters:,}.")
-    lines += [f"{one.name}: {one.percent} % ({one.applied:,} of {one.total:,})." for one in found.rebuilds]
+    for one in found.rebuilds:
+        left = "" if one.left is None else f", {one.left:,.0f} s to go"
+        lines.append(f"{one.name}: {one.percent} % ({one.applied:,} of {one.total:,}){left}.")
     lines += [f"Read model {one.name}: version {one.version}." for one in found.read_models]
     return lines

@@ -1,8 +1,8 @@
 -- Rebuilds of single read models, in parallel, that go on wherever they were cut off; and builds that are kept for
 -- rollback know where they stood.
 
--- `stood`: of a build kept for rollback, the positions of live when it was switched out, {log: {partition: offset}}.
-ALTER TABLE storyline.read_models ADD COLUMN stood jsonb;
+-- Of a build kept for rollback: when it was switched out, and the positions of live then, {log: {partition: offset}}.
+ALTER TABLE storyline.read_models ADD COLUMN switched_at timestamptz, ADD COLUMN stood jsonb;
 
 -- The rebuild that is under way, or was cut off; there is one at a time. `source`: `log`, or `timeline`. `stood`: up to
 -- where its tables hold what live holds, {partition: offset}; while they are filled, where live stood when that began.
