@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -55,18 +56,25 @@ def read_where(text: str) -> tuple[Where, ...]:
 
 
 def _spelt(text: str) -> Any:
-    parser = ChoiceParser(text)
-    found = parser.conditions(False)
-    if not parser.at_end:
-        raise parser.wrong("`and`, or the end")
+    try:
+        parser = ChoiceParser(text)
+        found = parser.conditions(False)
+        if not parser.at_end:
+            raise parser.wrong("`and`, or the end")
+    except BadInput as error:
+        raise BadInput([replace(one, field="where") for one in error.problems]) from None
     return found
+
+
+def _within(one: Problem) -> Problem:
+    return replace(one, field=f"where{one.field}")
 
 
 def _read(plain: Any) -> tuple[Where, ...]:
     try:
         return _conditions.validate_python(plain)
     except ValidationError as error:
-        raise BadInput(problems_of(error, {}, _SEE)) from None
+        raise BadInput([_within(one) for one in problems_of(error, {}, _SEE)]) from None
 
 
 def _checked(found: tuple[Where, ...]) -> tuple[Where, ...]:

@@ -47,7 +47,7 @@ def fields_of(types: Iterable[EventType], taken: frozenset[str]) -> tuple[Field,
 def value_at(content: Any, path: Iterable[str]) -> Any:
     """What stands at a path of a content; None where nothing does."""
     for name in path:
-        if not isinstance(content, Mapping):
+        if not isinstance(content, dict):
             return None
         content = content.get(name)
     return content
