@@ -52,7 +52,7 @@ class Settled:
     """What settling left to do. `evidences`: whose earliest time is to be looked up, with their tokens (none of those
     that the events do not name any more); `rulings`: all that were settled, and whether each counts; `items`: deals,
     tickets, tasks and leads whose steps were taken away, to be folded anew; `orders`: of trades that were taken away;
-    `times`: when the events happened, now and before."""
+    `times`: when the events happened, now and before; `things`: of what (kind, ref) they told so far."""
 
     derived: Derived = NOTHING_MORE
     evidences: dict[UUID, tuple[str, ...]] = field(default_factory=dict)
@@ -60,6 +60,7 @@ class Settled:
     times: set[datetime] = field(default_factory=set)
     rulings: list[tuple[RulingSeen, bool]] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+    things: list[tuple[str, str]] = field(default_factory=list)
 
 
 class Settler:
@@ -90,6 +91,7 @@ class Settler:
         trades = cursor.execute(_FACTS["forget_trades"], wanted).fetchall()
         for table in ("consents", "answers"):
             cursor.execute(_FACTS[f"forget_{table}"], wanted)
+        things = cursor.execute(_SQL["things_of"], wanted).fetchall()
         figures.forget(cursor, names)
         directory.forget(cursor, list(names))
         items = work.forget(cursor, names)
@@ -97,7 +99,7 @@ class Settler:
         events = [self._anew(one, what[one.name], amendments) for one in stored]
         self._note(cursor, events)
         follows = self._deriver.follow([one.more for one in events], {one.more.mark: one for one in events})
-        settled = Settled(follows.derived, dict.fromkeys(former, ()), items=items)
+        settled = Settled(follows.derived, dict.fromkeys(former, ()), items=items, things=things)
         settled.orders = {order for order, _ in trades}
         settled.times = {one.happened_at for one in stored} | {at for _, at in trades}
         for sighting in follows.sightings:

@@ -41,6 +41,10 @@ FROM said JOIN events ON events.name = said.name;
 SELECT name, happened_at, recorded_at, log_partition, log_offset, record FROM events
 WHERE name = ANY (%(names)s::uuid[]) ORDER BY name;
 
+-- name: things_of
+-- Of which products, campaigns and organisations these events told.
+SELECT kind, ref FROM things WHERE name = ANY (%(names)s::uuid[]);
+
 -- name: forget_corrected
 -- What was known of these events.
 DELETE FROM corrected WHERE name = ANY (%(names)s::uuid[]);

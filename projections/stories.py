@@ -21,6 +21,7 @@ from projections.contacts import evidence_of
 from projections.figures import model as figures
 from projections.rows import Batch, Derived
 from projections.segments.keeping import Keeper, Met
+from projections.segments.reaching import things_of
 from projections.settling import Settled
 from projections.work.model import Item
 
@@ -56,6 +57,8 @@ def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
     segments = keeper.defined(cursor)
     wanted = evidences - {b""}
     if segments is not None:
+        things = {*things_of([one.things for one in touched.derived]), *touched.settled.things}
+        keeper.mark_off(cursor, segments, things)
         wanted |= keeper.evidences(cursor, touched.batch, touched.settled.evidences, touched.items)
     held = touching.hold(cursor, wanted, touched.moved) if wanted or touched.moved else touching.NOBODY
     if b"" in evidences:
@@ -63,8 +66,8 @@ def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
     times = _count_trades(cursor, orders, touched)
     anew = {quarter_of(at).isoformat() for at in (*touched.settled.times, *times)}
     figures.touch(cursor, anew.union(touched.batch.quarters))
-    if segments is not None and held.customers:
-        met = Met(touched.batch, held.customers, held.fresh, touched.moved, touched.settled.evidences)
+    if segments is not None:
+        met = Met(touched.batch, held.customers, held.fresh, touched.moved, touched.settled.evidences, things)
         keeper.keep(cursor, segments, met)
 
 

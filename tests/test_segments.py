@@ -17,6 +17,7 @@ from projections.runner import Runner
 from tests.support.logs import in_threads
 from tests.support.plain import Published
 from tests.support.segmented import Segmented, made, segmented, who
+from tests.support.stage import DEFAULTS
 
 BUYERS = "exists(purchase.made)"
 BOTH = "exists(purchase.made) and exists(call.ended)"
@@ -138,6 +139,69 @@ def test_a_split_lets_each_be_where_their_own_story_puts_them(shop: Segmented) -
     assert (shop.members("buyers"), shop.members("both")) == ({"ann", "bob"}, {"bob"})
     assert shop.changes("buyers")[-1] == ("bob", True, "split")
     assert set(shop.changes("both")[-2:]) == {("ann", False, "split"), ("bob", True, "split")}
+
+
+def test_who_is_named_by_no_event_that_counts_is_in_nothing(shop: Segmented) -> None:
+    """A rule of absence would hold for nobody, too."""
+    shop.segment("quiet", "no(call.ended)")
+    shop.day(2)
+    [mail] = shop.happen(made("email.received", "ann", day=1))
+    assert shop.members("quiet") == {"ann"}
+    shop.happen(_about("event.retracted", mail))
+    assert "ann" not in shop.members("quiet")
+    assert ("ann", False, "correction") in shop.changes("quiet")
+
+
+def test_an_id_that_comes_back_has_a_history_of_its_own(shop: Segmented) -> None:
+    shop.segment("quiet", "no(call.ended)")
+    shop.day(30)
+    shop.happen(made("email.received", "#2", day=15))
+    [early] = shop.happen(made("email.received", "#1", day=4))
+    merged = made("identity.merged", "#1", day=16, parties=[{"role": "other", "who": who("#2")}])
+    shop.happen(merged, _about("event.retracted", early, day=17))
+    shop.happen(made("email.received", "#1", day=9))
+    [(customer,)] = shop.rows("SELECT customer FROM identity.nodes WHERE node = %s", [shop.node("#1")])
+    query = "SELECT entered FROM storyline.segment_changes WHERE customer = %s ORDER BY id"
+    told = [entered for (entered,) in shop.rows(query, [customer])]
+    assert told == [place % 2 == 0 for place in range(len(told))]
+    assert told[-1]
+
+
+def test_what_is_said_of_a_product_reaches_those_who_bought_it(shop: Segmented) -> None:
+    shop.segment("drinkers", 'exists(purchase.made where category = "drink")')
+    tea = [{"kind": "product", "value": "tea"}]
+    lines = {"amount": 10, "currency": "GBP", "lines": [{"product": "tea", "quantity": 1, "unit_price": 10}]}
+    shop.happen(made("purchase.made", "ann", content=lines))
+    [said] = shop.happen(made("product.described", refs=tea, content={"category": "drink"}))
+    shop.look()
+    assert shop.members("drinkers") == {"ann"}
+    shop.happen(_about("event.retracted", said))
+    shop.look()
+    assert shop.members("drinkers") == set()
+
+
+def test_what_is_said_of_an_organisation_reaches_those_whom_an_earlier_description_names(shop: Segmented) -> None:
+    shop.segment("farmers", 'industry = "farming"')
+    farm = [{"kind": "organisation", "value": "farm"}]
+    contact = {"parties": [{"role": "contact", "who": who("ann")}], "refs": farm}
+    content = {"industry": "farming", "contacts": [{"name": "Ann"}]}
+    shop.day(3)
+    shop.happen(made("organisation.described", day=1, content=content, **contact))
+    shop.look()
+    assert shop.members("farmers") == {"ann"}
+    shop.happen(made("organisation.described", day=2, refs=farm, content={"industry": "farming"}))
+    shop.look()
+    assert shop.members("farmers") == set()
+
+
+def test_an_identifier_that_too_many_have_is_nobodys_any_more(shop: Segmented) -> None:
+    shop.stage.begin({**DEFAULTS, "shared": {**DEFAULTS["shared"], "customer_no": 2}})
+    shop.backfiller.run(shop.connection)
+    shop.segment("mailed", "identifier.email known")
+    shop.happen(made("email.received", "ann", "#1"))
+    assert len(shop.members("mailed")) == 1
+    shop.happen(made("email.received", "ann", "#2"), made("email.received", "ann", "#3"))
+    assert shop.members("mailed") == set()
 
 
 def test_somebody_on_a_list_stays_on_it_through_a_merge(shop: Segmented) -> None:

@@ -327,6 +327,8 @@ class _Resolving:
             written.nodes[node] = NodeRow(self._kinds[node], state)
         elif row.state != state and self._owns(row):
             written.nodes[node] = NodeRow(row.kind, state)
+            if row.state.shared != state.shared:  # it is one of theirs no more, or again
+                self._tables.moved.update((row.state.customer, state.customer))
 
     def _owns(self, row: NodeRow) -> bool:
         """Is all of this node's component loaded? One that stands in an evidence that counts no more may be of

@@ -130,6 +130,7 @@ def _switch(connection: psycopg.Connection, log: Log, model: ReadModel) -> None:
         connection.execute(_SQL["identity_lock"])
         _catch_up(connection)
         switch_in(connection, model, BESIDE)
+        connection.execute(_SQL["wake_segments"])
         live.fence(connection)
         for one in MODELS:  # a rebuild that was cut off went by the rules before
             drop_beside(connection, one, NEXT)

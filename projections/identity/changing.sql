@@ -14,6 +14,10 @@ SET LOCAL work_mem = '256MB';
 -- Nobody resolves meanwhile.
 SELECT pg_advisory_xact_lock(7053081010);
 
+-- name: wake_segments
+-- Rules of segments are asked again of everybody.
+UPDATE storyline.segment_state SET generation = generation + 1, facing = 'identity';
+
 -- name: scratch
 -- Put the scratch tables first for the rest of the transaction.
 SET LOCAL search_path TO pg_temp;

@@ -51,7 +51,7 @@ class Backfiller:
     chunk: int = 500
     _definitions: Definitions = field(init=False)
     _swept: int = field(init=False, default=-1)
-    _faced: bool = field(init=False, default=False)
+    _faced: int = field(init=False, default=-1)
     _noted: UUID = field(init=False, default=_FIRST)
     _woken: UUID = field(init=False, default=_FIRST)
 
@@ -199,7 +199,7 @@ class Backfiller:
 
     def _face(self, connection: psycopg.Connection) -> bool:
         """Wake everybody, a chunk at a time, where rules are asked by another configuration than the last time."""
-        if self._faced:
+        if self._faced == self._definitions.generation:
             return False
         ours = facing_hash(self.facing)
         [[theirs]] = connection.execute(_SQL["facing"]).fetchall()
@@ -207,12 +207,12 @@ class Backfiller:
             with beside(connection) as cursor:
                 asked = {"after": self._woken, "limit": _SWEPT, "why": "configuration"}
                 [[last]] = cursor.execute(_WAKING["wake_all"], asked).fetchall()
+            self._woken = last or _FIRST
             if last is not None:
-                self._woken = last
                 return True
         if theirs != ours:
             connection.execute(_SQL["note_facing"], {"facing": ours})
-        self._faced = True
+        self._faced = self._definitions.generation
         return False
 
 

@@ -11,7 +11,8 @@ SELECT pg_advisory_unlock(7053081017);
 -- name: note_all
 -- The next customers behind one become subjects; gives the last of them.
 WITH next AS (
-    SELECT DISTINCT customer FROM evidences WHERE customer > %(after)s ORDER BY customer LIMIT %(limit)s
+    SELECT DISTINCT customer FROM evidences WHERE customer > %(after)s AND first_at IS NOT NULL
+    ORDER BY customer LIMIT %(limit)s
 ),
 put AS (
     INSERT INTO subjects (customer) SELECT customer FROM next ORDER BY customer ON CONFLICT DO NOTHING

@@ -73,11 +73,16 @@ UNION ALL
 SELECT segment, version, customer, false FROM gone;
 
 -- name: heirs
--- Those of these customers that are nobody any more, and whose what they were is now (null: nobody's that is known).
-SELECT one.customer, heir.customer
+-- Those of these customers that are nobody any more, since no event that counts names them; whose what they were is now
+-- (null: nobody's), and whether that one has a history.
+SELECT one.customer, heir.customer,
+    EXISTS (SELECT FROM storyline.segment_changes AS changes WHERE changes.customer = heir.customer)
 FROM unnest(%(customers)s::uuid[]) AS one (customer)
 LEFT JOIN nodes AS heir ON heir.node = one.customer AND heir.customer <> one.customer
-WHERE NOT EXISTS (SELECT FROM evidences WHERE evidences.customer = one.customer);
+WHERE NOT EXISTS (
+    SELECT FROM evidences WHERE evidences.customer = one.customer AND evidences.first_at IS NOT NULL
+)
+ORDER BY one.customer;
 
 -- name: inherit
 -- A customer goes by another id, because an older trace of theirs came to be known: what they are in stays as it is.

@@ -3,7 +3,7 @@
 -- name: next
 -- The next customers behind one (null: the first ones), in the order of their ids.
 SELECT DISTINCT customer FROM evidences
-WHERE customer > coalesce(%(after)s::uuid, '00000000-0000-0000-0000-000000000000')
+WHERE customer > coalesce(%(after)s::uuid, '00000000-0000-0000-0000-000000000000') AND first_at IS NOT NULL
 ORDER BY customer LIMIT %(limit)s;
 
 -- name: due

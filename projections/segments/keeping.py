@@ -22,6 +22,7 @@ from projections.rows import Batch
 from projections.segments.compiling import Facing
 from projections.segments.definitions import Defined, Definitions, kept_by
 from projections.segments.evaluating import Change, Moment, Told, evaluate, evaluate_lists, record, told_at
+from projections.segments.reaching import Thing, mark_off, wake_reached
 from projections.work.model import Item
 
 __all__ = ["Keeper", "Met", "note"]
@@ -41,13 +42,14 @@ _NAME: Final = 6
 class Met:
     """Whom a batch met. held: all customers that it touched, who are held. fresh: those of them that nobody had to
     do with before. moved: those that evidences went from, or came to. settled: evidences of events that were
-    corrected."""
+    corrected. things: of what, that customers have to do with, it says something."""
 
     batch: Batch
     held: Sequence[UUID]
     fresh: Collection[UUID]
     moved: Collection[UUID]
     settled: Collection[UUID]
+    things: Collection[Thing]
 
 
 @dataclass
@@ -79,8 +81,17 @@ class Keeper:
             found |= {row[0].bytes for row in cursor.execute(_SQL["evidences_of_items"], asked)}
         return found
 
+    def mark_off(self, cursor: _Cursor, defined: Defined, things: Collection[Thing]) -> None:
+        """Before anybody is held: go before or behind those who say something of products and organisations."""
+        if defined.program is not None:
+            mark_off(cursor, defined.program.watched, things)
+
     def keep(self, cursor: _Cursor, defined: Defined, met: Met) -> None:
         """Bring the memberships of those whom a batch met to what the rules say now."""
+        if met.things and defined.program is not None:
+            wake_reached(cursor, defined.program.watched, met.things)
+        if not met.held:
+            return
         if self.suffix or kept_by(cursor) is None:
             cursor.execute(_WAKING["wake"], {"customers": list(met.held), "why": "rebuild"})
             return
@@ -94,24 +105,30 @@ class Keeper:
 
     def _follow(self, cursor: _Cursor, met: Met, told: _Telling) -> set[UUID]:
         """Take those out who are nobody any more: one that goes by another id now takes along what they are in."""
-        if not met.moved:
+        asked = set(met.held) if met.settled else {*met.fresh, *met.moved}
+        if not asked:
             return set()
-        rows = cursor.execute(_SQL["heirs"], {"customers": sorted(met.moved)}).fetchall()
+        heirs = {
+            customer: (heir, known)
+            for customer, heir, known in cursor.execute(_SQL["heirs"], {"customers": list(asked)})
+        }
         renamed: dict[UUID, UUID] = {}
-        for customer, heir in rows:
-            if heir in met.fresh and heir not in renamed:
+        for customer, (heir, known) in heirs.items():
+            if heir in met.fresh and not known and heir not in renamed and customer not in met.fresh:
                 renamed[heir] = customer
-        told.renamed, told.winners = set(renamed), {heir for _, heir in rows} - set(renamed)
+        told.renamed = set(renamed)
+        told.winners = {heir for heir, _ in heirs.values() if heir is not None} - set(renamed)
         if renamed:
-            asked = {"customers": list(renamed.values()), "heirs": list(renamed)}
-            cursor.execute(_SQL["inherit"], asked)
-            cursor.execute(_SQL["inherit_changes"], asked)
-        gone = {customer for customer, _ in rows}
-        if gone:
-            left = cursor.execute(_SQL["forget"], {"customers": list(gone)}).fetchall()
-            cursor.execute(_SQL["forget_subjects"], {"customers": list(gone)})
-            told.add([Change(*row) for row in left], "merged")
-        return gone
+            moved = {"customers": list(renamed.values()), "heirs": list(renamed)}
+            cursor.execute(_SQL["inherit"], moved)
+            cursor.execute(_SQL["inherit_changes"], moved)
+        if heirs:
+            gone = {"customers": list(heirs)}
+            left = [Change(*row) for row in cursor.execute(_SQL["forget"], gone).fetchall()]
+            cursor.execute(_SQL["forget_subjects"], gone)
+            for one in left:
+                told.add([one], "correction" if heirs[one.customer][0] is None else "merged")
+        return set(heirs)
 
 
 class _Telling:

@@ -37,9 +37,12 @@ ON CONFLICT (customer) DO UPDATE SET wake_at = excluded.wake_at, why = excluded.
 WHERE subjects.wake_at IS DISTINCT FROM excluded.wake_at;
 
 -- name: wake_all
--- So are the next ones of all customers; gives the last of them.
+-- So are the next ones of all customers, and of those who were; gives the last of them.
 WITH next AS (
-    SELECT DISTINCT customer FROM evidences WHERE customer > %(after)s ORDER BY customer LIMIT %(limit)s
+    (SELECT DISTINCT customer FROM evidences WHERE customer > %(after)s ORDER BY customer LIMIT %(limit)s)
+    UNION
+    (SELECT customer FROM subjects WHERE customer > %(after)s ORDER BY customer LIMIT %(limit)s)
+    ORDER BY customer LIMIT %(limit)s
 ),
 woken AS (
     INSERT INTO subjects (customer, wake_at, why) SELECT customer, 'epoch', %(why)s FROM next ORDER BY customer
@@ -57,9 +60,11 @@ SELECT customer, why FROM subjects WHERE wake_at <= %(now)s ORDER BY wake_at LIM
 SELECT count(*) FROM (SELECT FROM subjects WHERE wake_at <= %(now)s LIMIT 1000000) AS waiting;
 
 -- name: nobody
--- Those of these customers that nobody is any more.
+-- Those of these customers that nobody is any more, since no event that counts names them.
 SELECT one.customer FROM unnest(%(customers)s::uuid[]) AS one (customer)
-WHERE NOT EXISTS (SELECT FROM evidences WHERE evidences.customer = one.customer);
+WHERE NOT EXISTS (
+    SELECT FROM evidences WHERE evidences.customer = one.customer AND evidences.first_at IS NOT NULL
+);
 
 -- name: calm
 -- Nothing is to be found out about these customers before something happens: no rule is asked.
