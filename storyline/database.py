@@ -21,6 +21,7 @@ from eventlog.opening import open_log
 from eventlog.sql import load
 from eventlog.store_application import install_store
 from projections import registry
+from projections.figures import views
 
 __all__ = ["Migration", "migrations", "upgrade", "upgraded"]
 
@@ -67,6 +68,7 @@ def upgrade(
             connection.execute(_SQL["install"])
             done = _apply(connection, migrations() if steps is None else steps)
             registry.install(connection)
+            views.keep(connection)
     except psycopg.OperationalError as error:
         raise Unavailable(f"The database does not answer ({type(error).__name__}); is DATABASE_URL right?") from None
     install_store(dsn)
