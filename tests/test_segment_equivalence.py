@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from domain.segment_text import print_rule, read_rule
 from domain.segments import plain_rule
+from eventlog.port import Logged
 from tests.support.histories import RULES, deliver
 from tests.support.plain_segments import members
 from tests.support.plain_world import Definition
@@ -91,6 +92,71 @@ def test_nothing_changes_by_time_alone_before_the_moment_that_was_told(arena: Se
                 assert late == [], (now, arena.definitions[code].rule)
             last[place] = holds
             told.setdefault(place, []).append(wake)
+
+
+def cut(pick: Random, values: list[bytes]) -> list[list[Logged]]:
+    """Deliveries in any order with duplicates over partitions, or one after the other."""
+    if pick.random() < 0.4:
+        return deliver(pick, values)
+    logged = [Logged(0, offset, b"", value) for offset, value in enumerate(values)]
+    batches = []
+    while logged:
+        size = pick.choice([1, 1, 2, 3, 5])
+        batches.append(logged[:size])
+        logged = logged[size:]
+    return batches
+
+
+def agrees(arena: SegmentStage) -> None:
+    """What is kept is what the plain reading tells."""
+    wrong = arena.differences()
+    assert wrong == {}, (arena.now, [arena.definitions[code] for code in wrong])
+
+
+@few
+@given(seed=SEEDS)
+def test_kept_memberships_and_what_is_told_of_them_follow_events_rules_lists_and_time(
+    arena: SegmentStage, seed: int
+) -> None:
+    pick = Random(seed)
+    arena.begin(pick.choice(RULES) if pick.random() < 0.5 else DEFAULTS)
+    history = story_of(pick, pick.randrange(5, 25))
+    if pick.random() < 0.6:
+        history.sort(key=lambda one: one[1])
+    published = arena.arena.publish(history)
+    for number in range(4):
+        arena.define(f"r{number}", random_rule(pick, 2, list(arena.definitions)))
+    for batch in cut(pick, [one.value for one in published]):
+        arena.apply(batch, published)
+        nodes = sorted(arena.world().people.kinds)
+        if pick.random() < 0.1:
+            arena.define(f"r{pick.randrange(6)}", random_rule(pick, 2))
+        if nodes and pick.random() < 0.1:
+            arena.list_of("list", frozenset(pick.sample(nodes, min(2, len(nodes)))))
+        if pick.random() < 0.3:
+            continue  # the scheduler comes later
+        arena.settle()
+        agrees(arena)
+        rules = [one.rule for one in arena.definitions.values()]
+        moments = around(turning_points(arena.world(), rules, arena.now, arena.now + timedelta(days=10)))
+        for moment in sorted(pick.sample(moments, min(pick.choice([0, 1, 2]), len(moments)))):
+            arena.now = moment
+            arena.settle()
+            agrees(arena)
+    arena.settle()
+    agrees(arena)
+    tells_who_is_in(arena)
+
+
+def tells_who_is_in(arena: SegmentStage) -> None:
+    """Of each customer and segment: to enter and to leave alternate, and come to what is so now."""
+    kept, last = arena.kept(), {}
+    for (code, customer), changes in arena.changes().items():
+        entered = [one for one, _ in changes]
+        assert entered == [place % 2 == 0 for place in range(len(entered))], changes
+        last[code, customer] = entered[-1]
+    now = {(code, customer) for code, customers in kept.items() for customer in customers}
+    assert {place for place, inside in last.items() if inside} == now
 
 
 @settings(max_examples=30 * EXAMPLES, deadline=None)
