@@ -132,9 +132,8 @@ def facts_of(case: Case) -> Iterator[Fact]:
 
 def key_of(fact: Fact, by: str, zone: str) -> str | None:
     at = fact.at.astimezone(ZoneInfo(zone))
-    monday = at.date() - timedelta(days=at.weekday())
     keys = {
-        "day": f"{at:%Y-%m-%d}", "week": monday.isoformat(), "month": f"{at:%Y-%m}", "hour": f"{at:%H}",
+        "day": f"{at:%Y-%m-%d}", "week": f"{at:%G-W%V}", "month": f"{at:%Y-%m}", "hour": f"{at:%H}",
         "weekday": str(at.isoweekday()), "queue": fact.case.queue, "priority": fact.case.priority,
     }  # fmt: skip
     return keys[by]

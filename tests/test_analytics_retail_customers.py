@@ -135,5 +135,4 @@ def test_new_and_returning_customers(retail: Retail, bought: dict[str, list[Invo
 
 def key_of(at: datetime, by: str, zone: str) -> str:
     local = at.astimezone(ZoneInfo(zone))
-    monday = local.date() - timedelta(days=local.weekday())
-    return {"day": f"{local:%Y-%m-%d}", "week": monday.isoformat(), "month": f"{local:%Y-%m}"}[by]
+    return {"day": f"{local:%Y-%m-%d}", "week": f"{local:%G-W%V}", "month": f"{local:%Y-%m}"}[by]

@@ -9,8 +9,8 @@ SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
 to_char(at AT TIME ZONE %(zone)s, 'YYYY-MM-DD')
 
 -- name: week
--- The Monday of the week.
-to_char(date_trunc('week', at AT TIME ZONE %(zone)s), 'YYYY-MM-DD')
+-- The week as ISO 8601 has it, such as 2026-W09.
+to_char(at AT TIME ZONE %(zone)s, 'IYYY"-W"IW')
 
 -- name: month
 -- The month, such as 2026-03.
