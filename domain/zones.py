@@ -5,8 +5,9 @@ clock was put on at midnight, with the first moment of that day.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from domain.errors import BadInput, Problem
 
@@ -48,11 +49,16 @@ def named_zone(name: str | None, default: ZoneInfo) -> ZoneInfo:
     """The zone of an IANA name. Raises BadInput."""
     if name is None:
         return default
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # a name that no zone has, or that is no name
+    if name not in _names():
         way_out = "Send a name of the IANA time zone database, such as Europe/London."
-        raise BadInput([Problem("zone", "is no time zone.", way_out)]) from None
+        raise BadInput([Problem("zone", "is no time zone.", way_out)])
+    return ZoneInfo(name)
+
+
+@cache
+def _names() -> frozenset[str]:
+    """The names that everybody knows: not what this machine alone calls its own."""
+    return frozenset(available_timezones()) - {"localtime", "Factory", "posixrules"}
 
 
 def period_of(start: datetime | date | None, end: datetime | date | None, zone: ZoneInfo, now: datetime) -> Period:
