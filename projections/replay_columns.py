@@ -79,7 +79,8 @@ class Columns:
     def __post_init__(self) -> None:
         taken = frozenset({*_HEAD, _CONTENT, *PERSONAL})
         types = [one for one in map(self.catalogue.get, self.types) if one is not None]
-        self._fields = {one.name: one for one in fields_of(types or (self.catalogue if self.names else ()), taken)}
+        others = set(self.names) - taken  # schemas of all types take a second to make
+        self._fields = {one.name: one for one in fields_of(types or (self.catalogue if others else ()), taken)}
         personal = PERSONAL if self.keyring is not None else ()
         known = [*_HEAD, *self._fields, _CONTENT, *personal]
         if unknown := [one for one in self.names if one not in known]:
