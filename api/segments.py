@@ -30,7 +30,7 @@ from domain.segments import Rule
 from projections.segments.compiling import Program, Ruled
 from projections.segments.reader import SegmentReader
 
-__all__ = ["Code", "Sees", "router"]
+__all__ = ["Code", "Sees", "code_of", "router"]
 
 router = APIRouter(tags=["Segments"], default_response_class=Response)
 

@@ -4,11 +4,18 @@ the API in their order; repeated, they change nothing."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from adapters.sample.people import Person
 
-__all__ = ["Asked", "desk"]
+__all__ = ["SEGMENTS", "Asked", "desk"]
+
+SEGMENTS: Final = (
+    ("regulars", "Regular customers", "fact.orders >= 3"),
+    ("quiet", "Bought, but silent since the autumn", "exists(purchase.made) and no(contact since 2025-10-01)"),
+    ("newsletter", "May get the newsletter", "consent.marketing.email granted"),
+)
+"""(code, title, rule) of the shop's segments. None depends on the day that the demo is run on."""
 
 
 class Asked(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from adapters.sample import Sample, desk
+from adapters.sample import SEGMENTS, Sample, desk
 from domain.errors import Misconfigured
 from eventlog.sql import load
 from projections.timeline.reader import Customer, TimelineReader
@@ -48,6 +48,7 @@ def demo(once: Annotated[bool, typer.Option("--once", help="End when the story i
             before = _count(parts)
             _publish(parts.settings, sample, stop.is_set)
             _work(parts.settings, sample)
+            _segments(parts.settings, stop.wait)
             ref = f"customer_no:{sample.people[0].customer_no}"
             stories = asyncio.run(_stories(parts, ref))
             console.print(f"\nThe story of {sample.people[0].name}, one of {len(sample.people)} made-up customers")
@@ -101,6 +102,21 @@ def _work(settings: Settings, sample: Sample) -> None:
             made[asked.key] = client.command(_filled(asked.path, made), filled, asked.key).get("id", "")
 
 
+def _segments(settings: Settings, wait: Callable[[float], bool]) -> None:
+    """Make the shop's segments, once, and wait until it is known who is in them. They are not announced, so that the
+    year has as many events whenever it is published."""
+    key = settings.development_key.read_text("ascii").strip()
+    with api_client(settings.api_url, key) as client:
+        known = {one["code"] for one in client.read("segments", state="all")["segments"]}
+        for code, title, rule in SEGMENTS:
+            if code not in known:
+                body = {"code": code, "title": title, "rule": rule, "announce": False}
+                client.command("segments", body, f"segment-{code}")
+        for _ in range(_VISIBLE_SECONDS * 5):
+            if not any(one["filling"] for one in client.read("segments")["segments"]) or wait(0.2):
+                return
+
+
 def _filled(text: str, made: dict[str, str]) -> str:
     for key, id_ in made.items():
         text = text.replace(f"{{{key}}}", id_)
@@ -145,6 +161,7 @@ def _tell_how_to_go_on(settings: Settings, ref: str, story: Told, once: bool) ->
     console.print("\nGo on with:")
     console.print(f"  {command} timeline {ref}", markup=False)
     console.print(f"  {command} timeline order:W-14890", markup=False)
+    console.print(f"  {command} segments why regulars {ref}", markup=False)
     console.print(f"  {command} log show", markup=False)
     if once:
         console.print(f"  {command} serve", markup=False)
