@@ -30,10 +30,12 @@ _GROUPS: Final = {
     "proposals": "proposals.app",
     "identity": "identity.app",
     "configuration": "configuration.app",
+    "analytics": "analytics.app",
     "relay": "relay.app",
     "erasures": "erasures.app",
     "ledger": "erasures.ledger",
     "webhooks": "webhooks.app",
+    "segments": "segments.app",
 }
 _COMMANDS: Final = {
     "quality": "proposals.quality",

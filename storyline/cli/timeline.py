@@ -23,7 +23,7 @@ from projections.timeline.reader import Customer, Filters, Page, RefStory, Story
 from storyline.cli.shared import JsonFlag, console, open_parts, print_json
 from storyline.parts import Parts
 
-__all__ = ["Told", "print_story", "read_story", "timeline"]
+__all__ = ["Told", "print_story", "read_story", "stories_of", "timeline"]
 
 _ARROWS = {"in": "→", "out": "←", None: " "}
 _CUSTOMER = re.compile(r"[0-9a-f]{32}")
@@ -72,7 +72,7 @@ async def _read(parts: Parts, ref: str, limit: int, older: str | None) -> list[T
 
 async def read_story(parts: Parts, reader: TimelineReader, ref: str, limit: int, older: str | None) -> list[Told]:
     """A page of each story that a REF of the command line names, unsealed. Raises NotFound, BadInput."""
-    stories = await _stories(parts, reader, ref)
+    stories = await stories_of(parts, reader, ref)
     pages = [(story, await reader.page(story, Filters(), older, limit)) for story in stories]
     pages = [(story, page) for story, page in pages if page.rows]
     if not pages:
@@ -87,7 +87,7 @@ def _told(story: Story, page: Page, renderer: Renderer) -> Told:
     return Told(story, renderer.items(page.rows, unseal=True), page.older)
 
 
-async def _stories(parts: Parts, reader: TimelineReader, text: str) -> Sequence[Story]:
+async def stories_of(parts: Parts, reader: TimelineReader, text: str) -> Sequence[Story]:
     """The stories that a REF of the command line names."""
     if _CUSTOMER.fullmatch(text.replace("-", "").lower()):
         return [Customer(UUID(text))]
