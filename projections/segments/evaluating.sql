@@ -115,13 +115,7 @@ WHERE evidence = ANY (%(evidences)s::uuid[]) AND customer = ANY (%(customers)s::
 
 -- name: record
 -- Who entered and left, when and why.
-INSERT INTO storyline.segment_changes (segment, version, customer, at, entered, because, reason, announce)
-SELECT segment, version, customer, %(at)s, entered, because, reason::jsonb, announce
-FROM unnest(
-    %(segments)s::text[], %(versions)s::integer[], %(customers)s::uuid[], %(entered)s::boolean[],
-    %(because)s::text[], %(reasons)s::text[], %(announce)s::boolean[]
-) WITH ORDINALITY AS one (segment, version, customer, entered, because, reason, announce, place)
-ORDER BY place;
+COPY storyline.segment_changes (segment, version, customer, at, entered, because, reason, announce) FROM STDIN;
 
 -- name: now
 -- One clock for all processes.
