@@ -47,7 +47,19 @@ from projections.segments.compiling_sequences import Sequences
 
 __all__ = ["Facing", "Program", "Ruled", "Watched"]
 
-_SOURCES: Final = ("met", "traded", "claimed", "frequent", *WORK, "named", "spelt", "allowed", "organised")
+_SOURCES: Final = (
+    "met",
+    "traded",
+    "claimed",
+    "frequent",
+    *WORK,
+    "named",
+    "spelt",
+    "worded",
+    "allowed",
+    "organised",
+    "derived",
+)
 """What is read of each customer, in this order; `told` comes after, since the others tell it what to read."""
 
 
@@ -196,7 +208,10 @@ class _Compiler:
             for number, verdict in self._leaves.values()
         ]  # fmt: skip
         return fragment(
-            "verdicts", sources=self._sources(), leaves=sql.SQL(", ").join(leaves), rules=sql.SQL(", ").join(rules)
+            "verdicts",
+            sources=self._sources(),
+            leaves=sql.SQL("").join([sql.SQL(", ") + one for one in leaves]),
+            rules=sql.SQL(", ").join(rules),
         )
 
     def _sources(self) -> Composable:
@@ -204,7 +219,8 @@ class _Compiler:
         for source in _SOURCES:
             columns = self.building.columns(source)
             if columns is not None:
-                found.append(self._source(source, fragment(source, columns=columns)))
+                chosen = self.building.columns("contact") or YES
+                found.append(self._source(source, fragment(source, columns=columns, chosen=chosen)))
         if self._lists:
             lists = self.building.parameter(sorted(self._lists), "text[]")
             found.append(self._source("listed", fragment("listed", lists=lists)))

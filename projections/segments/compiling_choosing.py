@@ -100,16 +100,18 @@ class Chooser:
         """What sums say of events of these types, channels and directions; None where they do not know the types."""
         if set(selection.types) & set(self._records):
             return None
-        found = [] if selection.types == (CONTACT,) else [self._of_types(selection.types, "contacts")]
+        found = [] if selection.types == (CONTACT,) else [self._of_types(selection.types, "one")]
         for one in selection.where:
             if one.field in _SUMMED:
                 x = fragment("contact_text", column=sql.Identifier(one.field))
                 found.append(text(self.building, x, one))
-        chosen = both(*found)
+        chosen = self.building.name("contact", both(*found))
         names = ("how_many", "first_met", "last_met")
         return Sums(*[self.building.column("met", fragment(name, chosen=chosen)) for name in names])
 
     def _of_types(self, types: Sequence[str], row: str) -> Composable:
+        if len(types) == 1:
+            return fragment("of_type", row=sql.Identifier(row), type=self.building.text(types[0]))
         wanted = self.building.parameter(list(types), "text[]")
         return fragment("of_types", row=sql.Identifier(row), types=wanted)
 

@@ -95,6 +95,14 @@ def _counted(chooser: Chooser, leaf: EventsLeaf, span: Span, sums: Sums) -> Verd
     return Verdict(holds, _turns(leaf, holds, leaving))
 
 
+def _may_matter(building: Building, leaf: EventsLeaf, sums: Sums | None) -> Composable:
+    """Whether there are enough events of these types that their count can differ from what none of them comes to."""
+    if sums is None or leaf.measure != "count" or isinstance(leaf.value, tuple) or leaf.value == 0:
+        return YES
+    needed = leaf.value + 1 if leaf.is_ in {">", "<="} else leaf.value
+    return sql.SQL("{} >= {}").format(sums.many, building.parameter(needed, "bigint"))
+
+
 def _undecided(building: Building, leaf: EventsLeaf, many: Composable, at_least: int) -> Composable | None:
     """Whether a count from `at_least` to `many` makes a difference; None where it never does."""
     if at_least == 1 and _only_whether(leaf):
@@ -179,7 +187,7 @@ def _of_moment(chooser: Chooser, leaf: EventsLeaf, at: Composable, span: Span) -
 def _read(chooser: Chooser, leaf: EventsLeaf, span: Span, sums: Sums | None) -> Verdict:
     """What only the events themselves say; they are read where there can be any."""
     building = chooser.building
-    told = _told(chooser, leaf, span, _may_be(span, sums))
+    told = _told(chooser, leaf, span, both(_may_be(span, sums), _may_matter(building, leaf, sums)))
     leaving: Composable | None = None
     if span.length is not None:
         edge = told.last if leaf.measure == "count" and _only_whether(leaf) else told.first

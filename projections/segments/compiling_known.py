@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, LiteralString
 
 from psycopg import sql
 from psycopg.sql import Composable
@@ -33,6 +33,7 @@ __all__ = ["consent", "fact", "identifier", "industry", "place", "profile", "rfm
 
 _DAYS: Final = ("expected_close", "next_step_on")
 _CONTACT: Final = Selection(types=CONTACT)
+_GRANTED: Final[tuple[LiteralString, LiteralString]] = ("word.granted", "NOT word.granted")
 _UNKNOWN_TEXT: Final = sql.SQL("NULL::text")
 _UNKNOWN_NUMBER: Final = sql.SQL("NULL::numeric")
 
@@ -96,9 +97,16 @@ def consent(building: Building, leaf: ConsentLeaf) -> Verdict:
     """What stands for a purpose on a channel; as `domain/facts.py` keeps them, without regard to case."""
     purpose, channel = leaf.purpose.strip().lower(), leaf.channel.strip().lower()
     channels = building.parameter(sorted({channel, EVERY_CHANNEL}), "text[]")
-    filled = {"all_joined": fragment("all_joined"), "joined": fragment("joined"), "channels": channels}
-    standing = building.column("allowed", fragment("standing", purpose=building.text(purpose), **filled))
-    return Verdict(fragment("stands", standing=standing, wanted=building.text(leaf.is_)))
+    chosen = fragment("on_purpose", purpose=building.text(purpose), channels=channels)
+    joined = {"all_joined": fragment("all_joined"), "joined": fragment("joined")}
+    given, taken = [
+        building.column("worded", fragment("last_word", granted=sql.SQL(granted), chosen=chosen))
+        for granted in _GRANTED
+    ]
+    by_evidence = fragment("by_evidence", chosen=chosen, **joined)
+    standing = fragment("standing", given=given, taken=taken, by_evidence=by_evidence)
+    found = building.column("allowed", standing)
+    return Verdict(fragment("stands", standing=found, wanted=building.text(leaf.is_)))
 
 
 def work(building: Building, kind: str, leaf: WorkLeaf) -> Verdict:

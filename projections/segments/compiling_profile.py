@@ -49,16 +49,10 @@ class Profile:
         return self.building.column("claimed", fragment("claims_of", value=self._value(field), says=says))
 
     def _says(self, field: str) -> Composable:
-        part, name = self._named(field)
-        return fragment("says_part" if part else "says", field=name)
+        return fragment("says", field=self.building.text(field))
 
     def _value(self, field: str) -> Composable:
-        part, name = self._named(field)
-        return fragment("claimed_part" if part else "claimed_field", field=name)
-
-    def _named(self, field: str) -> tuple[bool, Composable]:
-        is_part = field.startswith(f"{FURTHER}.")
-        return is_part, self.building.text(field.removeprefix(f"{FURTHER}.") if is_part else field)
+        return fragment("claimed_field", field=self.building.text(field))
 
     def _is_cleared(self, members: Sequence[str]) -> Composable:
         """A claim clears all of them that it says something of."""

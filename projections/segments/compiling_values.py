@@ -195,7 +195,8 @@ def _json_ordered(building: Building, x: Composable, is_: str, value: Any) -> Co
 
 
 def _anniversary(building: Building, x: Composable, value: str) -> Verdict:
-    span = length_of(value)
-    returns = fragment("yearly", day=x, years=building.parameter(2 + span.days // 365, "integer"))
-    filled = {"length": building.length(span), "returns": returns}
-    return Verdict(fragment("returns", **filled), (fragment("next_return", **filled),))
+    returns = building.column("derived", fragment("next_return", day=x))
+    begins = fragment("midnight", x=returns)
+    filled = {"begins": begins, "length": building.length(length_of(value))}
+    ends = fragment("midnight", x=fragment("day_after", day=returns))
+    return Verdict(fragment("returns", **filled), (fragment("returns_at", ends=ends, **filled),))

@@ -1,5 +1,9 @@
 -- What does each leaf of a rule ask its source for? Fragments, which the compilers of leaves fill.
 
+-- name: of_type
+-- An event is of this type.
+{row}.type = {type}
+
 -- name: of_types
 -- An event is of one of these types.
 {row}.type = ANY ({types})
@@ -10,19 +14,19 @@ e.touch
 
 -- name: how_many
 -- Sums of touchpoints that are meant.
-coalesce(sum(contacts.touchpoints) FILTER (WHERE {chosen}), 0)::bigint
+coalesce(sum(contact.touchpoints) FILTER (WHERE contact.{chosen}), 0)::bigint
 
 -- name: first_met
 -- The first of them.
-min(contacts.first_at) FILTER (WHERE {chosen})
+min(contact.first_at) FILTER (WHERE contact.{chosen})
 
 -- name: last_met
 -- The last of them.
-max(contacts.last_at) FILTER (WHERE {chosen})
+max(contact.last_at) FILTER (WHERE contact.{chosen})
 
 -- name: contact_text
 -- A channel or direction of a sum; unknown is kept as an empty text there.
-nullif(contacts.{column}, '')
+nullif(one.{column}, '')
 
 -- name: in_bounds
 -- What a sum of touchpoints says of how many of them lie in a window: all, at least one, or none.
@@ -268,17 +272,9 @@ max(trades.happened_at) FILTER (WHERE trades.counts AND NOT trades.refund)
 -- A claim says something of a field.
 claims.fields ? {field}
 
--- name: says_part
--- A claim says something of a further field.
-(jsonb_typeof(claims.fields -> 'further') = 'object' AND claims.fields -> 'further' ? {field})
-
 -- name: claimed_field
 -- A field as it is claimed.
 claims.fields -> {field}
-
--- name: claimed_part
--- A further field as it is claimed.
-claims.fields -> 'further' -> {field}
 
 -- name: known_json
 -- A JSON value, null where it is cleared.
@@ -338,7 +334,8 @@ coalesce({value}, 'null'::jsonb) = 'null'::jsonb
             bool_or({cleared}) OVER (
                 ORDER BY claims.happened_at DESC, claims.name DESC, claims.place DESC
             ) AS is_over
-        FROM claims WHERE claims.evidence = ANY (hers.evidences) AND {says}
+        FROM evidences AS her JOIN claims ON claims.evidence = her.evidence
+        WHERE her.customer = asked.customer AND {says}
     ) AS told
     WHERE NOT told.is_over
     GROUP BY told.spelling
@@ -350,29 +347,41 @@ coalesce({value}, 'null'::jsonb) = 'null'::jsonb
 -- What stands is this.
 ({standing} = {wanted})
 
+-- name: on_purpose
+-- A word on a purpose, on a channel or on every one.
+word.purpose = {purpose} AND word.channel = ANY ({channels})
+
+-- name: last_word
+-- When the last such word was.
+max(word.happened_at) FILTER (WHERE {granted} AND {chosen})
+
 -- name: standing
--- What stands of consent for a purpose on a channel: of each evidence its last grant and its last withdrawal say it all
+-- What stands by the last grant and the last withdrawal, where those say it all.
+CASE
+    WHEN {taken} IS NULL THEN CASE WHEN {given} IS NULL THEN 'unknown' ELSE 'granted' END
+    WHEN {given} IS NULL OR {given} <= {taken} THEN 'withdrawn'
+    ELSE {by_evidence}
+END
+
+-- name: by_evidence
+-- What stands where a grant came after a withdrawal: of each evidence its last grant and its last withdrawal say it all
 -- (see domain/consents.py). A grant takes back an earlier withdrawal on another evidence only if the two were known to
 -- be one person by then: joined by links (evidences, and stewards' merges) that are no later than the grant.
 (
     WITH word AS MATERIALIZED (
-        SELECT DISTINCT ON (c.evidence, c.granted) c.evidence, c.granted, c.happened_at
-        FROM consents AS c
-        WHERE c.evidence = ANY (hers.evidences) AND c.purpose = {purpose} AND c.channel = ANY ({channels})
-        ORDER BY c.evidence, c.granted, c.happened_at DESC, c.name DESC
+        SELECT DISTINCT ON (word.evidence, word.granted) word.evidence, word.granted, word.happened_at
+        FROM evidences AS her JOIN consents AS word ON word.evidence = her.evidence
+        WHERE her.customer = asked.customer AND {chosen}
+        ORDER BY word.evidence, word.granted, word.happened_at DESC, word.name DESC
     )
-    SELECT CASE
-        WHEN NOT EXISTS (SELECT FROM word) THEN 'unknown'
-        WHEN EXISTS (
-            SELECT FROM word AS taken
-            WHERE NOT taken.granted AND NOT EXISTS (
-                SELECT FROM word AS given
-                WHERE given.granted AND given.happened_at > taken.happened_at
-                    AND (given.evidence = taken.evidence OR given.happened_at >= ({all_joined}) OR ({joined}))
-            )
-        ) THEN 'withdrawn'
-        ELSE 'granted'
-    END
+    SELECT CASE WHEN EXISTS (
+        SELECT FROM word AS taken
+        WHERE NOT taken.granted AND NOT EXISTS (
+            SELECT FROM word AS given
+            WHERE given.granted AND given.happened_at > taken.happened_at
+                AND (given.evidence = taken.evidence OR given.happened_at >= ({all_joined}) OR ({joined}))
+        )
+    ) THEN 'withdrawn' ELSE 'granted' END
 )
 
 -- name: all_joined

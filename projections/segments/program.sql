@@ -4,14 +4,17 @@
 -- name: verdicts
 -- One row for each customer and rule. `wake`: the earliest moment at which time alone may change the verdict. Of whom
 -- nothing that counts is known (any more) nothing holds.
-SELECT asked.customer, verdict.segment, verdict.version, verdict.held, verdict.wake
-FROM unnest(%(customers)s::uuid[]) AS asked (customer)
-CROSS JOIN LATERAL (
-    SELECT coalesce(array_agg(e.evidence), '{{}}') AS evidences, coalesce(bool_or(e.first_at IS NOT NULL), false) AS counts
-    FROM evidences AS e WHERE e.customer = asked.customer
-) AS hers
-{sources}
-CROSS JOIN LATERAL (SELECT {leaves} OFFSET 0) AS leaf
+SELECT leaf.customer, verdict.segment, verdict.version, verdict.held, verdict.wake
+FROM (
+    SELECT asked.customer, hers.counts{leaves}
+    FROM (SELECT DISTINCT one.customer FROM unnest(%(customers)s::uuid[]) AS one (customer)) AS asked
+    CROSS JOIN LATERAL (
+        SELECT coalesce(bool_or(her.first_at IS NOT NULL), false) AS counts
+        FROM evidences AS her WHERE her.customer = asked.customer
+    ) AS hers
+    {sources}
+    OFFSET 0
+) AS leaf
 CROSS JOIN LATERAL (VALUES {rules}) AS verdict (segment, version, held, wake)
 
 -- name: source
@@ -20,31 +23,49 @@ CROSS JOIN LATERAL ({query}) AS {source}
 
 -- name: met
 -- What the sums of touchpoints come to.
-SELECT {columns} FROM contacts WHERE contacts.evidence = ANY (hers.evidences)
+SELECT {columns}
+FROM (
+    SELECT one.touchpoints, one.first_at, one.last_at, {chosen}
+    FROM evidences AS her JOIN contacts AS one ON one.evidence = her.evidence
+    WHERE her.customer = asked.customer
+    OFFSET 0
+) AS contact
 
 -- name: traded
 -- What purchases and refunds come to.
-SELECT {columns} FROM trades WHERE trades.evidence = ANY (hers.evidences)
+SELECT {columns}
+FROM evidences AS her JOIN trades ON trades.evidence = her.evidence
+WHERE her.customer = asked.customer
 
 -- name: claimed
 -- What is claimed of the person.
-SELECT {columns} FROM claims WHERE claims.evidence = ANY (hers.evidences)
+SELECT {columns}
+FROM evidences AS her JOIN claims ON claims.evidence = her.evidence
+WHERE her.customer = asked.customer
 
 -- name: deal
 -- What the customer's deals come to.
-SELECT {columns} FROM deals AS item WHERE item.evidence = ANY (hers.evidences)
+SELECT {columns}
+FROM evidences AS her JOIN deals AS item ON item.evidence = her.evidence
+WHERE her.customer = asked.customer
 
 -- name: ticket
 -- What the customer's tickets come to.
-SELECT {columns} FROM tickets AS item WHERE item.evidence = ANY (hers.evidences)
+SELECT {columns}
+FROM evidences AS her JOIN tickets AS item ON item.evidence = her.evidence
+WHERE her.customer = asked.customer
 
 -- name: task
 -- What the customer's tasks come to.
-SELECT {columns} FROM tasks AS item WHERE item.evidence = ANY (hers.evidences)
+SELECT {columns}
+FROM evidences AS her JOIN tasks AS item ON item.evidence = her.evidence
+WHERE her.customer = asked.customer
 
 -- name: lead
 -- What the customer's leads come to.
-SELECT {columns} FROM leads AS item WHERE item.evidence = ANY (hers.evidences)
+SELECT {columns}
+FROM evidences AS her JOIN leads AS item ON item.evidence = her.evidence
+WHERE her.customer = asked.customer
 
 -- name: named
 -- What the customer's identifiers come to; those that too many people have are nobody's.
@@ -70,10 +91,11 @@ WITH heard AS MATERIALIZED (
     SELECT e.name, e.happened_at, e.type, e.touch, e.channel, e.direction,
         CASE WHEN {reads} THEN convert_from(e.record, 'UTF8')::jsonb END AS head,
         CASE WHEN amendment.name IS NOT NULL THEN convert_from(amendment.record, 'UTF8')::jsonb -> 'public' END AS amended
-    FROM events AS e
+    FROM evidences AS her
+    JOIN events AS e ON e.evidence = her.evidence AND {since}
     LEFT JOIN corrected ON corrected.name = e.name
     LEFT JOIN events AS amendment ON amendment.name = corrected.amended_by AND {reads}
-    WHERE {open} AND e.evidence = ANY (hers.evidences) AND {since} AND {matches} AND corrected.retracted IS NOT TRUE
+    WHERE her.customer = asked.customer AND {open} AND {matches} AND corrected.retracted IS NOT TRUE
 ),
 said AS MATERIALIZED (
     SELECT e.name, e.happened_at, e.type, e.touch, e.channel, e.direction, e.head, {content} AS content
@@ -91,11 +113,21 @@ SELECT count(*), {columns} FROM matched AS event
 
 -- name: frequent
 -- What is claimed of the person most often.
+SELECT {columns} OFFSET 0
+
+-- name: worded
+-- What the customer said of consent.
 SELECT {columns}
+FROM evidences AS her JOIN consents AS word ON word.evidence = her.evidence
+WHERE her.customer = asked.customer
 
 -- name: allowed
 -- What the customer allowed.
-SELECT {columns}
+SELECT {columns} OFFSET 0
+
+-- name: derived
+-- What follows from the others, and is asked for several times.
+SELECT {columns} OFFSET 0
 
 -- name: organised
 -- What the organisations do that name the customer as a contact, by the last that is said of each, and the customer's
@@ -103,12 +135,14 @@ SELECT {columns}
 SELECT {columns}
 FROM (
     SELECT ARRAY(
-        SELECT item.industry FROM leads AS item
-        WHERE item.evidence = ANY (hers.evidences) AND item.industry <> ''
+        SELECT item.industry FROM evidences AS her JOIN leads AS item ON item.evidence = her.evidence
+        WHERE her.customer = asked.customer AND item.industry <> ''
         UNION ALL
         SELECT thing.fields ->> 'industry'
-        FROM parties AS party JOIN things AS thing ON thing.name = party.name AND thing.kind = 'organisation'
-        WHERE party.evidence = ANY (hers.evidences) AND thing.fields ->> 'industry' <> ''
+        FROM evidences AS her
+        JOIN parties AS party ON party.evidence = her.evidence
+        JOIN things AS thing ON thing.name = party.name AND thing.kind = 'organisation'
+        WHERE her.customer = asked.customer AND thing.fields ->> 'industry' <> ''
             AND NOT EXISTS (
                 SELECT FROM things AS later
                 WHERE later.kind = 'organisation' AND later.ref = thing.ref
@@ -123,4 +157,4 @@ FROM (
 
 -- name: rule
 -- A rule's verdict.
-({segment}, {version}, hers.counts AND {holds}, CASE WHEN hers.counts THEN {wakes} END)
+({segment}, {version}, leaf.counts AND {holds}, CASE WHEN leaf.counts THEN {wakes} END)

@@ -117,38 +117,37 @@ CASE jsonb_typeof({x})
     ELSE {otherwise}
 END
 
--- name: returns
--- A day comes round within a time.
-coalesce((
-    SELECT bool_or(%(now)s::timestamptz >= near.begins - {length} AND %(now)s::timestamptz < near.ends)
-    FROM ({returns}) AS near
-), false)
-
 -- name: next_return
--- When a day begins to be near, or ends: the earliest such moment to come.
+-- The first yearly return of a day that is not over where the deployment is; 29 February returns on 28 February where
+-- there is none.
 (
-    SELECT least(
-        min(near.begins - {length}) FILTER (WHERE near.begins - {length} > %(now)s::timestamptz),
-        min(near.ends) FILTER (WHERE near.ends > %(now)s::timestamptz)
-    )
-    FROM ({returns}) AS near
+    SELECT CASE
+        WHEN this_year >= (%(now)s::timestamptz AT TIME ZONE %(zone)s)::date THEN this_year
+        ELSE (one.day + make_interval(years => one.years + 1))::date
+    END
+    FROM (
+        SELECT again.day, again.years, (again.day + make_interval(years => again.years))::date AS this_year
+        FROM (
+            SELECT born.day, (
+                extract(year FROM %(now)s::timestamptz AT TIME ZONE %(zone)s) - extract(year FROM born.day)
+            )::integer AS years
+            FROM (SELECT {day} AS day OFFSET 0) AS born
+        ) AS again
+        OFFSET 0
+    ) AS one
 )
 
--- name: yearly
--- The yearly returns of a day, around now, and as far ahead as `years`; 29 February is the last of its month.
-SELECT (one.day::timestamp AT TIME ZONE %(zone)s) AS begins, ((one.day + 1)::timestamp AT TIME ZONE %(zone)s) AS ends
-FROM (
-    SELECT CASE
-        WHEN extract(month FROM {day}) = 2 AND extract(day FROM {day}) = 29
-            THEN make_date(year, 3, 1) - 1
-        ELSE make_date(year, extract(month FROM {day})::integer, extract(day FROM {day})::integer)
-    END AS day
-    FROM generate_series(
-        extract(year FROM %(now)s::timestamptz AT TIME ZONE %(zone)s)::integer - 1,
-        extract(year FROM %(now)s::timestamptz AT TIME ZONE %(zone)s)::integer + {years}
-    ) AS several (year)
-) AS one
-WHERE {day} IS NOT NULL
+-- name: returns
+-- A day is near that comes round.
+coalesce(%(now)s::timestamptz >= {begins} - {length}, false)
+
+-- name: returns_at
+-- When it begins to be near, or else is over.
+CASE WHEN %(now)s::timestamptz >= {begins} - {length} THEN {ends} ELSE {begins} - {length} END
+
+-- name: day_after
+-- The day after one.
+({day} + 1)
 
 -- name: among
 -- A text is one of several.
