@@ -178,8 +178,8 @@ def test_the_backlog_of_each_day_is_that_of_the_file(desk: Stage, cases: list[Ca
         was_open = False
         for activity, at in case.steps:
             goes_on = activity not in {RESOLVED, CLOSED}
-            moves = activity not in STAYING or at == case.steps[0][1]
-            if not was_open and goes_on and moves:
+            begins = at == case.steps[0][1]  # whatever it is that comes first
+            if not was_open and (begins or (goes_on and activity not in STAYING)):
                 opened[at.astimezone(there).date()] += at < end
                 was_open = True
             if was_open and not goes_on:
