@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from threading import Event, Thread
 from typing import Any
 
 import psycopg
 import pytest
 
+from eventlog.port import Logged
 from projections.registry import MODELS, NEXT, build_beside, drop_beside
 from projections.segments import filling
 from projections.segments.backfilling import Backfiller
 from tests.support.segmented import Segmented, made, segmented
+from tests.support.waiting import eventually
 
 BUYERS = "exists(purchase.made)"
 CALLERS = "exists(call.ended)"
@@ -116,6 +119,36 @@ def test_whoever_fills_and_dies_is_followed_by_one_who_goes_on_where_it_stood(sh
     assert after > reached
     other.run(shop.connection)
     assert len(shop.members("buyers")) == 20
+
+
+def test_a_batch_that_began_before_the_rule_was_known_is_waited_for(shop: Segmented) -> None:
+    """It asks no rule of whom it touches; and whoever fills sees nothing of it before it is committed."""
+    under_way, go = Event(), Event()
+
+    def wait(*_: Any) -> None:
+        under_way.set()
+        go.wait(60)
+
+    [bought] = shop.publish(made("purchase.made", "ann"))
+    runner = shop.stage.story.runner(partitions=4, park=wait)
+    runner.cursor = runner.positions.take(runner.connection, [1])
+    logged = [Logged(1, place, b"", value) for place, value in enumerate([bought.value, b"poison, to be parked"])]
+    batch = shop.stage.story.decoder().batch(0, dict(runner.cursor), logged)
+    with psycopg.connect(shop.stage.story.dsn, autocommit=True) as other:
+        threads = [Thread(target=runner.apply, args=[batch]), Thread(target=shop.backfiller.run, args=[other])]
+        try:
+            threads[0].start()
+            assert under_way.wait(60)
+            shop.define("buyers", BUYERS)
+            threads[1].start()
+            waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            eventually(lambda: shop.rows(waits) != [(0,)] or not threads[1].is_alive(), 60)
+        finally:
+            go.set()
+            for thread in threads:
+                thread.join(60)
+            runner.close()
+    assert shop.members("buyers") == {"ann"}
 
 
 def test_two_who_fill_do_not_get_into_each_others_way(shop: Segmented) -> None:
