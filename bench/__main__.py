@@ -5,7 +5,21 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-BENCHES = ("pipeline", "publish", "read", "search", "scale", "chaos", "xes", "identity", "commands", "relay_kills")
+BENCHES = (
+    "pipeline",
+    "publish",
+    "read",
+    "search",
+    "scale",
+    "chaos",
+    "xes",
+    "identity",
+    "commands",
+    "relay_kills",
+    "segments",
+    "dashboards",
+    "rebuild",
+)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How fast does the log become committed rows? `storyline bench pipeline [--profile identity|links] [--json]`.
+"""How fast does the log become committed rows? `storyline bench pipeline [--profile NAME] [--growth] [--json]`.
 
 Beside it, in the same run and on the same sealed events: the *bare pipe* (one thread that consumes, decodes with the
 same decoder, and copies with the same COPY format into the same indexed table, just as warm, with the offsets in the
@@ -12,6 +12,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from operator import itemgetter
 
 import psutil
@@ -19,6 +20,8 @@ import psycopg
 
 from bench.load import made_keys, sealed
 from bench.report import Entry, median, progress, show
+from bench.rules import TYPICAL
+from bench.segments import define
 from bench.stand import ADAPTERS, Stand, stand
 from domain.catalogue import load_catalogue
 from eventlog.key_access import KeyAccess
@@ -30,14 +33,17 @@ from projections.decoding import Decoder
 from projections.deriving import Deriver, Reading
 from projections.packing import pack
 from projections.runner import Runner
+from projections.segments import filling
+from projections.segments.compiling import Facing
 from storyline.database import upgrade
 
 __all__ = ["PROFILES", "Course", "courses", "main", "run_bare", "runner_of", "warm_up"]
 
 _SQL = load("bench", "pipeline.sql")
 _BATCH = 10_000
-PROFILES = ("identity", "links")
-"""`identity`: all read models, tables warm, most evidences known. `links`: every event brings a new identifier."""
+PROFILES = ("identity", "links", "all")
+"""`identity`: all read models, tables warm, most evidences known. `links`: every event brings a new identifier.
+`all`: as `identity`, with twenty segments that are kept up (`bench/rules.py`)."""
 
 
 @dataclass
@@ -163,6 +169,41 @@ def _run_ours(course: Course) -> tuple[float, float, dict[str, float]]:
         return course.events / taken, peak / 2**20, shares
     finally:
         runner.close()
+
+
+def _grow(course: Course, adapter: str) -> Entry:
+    """What an event costs when a tenth of them is there, and when nearly all are."""
+    runner = runner_of(course)
+    applied: list[tuple[float, int]] = []
+    before = sum(course.warm.values())
+    try:
+        warm_up(course, runner)
+        began = time.perf_counter()
+        runner.run_to(
+            course.ends, lambda _: applied.append((time.perf_counter(), sum(runner.cursor.values()) - before))
+        )
+    finally:
+        runner.close()
+    early, late = _window(applied, 0.075, 0.125, course.events), _window(applied, 0.95, 1.0, course.events)
+    return Entry(
+        name=f"growth-{adapter}",
+        profile="all",
+        events=course.events,
+        events_per_s=round(late),
+        limit="at a tenth of the events",
+        limit_per_s=round(early),
+        notes={
+            "cost of an event, times that at a tenth": round(early / late, 3),
+            "over all": round(course.events / (applied[-1][0] - began)),
+        },
+    )
+
+
+def _window(applied: Sequence[tuple[float, int]], start: float, end: float, events: int) -> float:
+    """Events a second between two shares of all."""
+    first = next(one for one in applied if one[1] >= start * events)
+    last = next(one for one in applied if one[1] >= end * events)
+    return (last[1] - first[1]) / (last[0] - first[0])
 
 
 def _readers() -> list[psutil.Process]:
@@ -319,13 +360,24 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--customers", type=int, default=50_000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--adapter", choices=ADAPTERS, action="append", help="default: both")
+    parser.add_argument(
+        "--growth", action="store_true", help="one run: what an event costs at a tenth of --events, and at the end"
+    )
     parser.add_argument("--json", action="store_true", help="a list of figures for scripts")
     given = parser.parse_args(arguments)
     adapters = given.adapter or list(ADAPTERS)
     with stand(kafka="kafka" in adapters) as servers:
         adapters = [adapter for adapter in adapters if adapter != "kafka" or servers.kafka]
         made = courses(servers, given.events, given.customers, adapters, linking=given.profile == "links")
-        entries = [_measure(adapter, course, given.profile, given.runs) for adapter, course in made.items()]
+        if given.profile == "all":
+            for course in made.values():
+                define(course.dsn, TYPICAL)
+                with psycopg.connect(course.dsn, autocommit=True) as connection:
+                    filling.fill(connection, Facing(), "", datetime.now(UTC))
+        entries = [
+            _grow(course, adapter) if given.growth else _measure(adapter, course, given.profile, given.runs)
+            for adapter, course in made.items()
+        ]
         for course in made.values():
             course.log.close()
     show(entries, given.json)
