@@ -25,7 +25,7 @@ from tests.support.histories import RULES, deliver, one_event
 from tests.support.plain import Published
 from tests.support.plain_sales import BUCKETS, sales_in, told
 from tests.support.stage import Stage, stage
-from tests.support.story import START
+from tests.support.story import START, event
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 EXAMPLES = int(os.environ.get("STORYLINE_FIGURES_EXAMPLES", "6"))
@@ -167,6 +167,80 @@ def test_pieces_are_the_period_each_moment_once_and_no_stale_sum_is_used(
             assert not any(one.start <= quarter < one.end for quarter in quarters)
             outdated = {"d": known.days, "m": known.months}.get(one.level, set())
             assert not any(one.start <= at < one.end for at in outdated)
+
+
+def _bought(number: int, order: str, hours: int = 0, **changes: Any) -> tuple[dict[str, Any], int]:
+    lines = [{"product": "P", "amount": "4"}]
+    data = {"content": {"amount": 4, "currency": "GBP", "lines": lines}, "refs": [{"kind": "order", "value": order}]}
+    at = (START + timedelta(hours=hours)).isoformat()
+    return event(number, type="purchase.made", data=data, time=at, **changes), 6000
+
+
+def _told(small: Stage, by: Any = "") -> dict[str, tuple[Any, int]]:
+    period = Period(START - timedelta(days=1), START + timedelta(days=9), ZoneInfo("Europe/London"))
+    return {one.value: (one.revenue, one.orders) for one in _ask(small, period, "all", by, Filters())}
+
+
+def _fold(connection: psycopg.Connection) -> None:
+    while fold(connection):
+        pass
+
+
+def test_a_description_that_comes_later_gives_lines_of_the_past_their_category(
+    small: Stage, connection: psycopg.Connection
+) -> None:
+    small.begin()
+    small.feed(small.publish([_bought(1, "A")]))
+    _fold(connection)
+    assert _told(small, "category") == {"": (4, 1)}
+    data = {"refs": [{"kind": "product", "value": "P"}], "content": {"category": "tea"}}
+    described = event(2, type="product.described", data=data, time=(START + timedelta(hours=5)).isoformat())
+    small.feed(small.publish([(described, 6000)]))
+    assert _told(small, "category") == {"tea": (4, 1)}
+    _fold(connection)
+    assert _told(small, "category") == {"tea": (4, 1)}
+    retracts = [{"relation": "retracts", "source": "test/mail", "id": "e-2"}]
+    small.feed(
+        small.publish([(event(3, type="event.retracted", data={"who": [], "about": retracts, "content": {}}), 6000)])
+    )
+    assert _told(small, "category") == {"": (4, 1)}
+    _fold(connection)
+    assert _told(small, "category") == {"": (4, 1)}
+
+
+def test_an_order_of_which_more_becomes_known_later_is_counted_once(
+    small: Stage, connection: psycopg.Connection
+) -> None:
+    small.begin()
+    small.feed(small.publish([_bought(1, "A")]))
+    _fold(connection)
+    small.feed(small.publish([_bought(2, "A", hours=30)]))
+    assert _told(small) == {"": (8, 1)}
+    _fold(connection)
+    assert _told(small) == {"": (8, 1)}
+    retracts = [{"relation": "retracts", "source": "test/mail", "id": "e-1"}]
+    small.feed(
+        small.publish([(event(3, type="event.retracted", data={"who": [], "about": retracts, "content": {}}), 6000)])
+    )
+    assert _told(small) == {"": (4, 1)}
+    _fold(connection)
+    assert _told(small) == {"": (4, 1)}
+
+
+def test_what_a_second_source_told_counts_once_the_first_is_taken_back(
+    small: Stage, connection: psycopg.Connection
+) -> None:
+    small.begin()
+    small.feed(small.publish([_bought(1, "A"), _bought(2, "A", hours=30, source="test/till")]))
+    _fold(connection)
+    assert _told(small) == {"": (4, 1)}
+    retracts = [{"relation": "retracts", "source": "test/mail", "id": "e-1"}]
+    small.feed(
+        small.publish([(event(3, type="event.retracted", data={"who": [], "about": retracts, "content": {}}), 6000)])
+    )
+    assert _told(small) == {"": (4, 1)}
+    _fold(connection)
+    assert _told(small) == {"": (4, 1)}
 
 
 def test_a_month_ends_where_the_next_one_begins() -> None:
