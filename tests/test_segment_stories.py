@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 from domain.segment_story import Around, CustomerStory
 from domain.segment_verdict import evaluate, holds
 from domain.segments import Rule, plain_rule
+from projections.segments.reader import estimated
 from projections.segments.story import StoryReader
 from tests.support.histories import deliver
 from tests.support.plain_world import Definition
@@ -36,6 +37,19 @@ MOMENTS = 8
 def arena(postgres: Any) -> Iterator[SegmentStage]:
     with segment_stage(postgres) as made:
         yield made
+
+
+def test_an_estimate_of_a_part_bounds_the_whole_nineteen_times_of_twenty() -> None:
+    pick, kept = Random(7), 0
+    for _ in range(400):
+        everybody, share = pick.randrange(2000, 20_000), pick.choice([0.02, 0.1, 0.5])
+        members = int(everybody * pick.choice([0.001, 0.05, 0.4, 1.0]))
+        drawn = [pick.random() < share for _ in range(everybody)]
+        found = estimated(sum(drawn[:members]), sum(drawn), share, ())
+        kept += found.low <= members <= (found.high or 0)
+        assert not found.exact and found.looked == sum(drawn)
+    assert kept >= 0.93 * 400
+    assert estimated(0, 0, 0.0, ()) == (0, 0, None, False, 0, ())
 
 
 def act_out(arena: SegmentStage, pick: Random) -> datetime:

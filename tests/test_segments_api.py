@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from projections.segments.backfilling import Backfiller
 from projections.segments.waking import Waker
 from tests.support.api import BATCH, RunningApi, running_api
 from tests.support.postgres import PostgresServer
+from tests.support.served import clean_environment, run_cli
 
 DAY = timedelta(days=1)
 BUYERS = 'count(purchase.made where content.currency = "GBP") >= 2'
@@ -318,6 +320,30 @@ def test_an_archived_segment_holds_nobody_and_comes_back(shop: Shop) -> None:
     assert (back["state"], back["serving"], back["filling"]) == ("active", None, 2)
     shop.settle()
     assert shop.members("rest") == {shop.api.customer(ann)}
+
+
+def test_two_changes_at_once_make_no_circle(shop: Shop) -> None:
+    for number in range(5):
+        one, other = f"round{number}.a", f"round{number}.b"
+        shop.make(one, "exists(purchase.made)")
+        shop.make(other, "exists(purchase.made)")
+        with ThreadPoolExecutor(2) as pool:
+            answers = pool.map(
+                lambda pair: shop.changed(pair[0], rule=f"in segment {pair[1]}"), [(one, other), (other, one)]
+            )
+            assert sorted(answer.status_code for answer in answers) == [200, 422]
+
+
+def test_the_command_line_tells_the_same(shop: Shop, tmp_path: Path) -> None:
+    ann, dsn = shop.api.fresh(), shop.api.story.dsn
+    shop.buy(ann, amount="88.00")
+    shop.make("told", "exists(purchase.made where content.amount = 88)")
+    shop.settle()
+    env = clean_environment(tmp_path, DATABASE_URL=dsn, KEYS_URL=dsn, LOG_URL=dsn)
+    told = run_cli(env, "segments", "why", "told", shop.api.customer(ann)).stdout
+    assert told.startswith("In told:") and "88.00" in told
+    made = run_cli(env, "segments", "create", "by.hand", "--rule", "exists(refund.made)")
+    assert "version 1 is being found out" in made.stdout
 
 
 def test_segments_are_listed_page_by_page(shop: Shop) -> None:

@@ -21,7 +21,7 @@ from projections.connecting import reading
 from projections.registry import MODELS, on_schemas
 from projections.segments.compiling import Program
 
-__all__ = ["Counted", "Member", "Overlap", "SegmentReader", "Span", "Standing", "Version"]
+__all__ = ["Counted", "Member", "Overlap", "SegmentReader", "Span", "Standing", "Version", "estimated"]
 
 _SQL: Final = load("projections.segments", "queries.sql")
 _FIRST: Final = UUID(int=0)
@@ -142,7 +142,7 @@ class SegmentReader:
                     return Counted(count, count, count, True, looked, tuple(found))
                 after = customers[-1]
                 limit = _adapted(limit, time.monotonic() - began)
-        return _estimated(count, looked, after.int / 2**128, tuple(found))
+        return estimated(count, looked, after.int / 2**128, tuple(found))
 
     async def _rows(self, query: str, asked: Mapping[str, Any]) -> list[Any]:
         async with reading(self._pool) as connection:
@@ -174,15 +174,14 @@ async def _chunk(
         return customers, [row[0] for row in await cursor.fetchall()]
 
 
-def _estimated(count: int, looked: int, share: float, sample: tuple[UUID, ...]) -> Counted:
-    """What a part lets expect of the whole. Each customer for whom the rule holds is in the part with the same
-    probability, so their number in it is binomially distributed; the bounds are Wilson's, of a share of unknown
-    size (E. B. Wilson, 1927), at 95 %."""
+def estimated(count: int, looked: int, share: float, sample: tuple[UUID, ...]) -> Counted:
+    """What a part lets expect of the whole. Each customer for whom the rule holds is in the part with the probability
+    `share`, so their number in it is binomially distributed, of a number that is asked for; the bounds are those
+    numbers of which `count` lies no more than 1.96 standard deviations off (a score interval, as E. B. Wilson, 1927,
+    has it for shares)."""
     if not looked or share <= 0:
-        return Counted(0, 0, None, False, 0, ())
-    everybody = looked / share
-    part, square = count / looked, _SPREAD**2
-    middle = (part + square / (2 * looked)) / (1 + square / looked)
-    spread = _SPREAD / (1 + square / looked) * sqrt(part * (1 - part) / looked + square / (4 * looked**2))
-    low, high = max(count, int((middle - spread) * everybody)), int((middle + spread) * everybody) + 1
-    return Counted(round(part * everybody), low, max(high, low), False, looked, sample)
+        return Counted(0, 0, None, False, looked, sample)
+    middle = 2 * count + _SPREAD**2 * (1 - share)
+    spread = sqrt(max(0.0, middle**2 - 4 * count**2))
+    low, high = (middle - spread) / (2 * share), (middle + spread) / (2 * share)
+    return Counted(round(count / share), max(count, int(low)), int(high) + 1, False, looked, sample)
