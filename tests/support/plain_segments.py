@@ -52,8 +52,8 @@ class Judge:
 
     def is_in(self, code: str, customer: str) -> bool:
         """Is a customer in a segment?"""
-        segment = self.world.definitions[code]
-        if segment.archived:
+        segment = self.world.definitions.get(code)
+        if segment is None or segment.archived:
             return False
         if segment.rule is None:
             return any(self.world.people.customer.get(node) == customer for node in segment.nodes)
