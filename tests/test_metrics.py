@@ -215,6 +215,36 @@ def test_a_changed_definition_is_counted_beside_the_one_before(small: Stage, con
         asyncio.run(_nothing(small))
 
 
+def test_what_is_taken_back_or_put_right_changes_a_metric_of_the_past(
+    small: Stage, connection: psycopg.Connection
+) -> None:
+    small.begin()
+    metric = _metric(types=["purchase.made"], measure="sum", field="content.amount")
+    small.feed(small.publish([(_bought(number, number), 6000) for number in range(5)]))
+    define(connection, {"m": metric})
+    while fold(connection):
+        pass
+    assert _read(small, metric, "all", "") == {(None, ""): (Decimal(10), 5)}
+    retracts = [{"relation": "retracts", "source": "test/mail", "id": "e-4"}]
+    corrects = [{"relation": "corrects", "source": "test/mail", "id": "e-3"}]
+    right = {"type": "purchase.made", "content": {"amount": 30, "currency": "GBP"}}
+    corrections = [
+        event(8, type="event.retracted", data={"who": [], "about": retracts, "content": {}}),
+        event(9, type="event.amended", data={"who": [], "about": corrects, "content": right}),
+    ]
+    small.feed(small.publish([(_merged(raw), 6001) for raw in corrections]))
+    assert _read(small, metric, "all", "") == {(None, ""): (Decimal(33), 4)}
+    while fold(connection):
+        pass
+    assert _read(small, metric, "all", "") == {(None, ""): (Decimal(33), 4)}
+
+
+def _merged(raw: dict[str, Any]) -> dict[str, Any]:
+    """Without the subject that every event of the tests has."""
+    raw["data"]["content"].pop("subject", None)
+    return raw
+
+
 async def _nothing(small: Stage) -> None:
     async with AsyncConnectionPool(small.story.dsn, min_size=1, kwargs={"autocommit": True}) as pool:
         await MetricReader(pool, load_catalogue(), {}).values("m", PERIOD, "all", "", {})
