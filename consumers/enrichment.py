@@ -116,10 +116,10 @@ class Enricher:
         self.share.run(stop, self._take)
 
     def _take(self, batch: Batch) -> bool:
-        touchpoints, corrections = _asking(batch.records)
+        touchpoints, corrections, end = _asking(batch.records)
         if touchpoints or corrections:
             # Only the timeline knows which words count, and what became of those that a correction speaks of.
-            if not visible(batch.connection, self.log.log_id, batch.end):
+            if not visible(batch.connection, self.log.log_id, end):
                 return False
             found = said(batch.connection, touchpoints, corrections, TEXTS)
             self._publish(self._without_known(batch, self._enriched(found)))
@@ -220,22 +220,28 @@ class Enricher:
                 self._passed.labels(why).inc(number)
 
 
-def _asking(records: Sequence[Logged]) -> tuple[dict[UUID, Head], dict[UUID, Head]]:
-    """(touchpoints by which customers may say something, corrections that may give them other words), by name."""
+def _asking(records: Sequence[Logged]) -> tuple[dict[UUID, Head], dict[UUID, Head], dict[int, int]]:
+    """(touchpoints by which customers may say something, corrections that may give them other words, both by name;
+    the offset behind the last of them, of each partition)."""
     touchpoints: dict[UUID, Head] = {}
     corrections: dict[UUID, Head] = {}
-    for head in _heads(records):
+    end: dict[int, int] = {}
+    for one, head in _heads(records):
         if head.type in TEXTS and head.direction == "in":
-            touchpoints.setdefault(UUID(hex=_name(head)), head)
+            found = touchpoints
         elif head.type in _CORRECTIONS:
-            corrections.setdefault(UUID(hex=_name(head)), head)
-    return touchpoints, corrections
+            found = corrections
+        else:
+            continue
+        found.setdefault(UUID(hex=_name(head)), head)
+        end[one.partition] = one.offset + 1
+    return touchpoints, corrections, end
 
 
-def _heads(records: Sequence[Logged]) -> Iterator[Head]:
+def _heads(records: Sequence[Logged]) -> Iterator[tuple[Logged, Head]]:
     for one in records:
         try:
-            yield decode(one.value).head
+            yield one, decode(one.value).head
         except Poison:
             continue
 

@@ -133,6 +133,20 @@ def test_nothing_of_an_erased_person_is_scored_and_nobody_comes_back(database: s
         assert again.passed("erased") == 1
 
 
+def test_whoever_is_erased_while_a_text_is_scored_does_not_come_back_as_somebody_new(database: str) -> None:
+    def erasing(_text: str) -> float:
+        hasher, keyring = made.story.hasher, made.story.keyring
+        tokens = hasher.tokens((Identifier("email", "ann@example.org"),))
+        keyring.apply("mark", [hasher.evidence(tokens)], {token.rpartition(".")[2]: 1 for token in tokens})
+        return 0.5
+
+    with enriching(database, erasing) as made:
+        made.publish(survey(1, GOOD))
+        made.settle()
+        assert made.copies() == 0
+        assert made.passed("erased") == 1
+
+
 def test_one_bad_text_stops_nothing(database: str) -> None:
     def scored(text: str) -> float:
         if "bad text" in text:
