@@ -4,7 +4,7 @@ and whoever brings them at the same moment?"""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import Barrier
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -14,10 +14,10 @@ from projections.decoding import Decoder
 from projections.deriving import Deriver
 from projections.opening import Opener
 from projections.runner import Runner
-from tests.support.logs import in_threads
 from tests.support.plain import Published
 from tests.support.segmented import Segmented, made, segmented, who
 from tests.support.stage import DEFAULTS
+from tests.support.waiting import eventually
 
 BUYERS = "exists(purchase.made)"
 BOTH = "exists(purchase.made) and exists(call.ended)"
@@ -276,9 +276,9 @@ class _Projector:
         self._opener = Opener(story.reading.keys)
         self._decoder = Decoder(Deriver(story.catalogue, self._opener))
 
-    def apply(self, published: Published) -> None:
+    def apply(self, *values: bytes) -> None:
         start = self.runner.cursor[self.partition]
-        logged = [Logged(self.partition, start, b"", published.value)]
+        logged = [Logged(self.partition, start + place, b"", value) for place, value in enumerate(values)]
         self.runner.apply(self._decoder.batch(0, dict(self.runner.cursor), logged))
 
     def close(self) -> None:
@@ -287,22 +287,33 @@ class _Projector:
 
 
 def test_two_projectors_that_bring_the_halves_of_a_rule_at_once_make_it_hold(shop: Segmented) -> None:
-    """By two identifiers of one customer, so that their batches share no evidence."""
+    """By two identifiers of one customer, so that their batches share no evidence; the first is not committed when
+    the second finds out what holds."""
     shop.segment("both", BOTH)
+    shop.happen(made("email.received", "#1", "ann"))
+    halves = shop.publish(made("purchase.made", "#1"), made("call.ended", "ann"))
+    under_way, go = Event(), Event()
     two = [_Projector(shop, partition) for partition in (1, 2)]
+
+    def wait(*_: Any) -> None:
+        under_way.set()
+        go.wait(60)
+
+    two[0].runner.park = wait
+    threads = [
+        Thread(target=two[0].apply, args=[halves[0].value, b"poison, to be parked"]),
+        Thread(target=two[1].apply, args=[halves[1].value]),
+    ]
     try:
-        for number in range(6):
-            names = (f"#{number}1", f"u{number}")
-            shop.happen(made("email.received", *names))
-            halves = shop.publish(made("purchase.made", names[0]), made("call.ended", names[1]))
-            barrier = Barrier(2)
-
-            def bring(place: int, halves: list[Published] = halves, barrier: Barrier = barrier) -> None:
-                barrier.wait(30)
-                two[place].apply(halves[place])
-
-            in_threads(bring, 2)
-            assert len(shop.members("both")) == number + 1
+        threads[0].start()
+        assert under_way.wait(60)
+        threads[1].start()
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        eventually(lambda: shop.rows(waits) != [(0,)] or not threads[1].is_alive(), 60)
     finally:
+        go.set()
+        for thread in threads:
+            thread.join(60)
         for one in two:
             one.close()
+    assert len(shop.members("both")) == 1

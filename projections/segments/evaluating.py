@@ -64,13 +64,17 @@ def evaluate(
 ) -> list[Change]:
     """Bring the memberships of these customers, whom the caller holds, to what the rules say at `now`.
 
-    exact: when to look again is set to what comes out; else only brought forward.
+    exact: when to look again is set to what comes out; else only brought forward. Raises QueryCanceled where that
+    takes too long; the transaction can be gone on with.
     """
     if not customers or defined.program is None:
         return []
     try:
         with cursor.connection.transaction():
-            return ask(cursor, defined.program, customers, now, exact)
+            cursor.execute(_SQL["patience"])
+            found = ask(cursor, defined.program, customers, now, exact)
+            cursor.execute(_SQL["as_before"])
+            return found
     except BROKEN:
         rest = definitions.put_aside(_broken(cursor, defined, customers, now))
     if rest is None or rest.program is None:

@@ -40,6 +40,14 @@ SELECT segment, version, customer, true FROM come
 UNION ALL
 SELECT segment, version, customer, false FROM gone;
 
+-- name: patience
+-- So long may it take to ask the rules; the log goes on.
+SET LOCAL statement_timeout = '15s';
+
+-- name: as_before
+-- Others may take as long as the session allows.
+SET LOCAL statement_timeout TO DEFAULT;
+
 -- name: keep_lists
 -- The same for lists that people keep: a customer is on one while a node of theirs is.
 WITH listed AS MATERIALIZED (

@@ -15,6 +15,8 @@ from uuid import UUID
 
 import msgspec
 import psycopg
+import structlog
+from psycopg.errors import QueryCanceled
 
 from eventlog.sql import load
 from projections.columns import NULL
@@ -29,6 +31,7 @@ __all__ = ["Keeper", "Met", "note"]
 
 _SQL: Final = load("projections.segments", "evaluating.sql")
 _WAKING: Final = load("projections.segments", "waking.sql")
+_logger = structlog.get_logger("storyline.segments")
 _Cursor = psycopg.Cursor[Any]
 _MOST_EVENTS: Final = 5
 """Most events that a change names as what led to it."""
@@ -100,7 +103,13 @@ class Keeper:
         gone = self._follow(cursor, met, told)
         held = [one for one in met.held if one not in gone]
         told.add(evaluate_lists(cursor, defined.lists, {*met.fresh, *met.moved} - gone))
-        told.add(evaluate(cursor, self._definitions, defined, held, now, exact=False))
+        try:
+            told.add(evaluate(cursor, self._definitions, defined, held, now, exact=False))
+        except (
+            QueryCanceled
+        ):  # some have a story so long that others would wait for them: they are asked by themselves
+            _logger.warning("segments.slow", customers=len(held))
+            cursor.execute(_WAKING["wake"], {"customers": held, "why": "event"})
         note(cursor, told.found(), now, self.changes)
 
     def _follow(self, cursor: _Cursor, met: Met, told: _Telling) -> set[UUID]:

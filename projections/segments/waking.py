@@ -16,6 +16,8 @@ from uuid import UUID
 
 import msgspec
 import psycopg
+import structlog
+from psycopg.errors import QueryCanceled
 
 from eventlog.sql import load
 from projections.registry import NEXT, on_schemas, use
@@ -32,6 +34,7 @@ BATCHES: Final = 7053081012
 """The advisory lock that batches of the build that serves share (`family.py`)."""
 _AT_ONCE: Final = 1000
 _CALLS: Final = 5000
+_logger = structlog.get_logger("storyline.segments")
 _Cursor = psycopg.Cursor[Any]
 
 
@@ -54,13 +57,31 @@ class Waker:
     clock: Moment | None = None
     changes: dict[tuple[str, bool], int] = field(default_factory=dict)
     """How many entered (True) and left each segment, for whoever measures."""
+    _most: int = field(init=False, default=_AT_ONCE)
     _definitions: Definitions = field(init=False)
 
     def __post_init__(self) -> None:
         self._definitions = Definitions(self.facing)
 
     def look(self, connection: psycopg.Connection, limit: int = _AT_ONCE) -> int:
-        """Look at the next ones; gives how many these were, 0 where nobody's moment has come."""
+        """Look at the next ones; gives how many these were, 0 where nobody's moment has come. Where that takes too
+        long fewer are looked at next; one who takes too long by themselves is put off for an hour."""
+        try:
+            found = self._look(connection, min(limit, self._most))
+        except QueryCanceled:
+            if self._most == 1:
+                self._put_off(connection)
+            self._most = max(1, self._most // 10)
+            return 1
+        self._most = min(10 * self._most, _AT_ONCE)
+        return found
+
+    def _put_off(self, connection: psycopg.Connection) -> None:
+        with beside(connection) as cursor:
+            cursor.execute(_SQL["put_off"], {"now": told_at(cursor, self.clock)})
+        _logger.error("segments.too_slow", detail="a customer is looked at again in an hour")
+
+    def _look(self, connection: psycopg.Connection, limit: int) -> int:
         with beside(connection) as cursor:
             defined = self._definitions.now(cursor)
             if defined is None or kept_by(cursor) is None:

@@ -55,6 +55,12 @@ SELECT max(customer::text)::uuid FROM next;
 -- look.
 SELECT customer, why FROM subjects WHERE wake_at <= %(now)s ORDER BY wake_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED;
 
+-- name: put_off
+-- The first of them is looked at again after a while: it takes too long.
+UPDATE subjects SET wake_at = %(now)s::timestamptz + interval '1 hour' WHERE customer = (
+    SELECT customer FROM subjects WHERE wake_at <= %(now)s ORDER BY wake_at LIMIT 1 FOR UPDATE SKIP LOCKED
+);
+
 -- name: waiting
 -- How many wait for it.
 SELECT count(*) FROM (SELECT FROM subjects WHERE wake_at <= %(now)s LIMIT 1000000) AS waiting;
