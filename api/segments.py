@@ -22,7 +22,7 @@ from api.segment_telling import Reasoning, facing_of, row_of, shown, sizes_of
 from api.services import Services, services
 from commands.access import Caller
 from commands.segments import Listed, Made, NewSegment, SegmentChange, Segments
-from domain.errors import BadInput, NotFound, Problem
+from domain.errors import BadInput, NotFound, Problem, TooMany
 from domain.identifiers import Identifier
 from domain.segment_limits import cost_of
 from domain.segment_text import print_rule
@@ -198,9 +198,12 @@ async def preview(request: Request, caller: Sees) -> Response:
     held, sent = services(request), await read_model(request, told.PreviewRequest, LONG)
     rule = await _read(held, sent.rule)
     known = await held.unseal(lambda: held.parts.segments.references(rule, sent.code))
+    if held.previewing.available_tokens < 1:
+        raise TooMany("Too many rules are tried at once. Send it again in a moment.", 2)
     now = held.parts.clock()
     program = Program([Ruled(sent.code or "preview", 1, rule)], facing_of(held, known.reached(rule)))
-    counted = await SegmentReader(held.pool).count(program, now, sent.seconds, sent.sample)
+    async with held.previewing:
+        counted = await SegmentReader(held.pool).count(program, now, sent.seconds, sent.sample)
     reasoning = Reasoning(held, known, "read" in caller.scopes)
     sample = []
     for customer in counted.sample:

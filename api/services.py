@@ -99,6 +99,8 @@ class Services:
         self.replays = Places(parts.limits.max_replays)
         self.replaying = CapacityLimiter(parts.limits.max_replays + 1)
         """Threads that replay, and one that lets go of a replay."""
+        self.previewing = CapacityLimiter(2)
+        """Rules of segments that are tried at once: each holds a connection for seconds."""
         self.erasing = CapacityLimiter(2)
         """Threads that erase: there is one erasure at a time, so more would wait, and keep others from theirs."""
 
