@@ -62,7 +62,7 @@ SELECT 'q', d.dimension, at, coalesce(d.value, ''), currency, count(*) FILTER (W
     count(*) FILTER (WHERE refund), coalesce(sum(amount) FILTER (WHERE NOT refund), 0),
     coalesce(-sum(amount) FILTER (WHERE refund), 0), coalesce(sum(units) FILTER (WHERE NOT refund), 0),
     count(*) FILTER (WHERE NOT refund AND alone),
-    array_agg(DISTINCT order_key) FILTER (WHERE NOT refund AND NOT alone)
+    array_agg(order_key) FILTER (WHERE NOT refund AND NOT alone)
 FROM sold
 CROSS JOIN LATERAL (VALUES
     ('', ''), ('channel', channel), ('country', country), ('campaign', campaign), ('actor', actor), ('type', type)
@@ -78,14 +78,14 @@ WITH described AS (
     ORDER BY ref, happened_at DESC, name DESC
 ),
 sold AS (
-    SELECT CASE WHEN %(level)s = 'q' THEN date_bin('15 minutes', t.happened_at, '2000-01-01 00:00+00')
-            ELSE date_trunc('day', t.happened_at, 'UTC') END AS at,
+    SELECT t.name, t.happened_at, t.currency, t.refund, t.order_key, t.ref,
         CASE WHEN %(dimension)s = 'product' THEN l.product ELSE coalesce(l.category, c.category) END AS value,
-        t.currency, t.refund, l.amount, l.quantity, t.name, t.order_key, t.ref
+        sum(l.amount) AS amount, sum(l.quantity) AS quantity
     FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
     JOIN trades AS t ON t.happened_at >= r.start AND t.happened_at < r.until AND t.counts
     JOIN lines AS l ON l.name = t.name
     LEFT JOIN described AS c ON c.ref = l.product AND l.category IS NULL AND %(dimension)s = 'category'
+    GROUP BY t.name, 7
 ),
 several AS (
     SELECT s.order_key FROM (SELECT DISTINCT order_key FROM sold WHERE ref IS NOT NULL AND NOT refund) AS s
@@ -94,12 +94,14 @@ several AS (
         OFFSET 1
     )
 )
-SELECT %(level)s::"char", %(dimension)s, at, coalesce(value, ''), currency,
-    count(DISTINCT sold.name) FILTER (WHERE NOT refund), count(DISTINCT sold.name) FILTER (WHERE refund),
+SELECT %(level)s::"char", %(dimension)s,
+    CASE WHEN %(level)s = 'q' THEN date_bin('15 minutes', happened_at, '2000-01-01 00:00+00')
+        ELSE date_trunc('day', happened_at, 'UTC') END,
+    coalesce(value, ''), currency, count(*) FILTER (WHERE NOT refund), count(*) FILTER (WHERE refund),
     coalesce(sum(amount) FILTER (WHERE NOT refund), 0), coalesce(-sum(amount) FILTER (WHERE refund), 0),
     coalesce(sum(quantity) FILTER (WHERE NOT refund), 0),
-    count(DISTINCT sold.name) FILTER (WHERE NOT refund AND several.order_key IS NULL),
-    array_agg(DISTINCT sold.order_key) FILTER (WHERE NOT refund AND several.order_key IS NOT NULL)
+    count(*) FILTER (WHERE NOT refund AND several.order_key IS NULL),
+    array_agg(sold.order_key) FILTER (WHERE NOT refund AND several.order_key IS NOT NULL)
 FROM sold LEFT JOIN several ON several.order_key = sold.order_key
 GROUP BY 3, 4, 5;
 

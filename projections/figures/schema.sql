@@ -88,7 +88,7 @@ CREATE TABLE touched (
 -- Sums of sales by time and by one dimension; derived, so no hash is made of them. `level`: how long the time is that begins
 -- `at`: q (a quarter of an hour), h, d or m (by UTC). `dimension`: '' for all, else what `value` is of; '' where an event
 -- does not say it. Only trades that count are in it. `orders`: those whose one purchase that counts lies there; `several`:
--- those of which other purchases count beside it, each once, so that none is counted twice.
+-- the keys of the others, so that none is counted twice.
 CREATE TABLE sales_sums (
     level "char" NOT NULL,
     dimension text NOT NULL,
