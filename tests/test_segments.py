@@ -290,7 +290,9 @@ def test_two_projectors_that_bring_the_halves_of_a_rule_at_once_make_it_hold(sho
     """By two identifiers of one customer, so that their batches share no evidence; the first is not committed when
     the second finds out what holds."""
     shop.segment("both", BOTH)
-    shop.happen(made("email.received", "#1", "ann"))
+    shop.happen(
+        *(made("email.received", *names) for names in (["#1", "ann"], ["#1"], ["ann"]))
+    )  # who is who is known
     halves = shop.publish(made("purchase.made", "#1"), made("call.ended", "ann"))
     under_way, go = Event(), Event()
     two = [_Projector(shop, partition) for partition in (1, 2)]
