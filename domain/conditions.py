@@ -22,8 +22,8 @@ __all__ = ["Leaf", "compare", "explain", "holds"]
 
 Values = Callable[[str], Any]
 
-_NUMBER: Final = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le,
 }  # fmt: skip

@@ -23,9 +23,9 @@ _UNITS: Final = {
     for letter, name in {"s": "second", "m": "minute", "h": "hour", "d": "day", "w": "week"}.items()
     for unit in (letter, name, f"{name}s")
 }
-_DURATION: Final = re.compile(r"(\d+)([a-z]*)")
-_INTEGER: Final = re.compile(r"-?\d+")
-_FRACTION: Final = re.compile(r"-?\d+\.\d+")
+_DURATION: Final = re.compile(r"([0-9]+)([a-z]*)")
+_INTEGER: Final = re.compile(r"-?[0-9]+")
+_FRACTION: Final = re.compile(r"-?[0-9]+\.[0-9]+")
 _SIGNS: Final = ("=", "!=", ">=", "<=", ">", "<")
 _OPERATORS: Final = "=, !=, >, >=, <, <=, in, not in, contains, starts with, ends with, known, unknown"
 _WAY_OUT: Final = "Mend it there, or see docs/segments.md for how rules are spelt."

@@ -75,12 +75,12 @@ WHERE_FIELDS: Final = ("channel", "direction", "source", "actor", "campaign", "p
 MOST_VALUES: Final = 1000
 _LONGEST_TEXT: Final = 500
 _LONGEST_WINDOW: Final = timedelta(days=3660)
-DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+DAY: Final = re.compile(r"[0-9]{4}-[0-9][0-9]-[0-9][0-9]")
 _TYPE: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _CONTENT: Final = re.compile(r"content(\.[A-Za-z0-9_-]{1,100}){1,8}")
-_NUMBER: Final = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
-_DIGITS: Final = re.compile(r"-?\d{1,15}(\.\d{1,30})?")
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
+_DIGITS: Final = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,30})?")
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _BEYOND: Final = 10**15
 _EARLIEST: Final = 1000
 _LATEST: Final = 9000
@@ -216,7 +216,7 @@ def _is_ordered(value: Any) -> bool:
 
 def length_of(value: Any) -> timedelta:
     """The length that a duration such as `30d` says. Raises ValueError with a sentence."""
-    match = re.fullmatch(r"(\d{1,5})(s|m|h|d|w)", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"([0-9]{1,5})(s|m|h|d|w)", value) if isinstance(value, str) else None
     if match is None or int(match[1]) == 0:
         raise ValueError("is no duration; write a number and a unit, such as 30m, 4h or 14d")
     seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[match[2]]

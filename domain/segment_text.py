@@ -25,7 +25,8 @@ from domain.segments import GROUPS, WAY_OUT, WORK, Rule, plain_rule
 __all__ = ["MOST_TEXT", "print_rule", "read_conditions", "read_rule"]
 
 MOST_TEXT: Final = 20_000
-_BARE_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)")
+_BARE_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+
 _BARE: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?")
 _PART: Final = re.compile(r"[A-Za-z0-9_-]+")
 Plain = Mapping[str, Any]

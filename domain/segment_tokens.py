@@ -16,7 +16,7 @@ _TOKEN: Final = re.compile(
     |(?P<word>\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:\d\d)|-?[A-Za-z0-9_][A-Za-z0-9_.-]*)
     |(?P<sign>>=|<=|!=|[=<>(),|/.])
     """,
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.ASCII,
 )
 END: Final = ""
 _QUOTES: Final = "'\u201c\u201d\u201e\u2018\u2019\xab\xbb"

@@ -48,18 +48,9 @@ from projections.segments.compiling_sequences import Sequences
 __all__ = ["Facing", "Program", "Ruled", "Watched"]
 
 _SOURCES: Final = (
-    "met",
-    "traded",
-    "claimed",
-    "frequent",
-    *WORK,
-    "named",
-    "spelt",
-    "worded",
-    "allowed",
-    "organised",
+    "met", "traded", "claimed", "frequent", *WORK, "named", "spelt", "worded", "allowed", "organised", "newest",
     "derived",
-)
+)  # fmt: skip
 """What is read of each customer, in this order; `told` comes after, since the others tell it what to read."""
 
 
@@ -189,6 +180,8 @@ class _Compiler:
         self._profile = Profile(self.building, facing.profile_rules)
         self._leaves: dict[str, tuple[int, Verdict]] = {}
         self._lists: set[str] = set()
+        self._segments: dict[str, Verdict] = {}
+        self._named: list[Composable] = []
 
     def compile(self, ruled: Sequence[Ruled]) -> Composed:
         """The statement."""
@@ -210,8 +203,10 @@ class _Compiler:
         return fragment(
             "verdicts",
             sources=self._sources(),
+            lists=sql.SQL(", listed.lists" if self._lists else ""),
             leaves=sql.SQL("").join([sql.SQL(", ") + one for one in leaves]),
             rules=sql.SQL(", ").join(rules),
+            segments=sql.SQL("\n").join(self._named),
         )
 
     def _sources(self) -> Composable:
@@ -263,13 +258,24 @@ class _Compiler:
         return Verdict(sql.Identifier("leaf", f"h{number}"), wakes)
 
     def _segment(self, leaf: SegmentLeaf, within: frozenset[str]) -> Verdict:
+        """Found out once, however many rules ask for it, and after those that it asks for itself."""
         if leaf.code not in self._facing.others or leaf.code in within:
             return Verdict(NO)
-        rule = self._facing.others[leaf.code]
-        if rule is not None:
-            return self._rule(rule, within | {leaf.code})
-        self._lists.add(leaf.code)
-        return Verdict(fragment("on_list", code=self.building.text(leaf.code)))
+        if leaf.code not in self._segments:
+            self._segments[leaf.code] = self._named_segment(leaf.code, within)
+        return self._segments[leaf.code]
+
+    def _named_segment(self, code: str, within: frozenset[str]) -> Verdict:
+        rule = self._facing.others[code]
+        if rule is None:
+            self._lists.add(code)
+            verdict = Verdict(fragment("on_list", code=self.building.text(code)))
+        else:
+            verdict = self._rule(rule, within | {code})
+        name = sql.Identifier(f"segment_{len(self._named)}")
+        self._named.append(fragment("segment", segment=name, holds=verdict.holds, wakes=least(verdict.wakes)))
+        wakes = (name + sql.SQL(".wake"),) if verdict.wakes else ()
+        return Verdict(name + sql.SQL(".holds"), wakes)
 
     def leaf(self, key: str, leaf: Leaf) -> Verdict:
         """One leaf that asks for no other segment."""

@@ -118,15 +118,23 @@ class Chooser:
     def marked(self, selection: Selection, span: Span, open: Composable, field: str | None = None) -> sql.Identifier:
         """A column of `matched`: whether an event is meant. open: whether it has to be read, for a customer. field:
         what is asked for of it."""
-        if selection.types == (CONTACT,):
-            of_type: Composable = fragment("touch")
-        else:
-            of_type = self._of_types(selection.types, "e")
+        of_type = self._of_selected(selection)
         lying = span.holds(sql.SQL("e.happened_at"))
         asked = {*(one.field for one in selection.where), *((field,) if field else ())}
         self._readers.append(Reader(open, both(of_type, lying), span.lower, bool(asked - set(_SUMMED))))
         conditions = [self._condition(one) for one in selection.where]
         return self.building.name("matched", both(of_type, lying, *conditions))
+
+    def newest(self, selection: Selection, span: Span, open: Composable, most: int) -> Composable:
+        """When the newest events were that are meant, of those whose contents do not matter; at most so many. Null
+        where it is not open."""
+        conditions = [self._condition(one) for one in selection.where]
+        chosen = both(self._of_selected(selection), span.holds(sql.SQL("e.happened_at")), *conditions)
+        limit = self.building.parameter(most, "bigint")
+        return self.building.column("newest", fragment("newest_at", open=open, chosen=chosen, most=limit))
+
+    def _of_selected(self, selection: Selection) -> Composable:
+        return fragment("touch") if selection.types == (CONTACT,) else self._of_types(selection.types, "e")
 
     def value(self, field: str) -> sql.Identifier:
         """A column of `matched`: what a field of an event says, as JSON."""

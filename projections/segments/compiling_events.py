@@ -6,6 +6,7 @@ whether all do by both; how many do is counted where it makes a difference.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import ceil, floor
 from typing import Final, LiteralString, NamedTuple
 
@@ -86,13 +87,22 @@ def _counted(chooser: Chooser, leaf: EventsLeaf, span: Span, sums: Sums) -> Verd
     if undecided is None:
         return Verdict(by_sums, _turns(leaf, by_sums, _leaving(leaf, span, sums)))
     open = fragment("straddles", last=sums.last, outside=outside, inside=inside, undecided=undecided)
-    told = _told(chooser, leaf, span, open)
-    holds = fragment("case", open=open, first=number(building, told.many, leaf), second=by_sums)
+    newest = chooser.newest(leaf, span, open, _needed(leaf))
+    many = fragment("how_many_newest", newest=newest)
+    holds = fragment("case", open=open, first=number(building, many, leaf), second=by_sums)
     leaving = _leaving(leaf, span, sums)
     if leaving is not None and span.length is not None:
-        counted = sql.SQL("({} + {})").format(told.first, span.length)
+        counted = sql.SQL("({} + {})").format(fragment("oldest_of_newest", newest=newest), span.length)
         leaving = fragment("case", open=open, first=counted, second=leaving)
     return Verdict(holds, _turns(leaf, holds, leaving))
+
+
+def _needed(leaf: EventsLeaf) -> int:
+    """How many events have to be found until it makes no difference how many more there are."""
+    if isinstance(leaf.value, tuple):
+        return int(max(leaf.value)) + 1
+    value = int(leaf.value)
+    return value if leaf.is_ in {">=", "<"} else value + 1
 
 
 def _may_matter(building: Building, leaf: EventsLeaf, sums: Sums | None) -> Composable:
@@ -175,13 +185,19 @@ def _of_moment(chooser: Chooser, leaf: EventsLeaf, at: Composable, span: Span) -
     holds = number(chooser.building, fragment("whole_days", moment=at), leaf)
     if leaf.is_ in {"known", "unknown"}:
         return Verdict(holds, leaving)
-    values = leaf.value if isinstance(leaf.value, tuple) else (leaf.value,)
-    days = sorted(
-        {day for one in values for day in (ceil(float(one)), floor(float(one)) + 1) if 0 < day <= _MOST_DAYS}
-    )
+    days = sorted({day for day in _days(leaf) if 0 < day <= _MOST_DAYS})
     seconds = [chooser.building.parameter(day * _DAY_S, "double precision") for day in days]
     turns = [sql.SQL("({} + {})").format(at, length(one)) for one in seconds]
     return Verdict(holds, (*[fragment("later", x=one) for one in turns], *leaving))
+
+
+def _days(leaf: EventsLeaf) -> Iterator[int]:
+    """From how many whole days on what holds may be something else."""
+    for one in leaf.value if isinstance(leaf.value, tuple) else (leaf.value,):
+        if leaf.is_ not in {">", "<="}:
+            yield ceil(float(one))
+        if leaf.is_ not in {">=", "<"}:
+            yield floor(float(one)) + 1
 
 
 def _read(chooser: Chooser, leaf: EventsLeaf, span: Span, sums: Sums | None) -> Verdict:

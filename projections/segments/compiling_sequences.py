@@ -1,7 +1,8 @@
 """How is a sequence of events found in SQL? By going through the events once for each step.
 
 For every event that may be a step it is enough to know the latest event at which a chain to it may begin: the later
-it begins, the less lies between, and the longer it stays in the window.
+it begins, the less lies between, and the longer it stays in the window. A chain that ends later begins no earlier; so
+each step goes on from the last that is there, and a story is gone through once for each step, however long it is.
 """
 
 from __future__ import annotations
@@ -64,11 +65,11 @@ class Sequences:
         any_mark = either(*marks.values())
         found = [fragment("sequence", name=names[0], first=names[1], marks=as_marks, any_mark=any_mark)]
         for place, step in enumerate(leaf.steps[1:], start=2):
-            begins = fragment("chained")
+            in_time: Composable = YES
             if step.within is not None:
-                begins = fragment("chained_within", length=self._chooser.building.length(step.within))
+                in_time = fragment("in_time", length=self._chooser.building.length(step.within))
             filled = {"name": names[place], "before": names[place - 1], "mark": sql.Identifier(f"s{place}")}
-            found.append(fragment("step", marks=kept, begins=begins, **filled))
+            found.append(fragment("step", marks=kept, in_time=in_time, **filled))
         between = fragment("last_between") if leaf.without is not None else sql.SQL("NULL::bigint")
         then_at = fragment("next_absent") if leaf.absent is not None else NEVER
         found.append(

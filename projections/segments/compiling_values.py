@@ -20,7 +20,7 @@ from projections.segments.compiling_parts import NO, Building, Verdict, either, 
 
 __all__ = ["count", "day", "json", "listing", "moment", "number", "text"]
 
-_NUMBER: Final = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
 _OPERATORS: Final[dict[str, LiteralString]] = {">": ">", ">=": ">=", "<": "<", "<=": "<="}
 _TEXTS: Final = {"contains": "text_contains", "starts with": "text_starts", "ends with": "text_ends"}
 _Equal = Callable[[Any], Composable]

@@ -56,6 +56,32 @@ CASE WHEN {open} THEN {first} ELSE {second} END
 -- How many events are meant.
 count(*) FILTER (WHERE event.{chosen})
 
+-- name: newest_at
+-- When the newest events that are meant were, the newest first: along the index of each story, up to as many as make a
+-- difference, so that it makes none how many there are.
+CASE WHEN {open} THEN ARRAY(
+    SELECT newest.happened_at
+    FROM evidences AS her
+    CROSS JOIN LATERAL (
+        SELECT e.happened_at
+        FROM events AS e LEFT JOIN corrected ON corrected.name = e.name
+        WHERE e.evidence = her.evidence AND {chosen} AND corrected.retracted IS NOT TRUE
+        ORDER BY e.happened_at DESC, e.name DESC
+        LIMIT {most}
+    ) AS newest
+    WHERE her.customer = asked.customer
+    ORDER BY newest.happened_at DESC
+    LIMIT {most}
+) END
+
+-- name: how_many_newest
+-- How many there are.
+cardinality({newest})
+
+-- name: oldest_of_newest
+-- The oldest of them.
+{newest}[cardinality({newest})]
+
 -- name: earliest
 -- The first of them.
 min(event.happened_at) FILTER (WHERE event.{chosen})
@@ -154,38 +180,39 @@ CASE WHEN {x} ? {old} THEN ({x} - {old}) || jsonb_build_object({new}, {x} -> {ol
 CASE WHEN e.type = {type} AND e.version <= {version} AND jsonb_typeof({x}) = 'object' THEN {anew} ELSE {x} END
 
 -- name: sequence
--- The events that matter to a sequence, numbered in their order. `b1`: where a chain begins.
+-- The events that matter to a sequence, numbered in their order.
 {name} AS MATERIALIZED (
     SELECT row_number() OVER (ORDER BY happened_at, name) AS n, happened_at, {marks} FROM matched WHERE {any_mark}
 ),
-{first} AS MATERIALIZED (SELECT {name}.*, CASE WHEN s1 THEN n END AS b FROM {name})
+{first} AS MATERIALIZED (
+    SELECT one.*, CASE WHEN s1 THEN n END AS begun, CASE WHEN s1 THEN happened_at END AS begun_at FROM {name} AS one
+)
 
 -- name: step
--- A further step: the latest beginning of all chains that may end here.
+-- A further step: where the chain begins that ends here. Of the chains before, that which ends last begins last, too; so
+-- it is the one to go on from, if it is not too long ago.
 {name} AS MATERIALIZED (
-    SELECT one.n, one.happened_at, {marks}, CASE WHEN one.{mark} THEN {begins} END AS b FROM {before} AS one
+    SELECT one.n, one.happened_at, {marks},
+        CASE WHEN one.{mark} AND {in_time} THEN one.last_begun END AS begun,
+        CASE WHEN one.{mark} AND {in_time} THEN one.last_begun_at END AS begun_at
+    FROM (
+        SELECT one.*, max(begun) OVER before AS last_begun, max(begun_at) OVER before AS last_begun_at,
+            max(happened_at) FILTER (WHERE begun IS NOT NULL) OVER before AS last_ended_at
+        FROM {before} AS one
+        WINDOW before AS (ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+    ) AS one
 )
 
--- name: chained
--- Of the chains before.
-max(one.b) OVER (ORDER BY one.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-
--- name: chained_within
--- Of the chains before, not too long ago; of what happened at the same moment by its name.
-greatest(
-    max(one.b) OVER (ORDER BY one.happened_at RANGE BETWEEN {length} PRECEDING AND CURRENT ROW EXCLUDE GROUP),
-    max(one.b) OVER (PARTITION BY one.happened_at ORDER BY one.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
-)
+-- name: in_time
+-- Not too long ago.
+one.happened_at - one.last_ended_at <= {length}
 
 -- name: ended
 -- The chains that reached their end, with when they began, and when after them the first came that must not.
 {name} AS MATERIALIZED (
-    SELECT one.happened_at, begun.happened_at AS begun_at, one.then_at
-    FROM (
-        SELECT n, happened_at, b, {between} AS between_n, {then_at} AS then_at FROM {before}
-    ) AS one
-    JOIN {before} AS begun ON begun.n = one.b
-    WHERE one.b IS NOT NULL AND (one.between_n IS NULL OR one.between_n <= one.b)
+    SELECT one.happened_at, one.begun_at, one.then_at
+    FROM (SELECT n, happened_at, begun, begun_at, {between} AS between_n, {then_at} AS then_at FROM {before}) AS one
+    WHERE one.begun IS NOT NULL AND (one.between_n IS NULL OR one.between_n <= one.begun)
 )
 
 -- name: last_between
@@ -194,7 +221,7 @@ max(n) FILTER (WHERE w) OVER (ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 
 
 -- name: next_absent
 -- The first after this one that must not come.
-min(happened_at) FILTER (WHERE a) OVER (ORDER BY n ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)
+min(happened_at) FILTER (WHERE a) OVER (ORDER BY n DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 
 -- name: sequence_holds
 -- There is a chain.
@@ -302,7 +329,7 @@ min({moment})
 
 -- name: on_list
 -- The customer is on a list.
-({code} = ANY (listed.lists))
+({code} = ANY (leaf.lists))
 
 -- name: first_text
 -- The first of three texts that says something.

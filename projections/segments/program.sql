@@ -6,7 +6,7 @@
 -- nothing that counts is known (any more) nothing holds.
 SELECT leaf.customer, verdict.segment, verdict.version, verdict.held, verdict.wake
 FROM (
-    SELECT asked.customer, hers.counts{leaves}
+    SELECT asked.customer, hers.counts{lists}{leaves}
     FROM (SELECT DISTINCT one.customer FROM unnest(%(customers)s::uuid[]) AS one (customer)) AS asked
     CROSS JOIN LATERAL (
         SELECT coalesce(bool_or(her.first_at IS NOT NULL), false) AS counts
@@ -15,6 +15,7 @@ FROM (
     {sources}
     OFFSET 0
 ) AS leaf
+{segments}
 CROSS JOIN LATERAL (VALUES {rules}) AS verdict (segment, version, held, wake)
 
 -- name: source
@@ -125,6 +126,10 @@ WHERE her.customer = asked.customer
 -- What the customer allowed.
 SELECT {columns} OFFSET 0
 
+-- name: newest
+-- When the newest of some touchpoints were, no more of them than are asked for.
+SELECT {columns} OFFSET 0
+
 -- name: derived
 -- What follows from the others, and is asked for several times.
 SELECT {columns} OFFSET 0
@@ -154,6 +159,10 @@ FROM (
 -- name: leaf
 -- Whether a leaf holds, and when that may change.
 {holds} AS {name}, {wakes} AS {wake}
+
+-- name: segment
+-- Whether the rule of a segment holds that others ask for.
+CROSS JOIN LATERAL (SELECT {holds} AS holds, {wakes} AS wake OFFSET 0) AS {segment}
 
 -- name: rule
 -- A rule's verdict.

@@ -87,20 +87,20 @@ CASE WHEN jsonb_typeof({x}) = 'number' THEN ({x})::numeric END
 -- name: text_day
 -- The day that a text tells, or that its moment is on where it was told; null for any other.
 CASE
-    WHEN {x} ~ '^\d{{4}}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{{1,6}})?)?(Z|[+-]\d\d:?\d\d))?$'
+    WHEN {x} ~ '^[0-9]{{4}}-[0-9][0-9]-[0-9][0-9]([T ][0-9][0-9]:[0-9][0-9](:[0-9][0-9](\.[0-9]{{1,6}})?)?(Z|[+-][0-9][0-9]:?[0-9][0-9]))?$'
         AND pg_input_is_valid({x}, 'timestamptz') AND pg_input_is_valid(left({x}, 10), 'date') THEN left({x}, 10)::date
 END
 
 -- name: text_moment
 -- The moment that a text tells; null for any other.
 CASE
-    WHEN {x} ~ '^\d{{4}}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{{1,6}})?)?(Z|[+-]\d\d:?\d\d)$'
+    WHEN {x} ~ '^[0-9]{{4}}-[0-9][0-9]-[0-9][0-9][T ][0-9][0-9]:[0-9][0-9](:[0-9][0-9](\.[0-9]{{1,6}})?)?(Z|[+-][0-9][0-9]:?[0-9][0-9])$'
         AND pg_input_is_valid({x}, 'timestamptz') THEN ({x})::timestamptz
 END
 
 -- name: text_only_day
 -- The day that a text tells; null for any other, and for moments.
-CASE WHEN {x} ~ '^\d{{4}}-\d\d-\d\d$' AND pg_input_is_valid({x}, 'date') THEN ({x})::date END
+CASE WHEN {x} ~ '^[0-9]{{4}}-[0-9][0-9]-[0-9][0-9]$' AND pg_input_is_valid({x}, 'date') THEN ({x})::date END
 
 -- name: text_ordered
 -- Texts in the order of their code points.
