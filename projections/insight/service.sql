@@ -16,24 +16,25 @@ WITH chosen AS (
         AND (%(product)s::text IS NULL OR product = %(product)s)
         AND (%(service_level)s::text IS NULL OR service_level = %(service_level)s)
 ),
-promised AS (
-    SELECT c.*,
-        (
-            SELECT (s.public->>'respond_by')::timestamptz FROM work.steps AS s
-            WHERE s.item = c.item AND s.folds AND s.public->>'respond_by' IS NOT NULL
-                AND s.happened_at <= coalesce(c.responded_at, c.ended_at, 'infinity')
-            ORDER BY s.revision DESC, s.happened_at DESC, s.name DESC LIMIT 1
-        ) AS respond_due,
-        resolution.held AS resolve_due, coalesce(resolution.promised, false) AS promised
+promised AS MATERIALIZED (
+    SELECT c.*, due.respond_due, due.resolve_due, due.promised
     FROM chosen AS c CROSS JOIN LATERAL (
-        SELECT (array_agg((s.public->>'resolve_by')::timestamptz ORDER BY s.revision, s.happened_at, s.name))[count(*)]
-                AS held,
-            bool_or(s.public->>'resolve_by' IS NOT NULL) AS promised
-        FROM work.steps AS s
-        WHERE s.item = c.item AND s.folds AND s.public ? 'resolve_by'
-            AND s.happened_at <= coalesce(c.ended_at, 'infinity')
-            AND NOT (s.happened_at = c.ended_at AND s.type IN ('ticket.resolved', 'ticket.closed', 'ticket.folded'))
-    ) AS resolution
+        SELECT (array_agg((s.public->>'respond_by')::timestamptz ORDER BY s.revision DESC, s.happened_at DESC, s.name DESC)
+                FILTER (
+                    WHERE s.public->>'respond_by' IS NOT NULL
+                        AND s.happened_at <= coalesce(c.responded_at, c.ended_at, 'infinity')
+                ))[1] AS respond_due,
+            (array_agg((s.public->>'resolve_by')::timestamptz ORDER BY s.revision DESC, s.happened_at DESC, s.name DESC)
+                FILTER (WHERE s.public ? 'resolve_by' AND until_ended))[1] AS resolve_due,
+            coalesce(bool_or(s.public->>'resolve_by' IS NOT NULL AND until_ended), false) AS promised
+        FROM work.steps AS s CROSS JOIN LATERAL (
+            SELECT s.happened_at <= coalesce(c.ended_at, 'infinity') AND (
+                s.happened_at IS DISTINCT FROM c.ended_at
+                OR s.type NOT IN ('ticket.resolved', 'ticket.closed', 'ticket.folded')
+            ) AS until_ended
+        ) AS when_said
+        WHERE s.item = c.item AND s.folds
+    ) AS due
     WHERE c.service_level IS NOT NULL OR c.respond_by IS NOT NULL OR c.resolve_by IS NOT NULL
 ),
 told AS (
