@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, NamedTuple, Self
 
 import psycopg
 
@@ -12,10 +12,35 @@ from commands.segment_store import SQL
 from domain.configuration.base import meant
 from domain.errors import BadInput, Problem
 from domain.segment_leaves import SegmentLeaf
+from domain.segment_limits import cost_of
 from domain.segment_verdict import place_of
 from domain.segments import Rule, plain_rule
 
-__all__ = ["References", "check_references"]
+__all__ = ["MOST_CHAINED", "MOST_WRITTEN_OUT", "References", "check_references"]
+
+MOST_CHAINED: Final = 10
+"""How many segments may stand behind each other."""
+MOST_WRITTEN_OUT: Final = 1000
+"""What a rule may cost with all segments that it asks for written out, as it is asked in Postgres."""
+
+
+class _Weight(NamedTuple):
+    """How many segments stand behind each other, and what a rule costs with all of them written out."""
+
+    depth: int
+    cost: int
+
+
+def _weigh(code: str, rules: Mapping[str, Sequence[Rule]], weighed: dict[str, _Weight]) -> _Weight:
+    """Of one segment; of several versions the dearest. There are no circles."""
+    if code not in weighed:
+        depth = cost = 0
+        for rule in rules.get(code, ()):
+            others = [_weigh(asked, rules, weighed) for _, asked in _asked(rule)]
+            depth = max([depth, *[1 + one.depth for one in others]])
+            cost = max(cost, cost_of(rule) + sum(one.cost for one in others))
+        weighed[code] = _Weight(depth, cost)
+    return weighed[code]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +95,23 @@ class References:
         """A way from this rule back to its own segment; None if there is none."""
         return self._way(sorted(rule.references()), code, [code], set())
 
+    def too_much(self, rule: Rule, code: str) -> Problem | None:
+        """What is too much about this rule, or about those that ask for it, each with all that it asks for written
+        out; None: nothing is."""
+        rules = {one: [*versions.values()] for one, versions in self.rules.items()}
+        rules[code] = [*rules.get(code, []), rule]
+        weighed: dict[str, _Weight] = {}
+        for one in sorted(rules):
+            weight = _weigh(one, rules, weighed)
+            if weight.depth > MOST_CHAINED or weight.cost > MOST_WRITTEN_OUT:
+                whose = "" if one == code else f"makes the rule of {one} too much: it "
+                trouble = (
+                    f"{whose}asks for segments that ask for segments, {weight.depth} deep, and costs {weight.cost} "
+                    f"with all of them written out; at most {MOST_CHAINED} deep and {MOST_WRITTEN_OUT:,}."
+                )
+                return Problem("rule", trouble, "Ask for fewer segments, or for simpler ones; or take a snapshot.")
+        return None
+
     def _way(self, asked: Sequence[str], code: str, way: list[str], seen: set[str]) -> list[str] | None:
         for one in asked:
             if one == code:
@@ -94,6 +136,9 @@ def check_references(connection: psycopg.Connection, rule: Rule, code: str | Non
     if way is not None:
         trouble = f"goes in a circle: {' asks for '.join(way)}."
         raise BadInput([Problem("rule", trouble, "Leave out one of these segments, or write out what it asks for.")])
+    too_much = known.too_much(rule, code or "")
+    if too_much is not None:
+        raise BadInput([too_much])
     return known
 
 

@@ -144,6 +144,19 @@ def test_no_rule_asks_for_what_is_not_there_or_archived_or_in_a_circle(shop: Sho
     assert shop.manager.post("/v1/segments/circle.a/archive", headers={"If-Match": "*"}).status_code == 200
 
 
+def test_segments_behind_segments_have_an_end(shop: Shop) -> None:
+    shop.make("chain.0", "exists(purchase.made)")
+    for number in range(1, 11):
+        assert shop.make(f"chain.{number}", f"in segment chain.{number - 1}").status_code == 201
+    assert "11 deep" in shop.make("chain.11", "in segment chain.10").json()["errors"][0]["trouble"]
+    dear = " or ".join(f"exists(purchase.made where content.amount = {number})" for number in range(25))
+    again = shop.changed("chain.1", rule=" and ".join(["in segment chain.0"] * 5)).json()
+    assert again["segment"]["filling"] == 2
+    refused = shop.changed("chain.0", rule=dear)
+    assert refused.status_code == 422
+    assert "makes the rule of chain.1 too much" in refused.json()["errors"][0]["trouble"]
+
+
 def test_S51_a_change_is_of_the_revision_that_was_read(shop: Shop) -> None:
     shop.make("s51", "exists(purchase.made)")
     assert shop.manager.patch("/v1/segments/s51", json={"title": "x"}).status_code == 428
