@@ -91,6 +91,17 @@ def chosen(names: Sequence[str], source: str | None) -> tuple[tuple[str, ...], s
     return tuple([name for name in _ALL if name in wanted]), "log" if source == "log" else "timeline"
 
 
+def _together(models: Sequence[str], differ: Sequence[str]) -> set[str]:
+    """These read models, with what they stand on and is not of this release, and with what stands on any such."""
+    wanted, before = set(models), set[str]()
+    while wanted != before:
+        before = set(wanted)
+        ground = {"timeline", *[one for model in MODELS if model.name in wanted for one in model.stands_on]}
+        wanted.update(name for name in differ if name in ground)
+        wanted.update(standing_on([name for name in differ if name in wanted]))
+    return wanted
+
+
 @dataclass
 class Rebuild:
     """The rebuild of some read models. told: called with (done, in all) as it goes, both of about as many events.
@@ -147,9 +158,7 @@ class Rebuild:
             raise Misconfigured("The read models are not installed; run `storyline db upgrade`.")
         if self.source == "log":
             return differ
-        ground = {"timeline", *[one for model in self._chosen for one in model.stands_on]}
-        wanted = {*self.models, *[name for name in differ if name in ground]}
-        wanted = {*wanted, *standing_on([name for name in differ if name in wanted])}
+        wanted = _together(self.models, differ)
         if wanted != set(self.models):
             words = "all" if "timeline" in wanted else " ".join([one for one in _ALL if one in wanted])
             raise Misconfigured(

@@ -36,7 +36,7 @@ def switch(
     reached: Callable[[str], None] = lambda point: None,
 ) -> None:
     """Switch these builds in. last: brings them, by another session, to where live stands, and commits. done: what is
-    to be noted by the same transaction. Raises Unavailable where live cannot be held in time."""
+    to be noted by the same transaction, before the names change. Raises Unavailable where live cannot be held in time."""
     try:
         with connection.transaction():
             connection.execute(_REGISTRY["lock"])
@@ -46,9 +46,9 @@ def switch(
             reached("brought")
             _wait_for_readers(connection)
             connection.execute(_REGISTRY["shut_out"])
+            done()
             for model in models:
                 switch_in(connection, model, suffix)
-            done()
             live.fence(connection)
             reached("switching")
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
