@@ -11,6 +11,7 @@ __all__ = [
     "STRUCTS",
     "Backlog",
     "BacklogDay",
+    "Key",
     "Periodic",
     "Promises",
     "Running",
@@ -18,6 +19,7 @@ __all__ = [
     "ServiceGroup",
     "ServiceTicket",
     "ServiceTickets",
+    "Share",
     "TimesTold",
 ]
 
