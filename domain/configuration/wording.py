@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from domain.configuration.base import CODE, Path, Wrong
 from domain.errors import Problem
 
-__all__ = ["path_of", "problems_of", "told_at"]
+__all__ = ["found_in", "path_of", "problems_of", "told_at"]
 
 _WAY_OUT = "See docs/configuration.md."
 
@@ -19,9 +19,14 @@ _WAY_OUT = "See docs/configuration.md."
 def problems_of(error: ValidationError, lines: Mapping[Path, int], way_out: str = _WAY_OUT) -> list[Problem]:
     """What pydantic found, in the order of the file. lines: the line of each path, if there is a file. way_out: what
     ends each problem."""
-    found = [one for detail in error.errors(include_url=False) for one in _found(detail)]
+    found = found_in(error)
     found.sort(key=lambda one: _line(one[0], lines) or 0)
     return [told_at(path, told, lines, way_out) for path, told in found]
+
+
+def found_in(error: ValidationError) -> list[tuple[Path, str]]:
+    """What pydantic found: where, and a sentence without its full stop."""
+    return [one for detail in error.errors(include_url=False) for one in _found(detail)]
 
 
 def told_at(path: Path, told: str, lines: Mapping[Path, int], way_out: str = _WAY_OUT) -> Problem:
