@@ -17,8 +17,10 @@ from projections.segments.compiling_parts import YES, Building, both, either, fr
 from projections.segments.compiling_raising import Upcasts, raised
 from projections.segments.compiling_values import json, listing, text
 
-__all__ = ["Chooser", "Reader", "Span", "Sums"]
+__all__ = ["MOST_READ", "Chooser", "Reader", "Span", "Sums"]
 
+MOST_READ: Final = 20_000
+"""Events of one customer whose contents are looked at, the newest first: what one busy account may cost."""
 _SUMMED: Final = ("channel", "direction")
 _LISTS: Final = ("campaign", "product", "category")
 _NOW: Final = sql.SQL("%(now)s::timestamptz")
@@ -129,9 +131,12 @@ class Chooser:
         """When the newest events were that are meant, of those whose contents do not matter; at most so many. Null
         where it is not open."""
         conditions = [self._condition(one) for one in selection.where]
-        chosen = both(self._of_selected(selection), span.holds(sql.SQL("e.happened_at")), *conditions)
+        filled = {
+            "chosen": both(self._of_selected(selection), *conditions),
+            "span": span.holds(sql.SQL("e.happened_at")),
+        }
         limit = self.building.parameter(most, "bigint")
-        return self.building.column("newest", fragment("newest_at", open=open, chosen=chosen, most=limit))
+        return self.building.column("newest", fragment("newest_at", open=open, most=limit, **filled))
 
     def _of_selected(self, selection: Selection) -> Composable:
         return fragment("touch") if selection.types == (CONTACT,) else self._of_types(selection.types, "e")
@@ -185,6 +190,7 @@ class Chooser:
             "since": since,
             "matches": either(*_distinct([both(one.open, one.matches) for one in self._readers])),
             "content": raised(self.building, upcasts),
+            "most": self.building.parameter(MOST_READ, "bigint"),
         }
 
 

@@ -41,12 +41,18 @@ UNION ALL
 SELECT segment, version, customer, false FROM gone;
 
 -- name: patience
--- So long may it take to ask the rules; the log goes on.
-SET LOCAL statement_timeout = '15s';
+-- So long may it take to ask the rules; the log goes on. They are asked customer by customer along indexes, whatever the
+-- planner thinks of tables that were not analyzed, or of customers with very long stories.
+SELECT set_config('statement_timeout', '15s', true), set_config('enable_bitmapscan', 'off', true),
+    set_config('enable_seqscan', 'off', true), set_config('enable_memoize', 'off', true), set_config('jit', 'off', true);
 
 -- name: as_before
--- Others may take as long as the session allows.
+-- Others may take as long as the session allows, and be planned as ever.
 SET LOCAL statement_timeout TO DEFAULT;
+SET LOCAL enable_bitmapscan TO DEFAULT;
+SET LOCAL enable_seqscan TO DEFAULT;
+SET LOCAL enable_memoize TO DEFAULT;
+SET LOCAL jit TO DEFAULT;
 
 -- name: keep_lists
 -- The same for lists that people keep: a customer is on one while a node of theirs is.

@@ -64,8 +64,13 @@ CASE WHEN {open} THEN ARRAY(
     FROM evidences AS her
     CROSS JOIN LATERAL (
         SELECT e.happened_at
-        FROM events AS e LEFT JOIN corrected ON corrected.name = e.name
-        WHERE e.evidence = her.evidence AND {chosen} AND corrected.retracted IS NOT TRUE
+        FROM (
+            SELECT e.name, e.happened_at, e.type, e.touch, e.channel, e.direction FROM events AS e
+            WHERE e.evidence = her.evidence AND {span}
+            ORDER BY e.happened_at DESC, e.name DESC
+            OFFSET 0
+        ) AS e
+        WHERE {chosen} AND NOT EXISTS (SELECT FROM corrected WHERE corrected.name = e.name AND corrected.retracted)
         ORDER BY e.happened_at DESC, e.name DESC
         LIMIT {most}
     ) AS newest

@@ -87,16 +87,26 @@ FROM nodes AS node JOIN storyline.segment_lists AS list ON list.node = node.node
 WHERE node.customer = asked.customer AND list.segment = ANY ({lists})
 
 -- name: told
--- What the contents of events come to: of those events alone that something cheaper leaves open.
+-- What the contents of events come to: of those events alone that something cheaper leaves open, the newest of them
+-- where somebody has very many.
 WITH heard AS MATERIALIZED (
     SELECT e.name, e.happened_at, e.type, e.touch, e.channel, e.direction,
         CASE WHEN {reads} THEN convert_from(e.record, 'UTF8')::jsonb END AS head,
         CASE WHEN amendment.name IS NOT NULL THEN convert_from(amendment.record, 'UTF8')::jsonb -> 'public' END AS amended
-    FROM evidences AS her
-    JOIN events AS e ON e.evidence = her.evidence AND {since}
-    LEFT JOIN corrected ON corrected.name = e.name
-    LEFT JOIN events AS amendment ON amendment.name = corrected.amended_by AND {reads}
-    WHERE her.customer = asked.customer AND {open} AND {matches} AND corrected.retracted IS NOT TRUE
+    FROM (
+        SELECT e.*, corrected.amended_by
+        FROM evidences AS her
+        CROSS JOIN LATERAL (
+            SELECT e.name, e.happened_at, e.type, e.touch, e.channel, e.direction, e.record FROM events AS e
+            WHERE e.evidence = her.evidence AND {since}
+            OFFSET 0
+        ) AS e
+        LEFT JOIN corrected ON corrected.name = e.name
+        WHERE her.customer = asked.customer AND {open} AND {matches} AND corrected.retracted IS NOT TRUE
+        ORDER BY e.happened_at DESC, e.name DESC
+        LIMIT {most}
+    ) AS e
+    LEFT JOIN events AS amendment ON amendment.name = e.amended_by AND {reads}
 ),
 said AS MATERIALIZED (
     SELECT e.name, e.happened_at, e.type, e.touch, e.channel, e.direction, e.head, {content} AS content
