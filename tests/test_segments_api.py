@@ -29,23 +29,30 @@ class Shop:
     def __init__(self, api: RunningApi, manager: httpx.Client, analyst: httpx.Client) -> None:
         self.api, self.manager, self.analyst = api, manager, analyst
         self._numbers = iter(range(1_000_000))
+        self._ids: dict[str, Any] = {}
         self._runner = api.story.runner()
 
     def close(self) -> None:
         self._runner.close()
 
-    def happen(self, type: str, email: str, ago: timedelta = DAY, **content: Any) -> str:
-        """Something happened to somebody; gives the event's name."""
+    def happen(
+        self, type: str, /, email: str, ago: timedelta = DAY, about: tuple[str, str] | None = None, **content: Any
+    ) -> str:
+        """Something happened to somebody; gives the event's name. about: the relation to another, and its name."""
         number = next(self._numbers)
-        raw = {
+        raw: dict[str, Any] = {
             "specversion": "1.0", "source": "test/shop", "id": f"s{number}", "type": type,
             "time": (datetime.now(UTC) - ago).isoformat(),
             "data": {"who": [{"kind": "email", "value": email}], "content": content},
         }  # fmt: skip
+        if about is not None:
+            raw["data"]["about"] = [{"relation": about[0], "source": "test/shop", "id": self._ids[about[1]]}]
         with self.api.client("publish") as client:
             answer = client.post("/v1/events", content=json.dumps([raw]), headers={"Content-Type": BATCH})
         assert answer.status_code == 202, answer.text
-        return str(answer.json()["events"][0]["name"])
+        name = str(answer.json()["events"][0]["name"])
+        self._ids[name] = raw["id"]
+        return name
 
     def buy(self, email: str, ago: timedelta = DAY, amount: str = "10.00") -> str:
         return self.happen("purchase.made", email, ago, amount=amount, currency="GBP")
@@ -224,6 +231,19 @@ def test_S32_why_tells_the_rule_the_events_and_what_comes_next(shop: Shop) -> No
     assert shop.analyst.get(f"/v1/segments/s32/members/{shop.api.customer(ann)}/why", params=early).status_code == 404
     assert shop.analyst.get("/v1/segments/s32/members/nobody/why").status_code == 404
     assert shop.analyst.get(f"/v1/segments/none/members/{shop.api.customer(ann)}/why").status_code == 404
+
+
+def test_what_was_put_right_counts_as_it_is_right_and_what_was_taken_back_does_not(shop: Shop) -> None:
+    ann = shop.api.fresh()
+    wrong, doubled = shop.buy(ann, amount="5.00"), shop.buy(ann, amount="800.00")
+    right = {"type": "purchase.made", "content": {"amount": "950.00", "currency": "GBP"}}
+    shop.happen("event.amended", ann, about=("corrects", wrong), **right)
+    shop.happen("event.retracted", ann, about=("retracts", doubled), reason="twice")
+    shop.make("right", "exists(purchase.made where content.amount > 700)")
+    shop.settle()
+    why = shop.analyst.get(f"/v1/segments/right/members/{shop.api.customer(ann)}/why").json()
+    assert why["holds"] and why["member"]
+    assert [one["name"] for one in why["rule"]["events"]] == [wrong]
 
 
 def test_what_is_personal_is_told_to_those_who_may_see_it(shop: Shop) -> None:
