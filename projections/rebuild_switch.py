@@ -36,7 +36,8 @@ def switch(
     reached: Callable[[str], None] = lambda point: None,
 ) -> None:
     """Switch these builds in. last: brings them, by another session, to where live stands, and commits. done: what is
-    to be noted by the same transaction, before the names change. Raises Unavailable where live cannot be held in time."""
+    to be noted by the same transaction, before the names change. Raises Unavailable where live cannot be held in
+    time."""
     try:
         with connection.transaction():
             connection.execute(_REGISTRY["lock"])
