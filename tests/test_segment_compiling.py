@@ -17,6 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from domain.catalogue import builtin
+from domain.catalogue.deployment import DeploymentType
+from domain.catalogue.registry import Catalogue
 from domain.segment_text import read_rule
 from domain.segments import Rule
 from projections.registry import use
@@ -281,3 +284,45 @@ WAKING: dict[str, dict[str, datetime | None]] = {
 def test_time_is_looked_at_when_it_may_change_something(answers: Answers, rule: str) -> None:
     found = answers.wakes[rule]
     assert {name: found[name] for name in WAKING[rule]} == WAKING[rule]
+
+
+def test_contents_of_older_versions_are_raised_to_the_present_one(acted: Stage) -> None:
+    schema = {"type": "object", "properties": {"class": {"type": "string", "maxLength": 40, "x-public": True}}}
+    old = {"type": "course.enrolled", "category": "touchpoint", "doc": "Somebody enrolled.", "line": "Enrolled",
+           "schema": schema}  # fmt: skip
+    schema = {"type": "object", "properties": {
+        "course": {"type": "string", "maxLength": 40, "x-public": True}, "fee": {"type": "number", "x-public": True},
+    }}  # fmt: skip
+    new = {**old, "version": 2, "schema": schema, "upcasters": {"1": [
+        {"rename": {"class": "course"}}, {"default": {"fee": 5}}, {"remove": ["room"]}
+    ]}}  # fmt: skip
+    acted.begin()
+    catalogue = acted.story.catalogue
+    try:
+        acted.story.catalogue = Catalogue([*builtin(), DeploymentType(old)])
+        acted.feed(acted.publish([(told(1, "course.enrolled", "ann", {"class": "tea"}), 10_000)]))
+    finally:
+        acted.story.catalogue = catalogue
+    facing = Facing.of(Catalogue([*builtin(), DeploymentType(new)]), LONDON)
+    rule = read_rule('exists(course.enrolled where content.course = "tea" and content.fee = 5)')
+    assert [one[0].held for one in asked(acted, facing, NOW, rule).values()] == [True]
+    assert [one[0].held for one in asked(acted, Facing(zone=LONDON), NOW, rule).values()] == [False]
+
+
+def test_segments_that_ask_for_each_other_make_the_statement_no_longer_than_all_of_them() -> None:
+    others: dict[str, Rule | None] = {
+        "s0": read_rule(" or ".join(f"count(contact in last {n}d) > 3" for n in range(1, 26)))
+    }
+    for level in range(1, 9):
+        text = " and ".join(f"(in segment s{level - 1} or fact.orders > {n})" for n in range(25))
+        others[f"s{level}"] = read_rule(text)
+    program = Program([Ruled("top", 1, read_rule("in segment s8"))], Facing(others=others))
+    assert len(program.query.as_string(None)) < 150_000
+
+
+def test_what_rules_depend_on_is_told() -> None:
+    facing = Facing(others={"inner": read_rule('exists(page.viewed where category = "drink" in last 1d)')})
+    found = Program([Ruled("a", 1, read_rule("in segment inner and count(deals) > 1"))], facing).watched
+    assert found.types == frozenset({"page.viewed"})
+    assert (found.work, found.products, found.timed) == (frozenset({"deal"}), True, True)
+    assert Program([Ruled("a", 1, read_rule("fact.orders > 1"))], facing).watched.types is None
