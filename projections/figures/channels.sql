@@ -8,7 +8,11 @@ WITH piece AS (
 part AS (
     SELECT s.at, s.channel, s.direction, s.touchpoints
     FROM piece AS p
-    JOIN figures.contact_sums AS s ON s.level = p.level::"char" AND s.at >= p.start AND s.at < p.until
+    CROSS JOIN LATERAL (
+        SELECT * FROM figures.contact_sums AS s
+        WHERE s.level = p.level::"char" AND s.at >= p.start AND s.at < p.until
+        OFFSET 0
+    ) AS s
     WHERE p.level IS NOT NULL AND (%(channel)s::text IS NULL OR s.channel = %(channel)s)
         AND (%(direction)s::text IS NULL OR s.direction = %(direction)s)
     UNION ALL

@@ -71,8 +71,11 @@ part AS (
     UNION ALL
     SELECT s.at, s.dimensions, s.events, s.total, s.least, s.most, s.told, s.evidences
     FROM unnest(%(sum_starts)s::timestamptz[], %(sum_ends)s::timestamptz[]) AS p (start, until)
-    JOIN metric_sums AS s
-        ON s.metric = %(metric)s AND s.version = %(version)s AND s.at >= p.start AND s.at < p.until
+    CROSS JOIN LATERAL (
+        SELECT * FROM metric_sums AS s
+        WHERE s.metric = %(metric)s AND s.version = %(version)s AND s.at >= p.start AND s.at < p.until
+        OFFSET 0
+    ) AS s
 ),
 chosen AS (
     SELECT CASE %(unit)s::text

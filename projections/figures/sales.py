@@ -150,6 +150,7 @@ class SalesReader:
         cuts = [] if rates is None else [datetime.combine(day, time(), UTC) for day in rates.days()]
         async with reading(self._pool) as connection, connection.transaction():
             await connection.execute(_SQL["snapshot"])
+            await connection.execute(_SQL["room"])
             asked = await self._asked(connection, period, unit, by, filters, cuts, moment)
             query = (_SQL if moment is None else QUERIES)["sales"]
             rows = await (await connection.cursor(binary=True).execute(query, asked)).fetchall()

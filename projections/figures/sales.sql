@@ -6,6 +6,10 @@
 -- What is asked now is of one moment.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;
 
+-- name: room
+-- Thousands of groups are put together in memory.
+SET LOCAL work_mem = '32MB';
+
 -- name: teams
 -- The first team of each colleague who has one.
 SELECT code, teams[1] FROM storyline.people WHERE cardinality(teams) > 0;
@@ -47,6 +51,10 @@ sold AS (
         GROUP BY 1
     ) AS i ON true
     WHERE p.level IS NULL AND (i.has OR NOT %(by_line)s)
+        AND (%(product)s::text IS NULL OR t.name = ANY (ARRAY(
+            SELECT name FROM figures.lines
+            WHERE product = %(product)s AND happened_at >= %(start)s AND happened_at < %(end)s
+        )))
         AND (%(channel)s::text IS NULL OR t.channel = %(channel)s)
         AND (%(country)s::text IS NULL OR t.country = %(country)s)
         AND (%(campaign)s::text IS NULL OR t.campaign = %(campaign)s)
@@ -63,9 +71,13 @@ part AS (
     SELECT s.at, s.value, s.currency, s.purchases, s.returns, s.revenue, s.refunds, s.units, s.orders,
         array_to_string(s.several, ',')
     FROM piece AS p
-    JOIN figures.sales_sums AS s
-        ON s.level = p.level::"char" AND s.dimension = %(dimension)s AND s.at >= p.start AND s.at < p.until
-    WHERE p.level IS NOT NULL AND (%(values)s::text[] IS NULL OR s.value = ANY (%(values)s))
+    CROSS JOIN LATERAL ( -- piece by piece along the index, whatever the planner thinks of how many there are
+        SELECT * FROM figures.sales_sums AS s
+        WHERE s.level = p.level::"char" AND s.dimension = %(dimension)s AND s.at >= p.start AND s.at < p.until
+            AND (%(values)s::text[] IS NULL OR s.value = ANY (%(values)s))
+        OFFSET 0
+    ) AS s
+    WHERE p.level IS NOT NULL
 )
 SELECT CASE %(unit)s::text
         WHEN 'all' THEN NULL::timestamp
