@@ -71,7 +71,7 @@ class Watched:
         while not self.stop.is_set():
             self.small.publish(*orders(range(self.published, self.published + 5)))
             self.published += 5
-            time.sleep(0.1)
+            time.sleep(0.2)
 
     def _read(self) -> None:
         with psycopg.connect(self.small.dsn, autocommit=True) as connection:
