@@ -236,7 +236,7 @@ def test_S32_why_tells_the_rule_the_events_and_what_comes_next(shop: Shop) -> No
 def test_what_was_put_right_counts_as_it_is_right_and_what_was_taken_back_does_not(shop: Shop) -> None:
     ann = shop.api.fresh()
     wrong, doubled = shop.buy(ann, amount="5.00"), shop.buy(ann, amount="800.00")
-    right = {"type": "purchase.made", "content": {"amount": "950.00", "currency": "GBP"}}
+    right: dict[str, Any] = {"type": "purchase.made", "content": {"amount": "950.00", "currency": "GBP"}}
     shop.happen("event.amended", ann, about=("corrects", wrong), **right)
     shop.happen("event.retracted", ann, about=("retracts", doubled), reason="twice")
     shop.make("right", "exists(purchase.made where content.amount > 700)")
