@@ -118,6 +118,15 @@ SHOP = [
         {"relation": "retracts", "source": "test/shop", "id": "email.received-dan-50-"}
     ]),
     told(52, "profile.updated", "dan", {"name": "Dan"}),
+    # Eve was never there: her only event was taken back. So was a page of Ann's.
+    told(50, "email.received", "eve", {}),
+    told(51, "event.retracted", "", {}, mark="2", about=[
+        {"relation": "retracts", "source": "test/shop", "id": "email.received-eve-50-"}
+    ]),
+    told(30, "page.viewed", "ann", {"page": "/secret"}),
+    told(31, "event.retracted", "", {}, about=[
+        {"relation": "retracts", "source": "test/shop", "id": "page.viewed-ann-30-"}
+    ]),
     # Nobody's: what things are.
     told(0, "product.described", "", {"category": "drink"}, refs=[{"kind": "product", "value": "tea"}]),
     told(0, "organisation.described", "", {"industry": "retail", "contacts": [{}]},
@@ -157,6 +166,7 @@ MEANT = {
     'exists(contact where campaign = "spring")': "cleo",
     'exists(contact where campaign = "campaign:spring")': "cleo",
     'exists(contact where campaign != "spring")': "ann bob cleo",
+    'exists(page.viewed where content.page = "/secret")': "",
     # Figures of events
     'sum(content.amount, purchase.made where content.currency = "GBP") = 360': "ann",
     'sum(content.amount, purchase.made where content.currency = "EUR") < 1': "bob cleo dan",
@@ -171,7 +181,9 @@ MEANT = {
     "days since(purchase.made) unknown": "cleo dan",
     # Sequences
     "sequence(cart.updated then no purchase.made within 3d)": "cleo",
-    "sequence(page.viewed then purchase.made within 2d)": "ann",
+    "sequence(cart.updated then no purchase.made within 30d)": "",
+    "sequence(page.viewed then purchase.made within 1d)": "ann",
+    "sequence(page.viewed then purchase.made within 12h)": "",
     "sequence(page.viewed then purchase.made within 2d without email.received)": "ann",
     "sequence(page.viewed then email.received without purchase.made)": "",
     "sequence(cart.updated then cart.updated then email.sent in last 11d)": "cleo",
