@@ -11,7 +11,21 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "name", ["pipeline", "publish", "read", "scale", "chaos", "xes", "identity", "commands", "relay_kills"]
+    "name",
+    [
+        "pipeline",
+        "publish",
+        "read",
+        "scale",
+        "chaos",
+        "xes",
+        "identity",
+        "commands",
+        "relay_kills",
+        "segments",
+        "dashboards",
+        "rebuild",
+    ],
 )
 def test_each_benchmark_tells_its_options_from_any_folder(name: str, tmp_path: Path) -> None:
     env = {word: value for word, value in os.environ.items() if word != "PYTHONPATH"}
