@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from api import shapes
 from api.analytics_queries import Analyst, Asked, Limit, PlaceAsked, Span, answered, place_text, told_period
 from api.analytics_windows import EVER, window_of
-from api.attribution_shapes import Attribution, CreditTold, Sales, SaleTold, Turnover
+from api.attribution_shapes import AttributedSales, Attribution, CreditTold, SaleTold, Turnover
 from api.problems import responses
 from api.services import services
 from domain.attribution import MOST_DAYS, Model
@@ -53,7 +53,7 @@ async def attribution(
 @router.get(
     "/v1/analytics/attribution/events",
     summary="The sales that fall to a campaign or channel",
-    responses={200: shapes.answer("Sales"), **_ERRORS},
+    responses={200: shapes.answer("AttributedSales"), **_ERRORS},
 )
 async def sales(
     request: Request,
@@ -76,7 +76,7 @@ async def sales(
     ]
     after = place_text(found[limit - 1].at, found[limit - 1].name) if len(found) > limit else None
     return answered(
-        Sales(**told_period(asked), model=model, window_days=window, by=by, key=key, sales=told, next=after)
+        AttributedSales(**told_period(asked), model=model, window_days=window, by=by, key=key, sales=told, next=after)
     )
 
 

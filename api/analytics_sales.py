@@ -32,7 +32,7 @@ from domain.facts import average, written
 from projections.figures.sales import Behind, By, Figure, Filters, SalesReader, Unit
 from projections.figures.then import Moment
 
-__all__ = ["behind_told", "key_of", "router"]
+__all__ = ["Hour", "Weekday", "behind_told", "key_of", "router"]
 
 router = APIRouter(tags=["Analytics"], default_response_class=Response)
 

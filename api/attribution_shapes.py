@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, field
 
 from api.insight_shapes import Key, Periodic
 
-__all__ = ["STRUCTS", "Attribution", "CreditTold", "SaleTold", "Sales", "Turnover"]
+__all__ = ["STRUCTS", "AttributedSales", "Attribution", "CreditTold", "SaleTold", "Turnover"]
 
 Money = Annotated[str, Meta(description="In major units, exact")]
 
@@ -57,7 +57,7 @@ class SaleTold(Struct, frozen=True):
     customer: str
 
 
-class Sales(Periodic, kw_only=True, frozen=True):
+class AttributedSales(Periodic, kw_only=True, frozen=True):
     """A page of purchases, the latest first."""
 
     model: str
@@ -68,4 +68,4 @@ class Sales(Periodic, kw_only=True, frozen=True):
     next: str | None = None
 
 
-STRUCTS = (Attribution, Sales)
+STRUCTS = (Attribution, AttributedSales)

@@ -166,7 +166,7 @@ def test_other_sql_is_noticed_and_named_with_what_to_run(small: Story) -> None:
 def test_a_projector_of_another_release_stops_when_other_tables_are_switched_in(small: Story) -> None:
     small.publish(event(1))
     small.project()
-    ended: list[Exception] = []
+    ended: list[Misconfigured] = []
     projector = Projector(small.dsn, small.log_url, small.log, lambda *_: None, CollectorRegistry(), small.reading)
 
     def run() -> None:
@@ -186,5 +186,5 @@ def test_a_projector_of_another_release_stops_when_other_tables_are_switched_in(
     small.publish(event(2))
     thread.join(60)
     assert not thread.is_alive()
-    assert "start the release that made them" in str(ended[0].detail)
+    assert "start the release that made them" in ended[0].detail
     assert small.rows("SELECT count(*) FROM timeline.events") == [(1,)]

@@ -20,7 +20,7 @@ __all__ = ["rebuild"]
 
 def rebuild(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]…", help="Read models; `all` or none for all of them.")
+        list[str] | None, typer.Argument(metavar="[NAME…]", help="Read models; `all` or none for all of them.")
     ] = None,
     source: Annotated[
         str | None,
