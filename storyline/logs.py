@@ -59,6 +59,8 @@ def configure(form: Literal["json", "console"], level: str, file: TextIO | None 
     logging.captureWarnings(True)
     # An access line holds the path, and a path may hold what somebody typed.
     logging.getLogger("uvicorn.access").disabled = True
+    # A look that falls into the one before is left out, and the next finds what is due: no trouble of anybody's.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
 def allow(_logger: Any, _method: str, line: Line) -> Line:
