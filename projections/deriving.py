@@ -158,8 +158,7 @@ class Deriver:
                     if row is not None:
                         facts[place].append((one.mark, row))
             if said is not None:
-                added = figure_rows(one, self._raised(line.type, *said), self.touches(line.type))
-                for into, its in zip(figures, added, strict=True):
+                for into, its in zip(figures, self._figures_of(one, said), strict=True):
                     into += [(one.mark, row) for row in its]
             if line.parties:
                 parties += party_rows(one)
@@ -196,6 +195,11 @@ class Deriver:
             return None, None, None
         country = said[1].get("country") if isinstance(said[1], Mapping) else None
         return fact_rows(self.facts(one.line, *said), one, country)
+
+    def _figures_of(self, one: More, said: tuple[int, Any]) -> tuple[Sequence[bytes], ...]:
+        """Rows of `lines`, `scores`, `moods`, `mentions` and `things`."""
+        type = one.line.type
+        return figure_rows(one, self._raised(type, *said), self.touches(type))
 
     def _work_of(self, one: More, said: tuple[int, Any] | None) -> tuple[list[bytes], list[bytes]]:
         """Rows of `steps` and of `notices`."""

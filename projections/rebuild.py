@@ -47,7 +47,18 @@ __all__ = ["POINTS", "Rebuild", "RebuildDiffers", "Report", "chosen"]
 _SQL: Final = load("projections", "rebuild.sql")
 _ALL: Final = tuple([model.name for model in MODELS])
 _TRIES: Final = 3
-POINTS: Final = ("begun", "filled", "finished", "near", "compared", "holding", "brought", "switching", "switched")
+POINTS: Final = (
+    "begun",
+    "filled",
+    "rows",
+    "finished",
+    "near",
+    "compared",
+    "holding",
+    "brought",
+    "switching",
+    "switched",
+)
 """Where a test may stop, or kill, a rebuild; in this order."""
 
 
@@ -249,6 +260,7 @@ class Rebuild:
                 self.told(round(done), round(total))
 
         fill(plan, self.workers, tell)
+        self.reached("rows")
         complete(plan)
         with connection.transaction():
             state.reached(connection, found.stood)

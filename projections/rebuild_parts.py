@@ -89,6 +89,8 @@ def parts_of_timeline(models: Sequence[str], live: dict[int, int], events: int) 
         found += [Part(f"events:{part:05}", 1, end, end) for part, end in live.items() if end]
     if "identity" in models:
         found += [Part("people", 1, ranges, 0.5 * events), Part("rulings", 3, 1, 1)]
+    if "directory" in models:
+        found.append(Part("names", 1, ranges, 0.3 * events))
     if "customers" in models:
         found += [Part("contacts", 1, ranges, 0.2 * events), Part("orders", 4, 1, 0.02 * events)]
     if "work" in models:
@@ -177,6 +179,8 @@ class Worker:
             refill.chunk(cursor, int(which), part.reached, end)
         elif kind == "people":
             refill.people(cursor, part.reached, part.total)
+        elif kind == "names":
+            refill.names(cursor, part.reached, part.total)
         elif kind == "contacts":
             refill.contacts(cursor, part.reached, part.total)
         elif kind == "items":

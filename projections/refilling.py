@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
+from domain.catalogue.registry import Catalogue
 from domain.errors import Poison
 from eventlog.record import decode, ref_hash
 from eventlog.sql import load
@@ -24,13 +25,14 @@ from projections.columns import hash16, micros_of
 from projections.customers import model as customers
 from projections.deriving import RULINGS, Anew, Deriver, Reading
 from projections.directory import model as directory
-from projections.directory.extracting import CLAIMING, CODE_KINDS
-from projections.directory.rows import PackedRows
+from projections.directory.extracting import CLAIMING, CODE_KINDS, identifier_rows, identifier_terms
+from projections.directory.rows import PackedRows, pack_identifier, pack_term
 from projections.figures import model as figures
+from projections.figures.extracting import naming_types
 from projections.identity import apply as identity
 from projections.lines import Line, More, ref_kind
 from projections.opening import Opener
-from projections.packing import copy_in, mark, pack
+from projections.packing import MARK_SIZE, copy_in, mark, pack
 from projections.rows import Derived, RulingSeen
 from projections.stories import quarter_of
 from projections.work import model as work
@@ -45,6 +47,7 @@ _STEP: Final = 400
 _MEMORY: Final = 500_000
 _AT_ONCE: Final = 5000
 _LAST: Final = 2**128 - 1
+_NO_MARK: Final = bytes(MARK_SIZE)
 _Cursor = psycopg.Cursor[Any]
 
 
@@ -78,11 +81,12 @@ class Refill:
         self._models = frozenset(models)
         self._opener = Opener(reading.keys) if "directory" in self._models else None
         catalogue = reading.catalogue()
-        self._deriver = Deriver(catalogue, self._opener)
+        self._deriver = _Deriver(catalogue, self._opener, self._models)
         self._line = msgspec.json.Decoder(Line)
         self._types = [one.name for one in catalogue if self._telling(one.name)]
-        self._every = bool(self._models & {"customers", "figures", "directory"})
-        self._met: set[str] = set()
+        if "figures" in self._models:
+            self._types += naming_types(catalogue)
+        self._refs = bool(self._models & {"customers", "figures", "directory"})
         self._codes: set[bytes] = set()
 
     def close(self) -> None:
@@ -92,12 +96,11 @@ class Refill:
 
     def forget(self) -> None:
         """What was filled last was not committed: nothing of it is known."""
-        self._met.clear()
         self._codes.clear()
 
     def chunk(self, cursor: _Cursor, partition: int, start: int, end: int) -> None:
         """Fill in what follows from single events of a stretch that was never filled."""
-        asked = {"partition": partition, "start": start, "end": end, "every": self._every, "types": self._types}
+        asked = {"partition": partition, "start": start, "end": end, "refs": self._refs, "types": self._types}
         rows = [Stored(*row) for row in cursor.execute(_SQL["chunk"], asked)]
         read = self._read(rows, False)
         derived = self._deriver.follow(read.more, read.anew).derived
@@ -105,6 +108,23 @@ class Refill:
         if "work" in self._models:
             copy_in(cursor, _WORK["copy_notices"], derived.notices)
             copy_in(cursor, _WORK["copy_steps"], derived.steps)
+
+    def names(self, cursor: _Cursor, place: int, places: int) -> None:
+        """Fill in the identifiers of the evidences in one of so many ranges of ids: one event of each is opened."""
+        if self._opener is None:
+            return
+        rows = cursor.execute(_SQL["evidences"], {**_range(place, places), "rulings": list(RULINGS)}).fetchall()
+        identified: list[tuple[bytes, bytes]] = []
+        terms: list[tuple[bytes, bytes]] = []
+        records = [decode(record) for _, _, record in rows]
+        for record, opened in zip(records, self._opener.open(records), strict=True):
+            if opened is not None:
+                found = identifier_rows(record, opened, self._opener.hasher)
+                identified += [(_NO_MARK, pack_identifier(one)) for one in found]
+                terms += [(_NO_MARK, pack_term(one)) for one in identifier_terms(found)]
+        rest = [pack(()) for _ in PackedRows._fields]
+        packed = PackedRows(*rest)._replace(identifiers=pack(identified), terms=pack(terms))
+        directory.apply(cursor, packed)
 
     def people(self, cursor: _Cursor, place: int, places: int) -> None:
         """Fill in who is who, of the evidences in one of so many ranges of ids."""
@@ -239,9 +259,8 @@ class Refill:
         for stored in rows:
             line = self._line.decode(stored.record)
             spoken = stored.retracted or stored.amended_by is not None
-            unmet = numbered = False
-            if "directory" in self._models:
-                unmet, numbered = self._new(line, again)
+            unmet = again and bool(line.tokens or line.parties)
+            numbered = "directory" in self._models and self._numbered(line, again)
             if not (spoken or unmet or numbered or self._tells(line)):
                 continue
             one = self._more(stored, line, unmet, numbered)
@@ -255,18 +274,15 @@ class Refill:
         its_mark = mark(stored.name.bytes, stored.log_partition, stored.log_offset)
         return More(its_mark, line, stored.happened_at, times, stored.record, unmet, False, numbered)
 
-    def _new(self, line: Line, again: bool) -> tuple[bool, bool]:
-        """Does it name somebody, or a number, that the directory may not know yet?"""
-        people = [line.evidence] if line.tokens else []
-        people += [party.evidence for party in line.parties if party.tokens]
-        unmet = any(one not in self._met for one in people)
+    def _numbered(self, line: Line, again: bool) -> bool:
+        """Does it name a number that the directory may not know yet?"""
         numbers = {ref_hash(ref) for ref in line.refs if ref_kind(ref) in CODE_KINDS} if line.refs else set[bytes]()
-        numbered = not numbers <= self._codes
-        if len(self._met) > _MEMORY or len(self._codes) > _MEMORY:
+        if numbers <= self._codes:
+            return again and bool(numbers)
+        if len(self._codes) > _MEMORY:
             self.forget()
-        self._met.update(people)
         self._codes |= numbers
-        return unmet or (again and bool(people)), numbered or (again and bool(numbers))
+        return True
 
     def _telling(self, type: str) -> bool:
         """Does more follow from every event of this type?"""
@@ -285,6 +301,23 @@ class Refill:
         if not self._models & {"customers", "figures"} or not self._deriver.touches(line.type):
             return False
         return bool(line.refs and self._deriver.refers(line)) or self._deriver.speaks(line)
+
+
+class _Deriver(Deriver):
+    """Derives what is of some read models alone."""
+
+    def __init__(self, catalogue: Catalogue, opener: Opener | None, models: Collection[str]) -> None:
+        super().__init__(catalogue, opener)
+        self._models = frozenset(models)
+
+    def _fact_rows(self, one: More, said: tuple[int, Any] | None) -> tuple[bytes | None, bytes | None, bytes | None]:
+        return super()._fact_rows(one, said) if "customers" in self._models else (None, None, None)
+
+    def _figures_of(self, one: More, said: tuple[int, Any]) -> tuple[Sequence[bytes], ...]:
+        return super()._figures_of(one, said) if "figures" in self._models else ((),) * 5
+
+    def _work_of(self, one: More, said: tuple[int, Any] | None) -> tuple[list[bytes], list[bytes]]:
+        return super()._work_of(one, said) if "work" in self._models else ([], [])
 
 
 def _range(place: int, places: int) -> dict[str, UUID]:

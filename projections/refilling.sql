@@ -2,14 +2,18 @@
 -- tables that are filled in their own schemas, all others in the live ones.
 
 -- name: chunk
--- Events of a stretch of one partition, with what puts each of them right, if something does. `every`: of all types.
+-- Events of a stretch of one partition, with what puts each of them right, if something does. Of these types; `refs`: and
+-- those that name something (the bytes are those of docs/record-format.md); and what does not count as it stands.
 SELECT e.name, e.evidence, e.happened_at, e.recorded_at, e.log_partition, e.log_offset, e.record,
     coalesce(c.retracted, false), c.amended_by, a.record
 FROM events AS e
 LEFT JOIN corrected AS c ON c.name = e.name
 LEFT JOIN events AS a ON a.name = c.amended_by
 WHERE e.log_partition = %(partition)s AND e.log_offset >= %(start)s AND e.log_offset < %(end)s
-    AND (%(every)s OR e.type = ANY (%(types)s));
+    AND (
+        e.type = ANY (%(types)s) OR c.name IS NOT NULL
+        OR (%(refs)s AND position('"refs":["'::bytea IN e.record) > 0)
+    );
 
 -- name: window
 -- The same of events that came, or were recorded earlier than known, within these stretches; and of those that
