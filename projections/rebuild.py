@@ -87,6 +87,8 @@ def chosen(names: Sequence[str], source: str | None) -> tuple[tuple[str, ...], s
     if source not in (None, "log", "timeline"):
         raise BadInput([Problem("--from", "is neither `log` nor `timeline`.", "Give one of them, or leave it out.")])
     wanted = set(_ALL) if not names or "all" in names else set(names)
+    if "timeline" in wanted and source != "timeline":
+        wanted = set(_ALL)  # all others stand on it
     if source is None:
         source = "log" if "timeline" in wanted else "timeline"
     if source == "timeline":

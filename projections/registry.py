@@ -190,6 +190,10 @@ MODELS: Final[tuple[ReadModel, ...]] = (
 )
 
 
+_GROUND: Final = ("timeline", "identity")
+"""What the others stand on: without them nothing serves."""
+
+
 def use(
     connection: psycopg.Connection | psycopg.Cursor[Any],
     suffix: LiteralString = "",
@@ -204,17 +208,18 @@ def use(
 def install(connection: psycopg.Connection) -> None:
     """Make the schemas of the read models where none of them is there yet; safe to run again.
 
-    Where the tables of all are gone (of a backup only the durable tables were kept) live starts over. Where only some
-    are missing, or are of another release, nothing is touched: `changed` names them, and a rebuild makes them while
-    the others serve.
+    Where the tables of all are gone (of a backup only the durable tables were kept), or those that the others stand
+    on, all are made and live starts over. Where only others are missing, or are of another release, nothing is
+    touched: `changed` names them, and a rebuild makes them while the rest serves.
     """
     with connection.transaction():
         connection.execute(_SQL["lock"])
         builds = _builds(connection)
-        if any(there for _, _, there in builds.values()):
+        if all(builds[name][2] for name in _GROUND):
             return
         connection.execute(_SQL["extensions"])
         for model in MODELS:
+            connection.execute(on_schemas("drop_schema", model.name))
             _build(connection, model, model.name)
             connection.execute(_SQL["note"], _noted(model))
         if any(version is not None for version, _, _ in builds.values()):

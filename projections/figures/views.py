@@ -66,7 +66,9 @@ def keep(connection: psycopg.Connection[Any]) -> None:
 
 def _mark(connection: psycopg.Connection[Any]) -> str:
     """What tells these views of these tables from others."""
-    tables = connection.execute(_SQL["tables"], {"models": [model.name for model in MODELS]}).fetchone()
+    tables = connection.execute(
+        _SQL["tables"], {"models": ["storyline", *[model.name for model in MODELS]]}
+    ).fetchone()
     return sha256(repr((sorted(_VIEWS.items()), tables)).encode()).hexdigest()[:16]
 
 
