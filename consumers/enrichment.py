@@ -97,7 +97,7 @@ class Enricher:
         partitions = Gauge("storyline_enrichment_partitions", "Partitions that it follows", registry=registry)
         self.share = Share(
             f"enrichment:{self.method}", self.dsn, self.log, self.lease, self.batch,
-            lambda kind: self._troubles.labels(kind).inc(),
+            self._trouble,
         )  # fmt: skip
         partitions.set_function(lambda: len(self.share.held))
 
@@ -114,6 +114,10 @@ class Enricher:
     def run(self, stop: threading.Event) -> None:
         """Follow until `stop` is set. Raises LogDamaged when the log is not what the positions say."""
         self.share.run(stop, self._take)
+
+    def _trouble(self, kind: str, detail: str) -> None:
+        self._troubles.labels(kind).inc()
+        _logger.warning("enrichment.trouble", consumer=self.share.consumer, kind=kind, detail=detail)
 
     def _take(self, batch: Batch) -> bool:
         touchpoints, corrections, end = _asking(batch.records)

@@ -7,7 +7,6 @@ models does not come by here, and what is read twice adds nothing, since there i
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,22 +17,18 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from commands.runs import Run, Runs
-from consumers.seat import Heartbeat
+from consumers.sharing import Batch, Share
 from domain.automation import Happening, due_at, sets_off
 from domain.configuration import Rule
-from domain.errors import Fenced, Poison, Unavailable
+from domain.errors import Poison
 from domain.event import happened_at, read_time
 from domain.work import SOURCE
 from eventlog.port import Log, Logged
 from eventlog.record import Record, decode
-from projections.connecting import KEEPALIVE
-from projections.leases import Held, Seat
-from projections.positions import Positions
 
 __all__ = ["CONSUMER", "Follower", "happening_of"]
 
 CONSUMER = "automation"
-_LONGEST_PAUSE = 10.0
 _ACTS = "automation:"
 _logger = structlog.get_logger("storyline.automation")
 
@@ -66,108 +61,61 @@ class Follower:
     lease: float = 10.0
     batch: int = 5000
     before_move: Callable[[], None] = lambda: None
-    held: list[int] = field(init=False, default_factory=list)
-    _heartbeat: Heartbeat | None = field(init=False, default=None)
     _since: dict[str, datetime] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._enabled = [rule for rule in self.rules if rule.enabled]
         self._types = frozenset(type_ for rule in self._enabled for type_ in rule.on)
-        self._positions = Positions(CONSUMER, self.log.log_id)
-        self._cursor: dict[int, int] = {}
+        self.share = Share(
+            CONSUMER, self.dsn, self.log, self.lease, self.batch, trouble=self._trouble, joining=self._begin
+        )
         self._seen = Counter("storyline_automation_events", "Records taken from the log", registry=self.registry)
         self._added = Counter("storyline_automation_runs_added", "Runs of rules", ["rule"], registry=self.registry)
         self._troubles = Counter(
             "storyline_automation_troubles", "Interruptions of following the log", ["kind"], registry=self.registry
         )
-        self._held = Gauge("storyline_automation_partitions", "Partitions that it follows", registry=self.registry)
+        partitions = Gauge("storyline_automation_partitions", "Partitions that it follows", registry=self.registry)
+        partitions.set_function(lambda: len(self.share.held))
 
     @property
     def ready(self) -> bool:
-        """Whether it has a seat; one without a partition stands by, and is as good."""
-        heartbeat = self._heartbeat
-        return heartbeat is not None and heartbeat.fresh
+        """Whether it has a seat."""
+        return self.share.ready
+
+    @property
+    def held(self) -> Sequence[int]:
+        """The partitions that it follows."""
+        return self.share.held
 
     def run(self, stop: threading.Event) -> None:
         """Follow until `stop` is set. Raises LogDamaged when the log is not what the positions say."""
-        pause = 0.1
-        while not stop.is_set():
-            try:
-                self._take_part(stop)
-                pause = 0.1
-            except (Unavailable, Fenced, psycopg.Error) as error:
-                kind = type(error).__name__.lower()
-                self._troubles.labels(kind).inc()
-                _logger.warning("automation.trouble", kind=kind, detail=getattr(error, "detail", kind))
-                stop.wait(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+        self.share.run(stop, self._take)
 
-    def _take_part(self, stop: threading.Event) -> None:
-        """Join the others, follow a fair share of the partitions, leave."""
-        seat = Seat(CONSUMER, {self.log.log_id: range(self.log.partitions)}, self.lease)
-        with self._connected(seat) as connection:
-            ends = self.log.ends()
-            with connection.transaction():
-                runs = Runs(connection)
-                runs.begin(self.log.log_id, ends, self._enabled, self.clock())
-                self._since = runs.since(self._enabled)
-            try:
-                with Heartbeat(self.dsn, seat) as heartbeat:
-                    self._heartbeat = heartbeat
-                    self._follow(connection, seat, heartbeat, stop)
-            finally:
-                self._heartbeat = None
-                self._hold([])
-                with contextlib.suppress(psycopg.Error):
-                    seat.leave(connection)
+    def _trouble(self, kind: str, detail: str) -> None:
+        self._troubles.labels(kind).inc()
+        _logger.warning("automation.trouble", kind=kind, detail=detail)
 
-    @contextlib.contextmanager
-    def _connected(self, seat: Seat) -> Iterator[psycopg.Connection]:
-        with psycopg.connect(
-            self.dsn,
-            autocommit=True,
-            connect_timeout=5,
-            application_name=seat.application_name,
-            options="-c lock_timeout=30s -c idle_in_transaction_session_timeout=60s",
-            **KEEPALIVE,
-        ) as connection:
-            yield connection
-
-    def _follow(
-        self, connection: psycopg.Connection, seat: Seat, heartbeat: Heartbeat, stop: threading.Event
-    ) -> None:
-        while not stop.is_set():
-            if heartbeat.due():
-                self._hold(seat.settle(connection))
-            if not self._cursor:
-                heartbeat.wait(0.5)
-                continue
-            records = self.log.read(self._cursor, self.batch, 0.5)
-            if records:
-                self._take(connection, records)
-
-    def _hold(self, held: Sequence[Held]) -> None:
-        mine = [one for one in held if one.log_id == self.log.log_id]
-        self._positions.epochs = {one.partition: one.epoch for one in mine}
-        self._cursor = {one.partition: one.offset for one in mine}
-        self.held = sorted(self._cursor)
-        self._held.set(len(self._cursor))
-
-    def _take(self, connection: psycopg.Connection, records: Sequence[Logged]) -> None:
-        """Add what these records set off, and move behind them."""
-        happened = [one for one in map(self._happening, records) if one is not None]
-        end = {one.partition: one.offset + 1 for one in records}
-        start = {partition: self._cursor[partition] for partition in end}
+    def _begin(self, connection: psycopg.Connection) -> None:
+        """A rule that was never seen holds from now on, and what nobody followed yet is followed from its end on."""
+        ends = self.log.ends()
         with connection.transaction():
-            self._positions.move(connection, start, end)
             runs = Runs(connection)
+            runs.begin(self.log.log_id, ends, self._enabled, self.clock())
+            self._since = runs.since(self._enabled)
+
+    def _take(self, batch: Batch) -> bool:
+        """Add what these records set off, and move behind them."""
+        happened = [one for one in map(self._happening, batch.records) if one is not None]
+        with batch.connection.transaction():
+            batch.move()
+            runs = Runs(batch.connection)
             added = [run for one in happened for run in self._set_off(runs, one)]
             runs.add(added)
             self.before_move()
-        self._cursor.update(end)
-        self._seen.inc(len(records))
+        self._seen.inc(len(batch.records))
         for run in added:
             self._added.labels(run.rule).inc()
+        return True
 
     def _happening(self, logged: Logged) -> Happening | None:
         """What a record tells, if it is of a type that a rule waits for. What cannot be read the projector parks."""

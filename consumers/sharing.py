@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
-import structlog
 
 from consumers.seat import Heartbeat
 from domain.errors import Fenced, Unavailable
@@ -23,7 +22,6 @@ __all__ = ["Batch", "Share"]
 
 _LONGEST_PAUSE = 10.0
 _BEHIND = 0.2
-_logger = structlog.get_logger("storyline.sharing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +38,16 @@ class Batch:
 @dataclass
 class Share:
     """One consumer's share of a log. lease: seconds unseen after which the others take it. batch: most records at
-    once. trouble: told the kind of each interruption."""
+    once. trouble: told the kind of each interruption, and what is known of it. joining: called each time before it
+    takes a seat."""
 
     consumer: str
     dsn: str
     log: Log
     lease: float = 10.0
     batch: int = 500
-    trouble: Callable[[str], None] = lambda kind: None
+    trouble: Callable[[str, str], None] = lambda kind, detail: None
+    joining: Callable[[psycopg.Connection], None] = lambda connection: None
     held: list[int] = field(init=False, default_factory=list)
     _heartbeat: Heartbeat | None = field(init=False, default=None)
 
@@ -73,10 +73,7 @@ class Share:
                 pause = 0.1
             except (Unavailable, Fenced, psycopg.Error) as error:
                 kind = type(error).__name__.lower()
-                self.trouble(kind)
-                _logger.warning(
-                    "sharing.trouble", consumer=self.consumer, kind=kind, detail=getattr(error, "detail", kind)
-                )
+                self.trouble(kind, getattr(error, "detail", kind))
                 stop.wait(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -84,6 +81,7 @@ class Share:
         """Join the others, follow a fair share of the partitions, leave."""
         seat = Seat(self.consumer, {self.log.log_id: range(self.log.partitions)}, self.lease)
         with self._connected(seat) as connection:
+            self.joining(connection)
             try:
                 with Heartbeat(self.dsn, seat) as heartbeat:
                     self._heartbeat = heartbeat

@@ -89,7 +89,7 @@ def _work(dsn: str, receiver: str, chance: float) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with automated(dsn, killed_rules(receiver), follow=False, master=master) as made:
-        made.follower.batch, made.follower.before_move = 3, perhaps_die
+        made.follower.share.batch, made.follower.before_move = 3, perhaps_die
         made.carrier.before_settling = perhaps_die
         Automation(made.follower, made.carrier, [made.deliverer]).run(threading.Event())
 
