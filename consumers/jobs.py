@@ -17,7 +17,7 @@ from psycopg_pool import ConnectionPool
 from commands.claims import Claims, Piece
 from commands.webhooks import Webhooks
 from commands.working import Actor, Key, Working
-from consumers.scheduler import Due, Job, TooLateError
+from consumers.scheduler import Chore, Due, Job, TooLateError
 from domain.catalogue.registry import Catalogue
 from domain.configuration import Configuration, TimedMove
 from projections.figures.filling import define
@@ -46,7 +46,7 @@ _MOMENTS: Final[dict[_Target, tuple[rows.Target, rows.Target]]] = {
 
 def jobs_of(
     rules: Configuration, working: Working, pool: ConnectionPool, reminders_of_use: timedelta = _DAY
-) -> tuple[Job, ...]:
+) -> tuple[Job | Chore, ...]:
     """All jobs of a deployment. reminders_of_use: how late a reminder may still come."""
     return (
         *[_warning(target, working) for target in _MOMENTS],
@@ -56,7 +56,7 @@ def jobs_of(
         _timed_tickets(rules, working),
         _reminders(working, reminders_of_use),
         _tidying(pool),
-        _summing(rules, working.desk.catalogue),
+        _summing(rules, working.desk.catalogue, pool),
     )
 
 
@@ -207,18 +207,16 @@ def _tidying(pool: ConnectionPool) -> Job:
     return Job(name, _QUARTER, "late", find, act)
 
 
-def _summing(rules: Configuration, catalogue: Catalogue) -> Job:
+def _summing(rules: Configuration, catalogue: Catalogue, pool: ConnectionPool) -> Chore:
     """Sums of figures are kept up. Nothing of it is claimed: what is to be summed stands in a table, one at a time
     sums, and what one leaves the next finds."""
 
-    def find(connection: psycopg.Connection, _now: datetime, _limit: int) -> list[Due]:
-        define(connection, rules.metrics)
-        for _ in range(_FOLDS):
-            if not fold(connection, catalogue=catalogue):
-                break
-        return []
+    def sum_up() -> bool:
+        with pool.connection() as connection:
+            define(connection, rules.metrics)
+            for _ in range(_FOLDS):
+                if not fold(connection, catalogue=catalogue):
+                    break
+        return False  # the rest is for the next look
 
-    def act(_due: Due, _key: str, _now: datetime) -> None:
-        """Nothing is ever found."""
-
-    return Job("summing", _SOON, "late", find, act)
+    return Chore("summing", _SOON, sum_up)
