@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 import psycopg
+from psycopg import sql
 
 from domain.catalogue.registry import Catalogue
 from domain.corrections import Said, effects
@@ -155,7 +156,7 @@ def _keys(connection: psycopg.Connection, chosen: Chosen) -> Iterator[list[UUID]
     held = 0
     with connection.cursor("keys", binary=True) as cursor:
         cursor.itersize = 5000
-        for name, size in cursor.execute(_SQL[f"keys_{chosen.order}"], asked):
+        for name, size in cursor.execute(sql.SQL(_SQL["keys"]).format(order=sql.SQL(_SQL[chosen.order])), asked):
             if names and (len(names) >= _MOST_ROWS or held + size > _MOST_BYTES):
                 yield names
                 names, held = [], 0

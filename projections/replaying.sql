@@ -1,8 +1,8 @@
 -- Which events does a replay give, and what is there to know of each? Keys first, in order, so that what is sorted is
 -- small; then what stands behind some of them at a time. All within one snapshot.
 
--- name: keys_happened
--- Events that are chosen, by when they happened. `size`: bytes of the record.
+-- name: keys
+-- Events that are chosen, in an order that the braces are filled with. `size`: bytes of the record.
 SELECT e.name, octet_length(e.record) AS size
 FROM timeline.events AS e
 WHERE e.happened_at >= %(since)s AND e.happened_at < %(until)s
@@ -20,28 +20,15 @@ WHERE e.happened_at >= %(since)s AND e.happened_at < %(until)s
         JOIN identity.evidences AS its USING (customer)
         WHERE s.code = ANY (%(segments)s) AND s.state = 'active'
     ))
-ORDER BY e.happened_at, e.name;
+ORDER BY {order};
 
--- name: keys_position
--- The same by where they stand on the log.
-SELECT e.name, octet_length(e.record) AS size
-FROM timeline.events AS e
-WHERE e.happened_at >= %(since)s AND e.happened_at < %(until)s
-    AND e.happened_at <= %(happened_by)s AND e.recorded_at <= %(recorded_by)s
-    AND (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s))
-    AND (%(channels)s::text[] IS NULL OR e.channel = ANY (%(channels)s))
-    AND (%(customers)s::uuid[] IS NULL OR e.evidence IN (
-        SELECT its.evidence FROM identity.nodes AS named JOIN identity.evidences AS its USING (customer)
-        WHERE named.node = ANY (%(customers)s)
-    ))
-    AND (%(segments)s::text[] IS NULL OR e.evidence IN (
-        SELECT its.evidence
-        FROM storyline.segments AS s
-        JOIN segments.memberships AS m ON m.segment = s.code AND m.version = coalesce(s.serving, 0)
-        JOIN identity.evidences AS its USING (customer)
-        WHERE s.code = ANY (%(segments)s) AND s.state = 'active'
-    ))
-ORDER BY e.log_partition, e.log_offset;
+-- name: happened
+-- By when they happened.
+e.happened_at, e.name
+
+-- name: position
+-- By where they stand on the log.
+e.log_partition, e.log_offset
 
 -- name: events
 -- These events, in the order in which they are asked for, with whose they are now and what became of them.

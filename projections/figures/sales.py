@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 import psycopg
+from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from domain.catalogue import load_catalogue
@@ -24,7 +25,7 @@ from domain.zones import Period
 from eventlog.sql import load
 from projections.connecting import reading
 from projections.figures.pieces import Level, Piece, Stale, fitting, pieces
-from projections.figures.then import QUERIES, Moment, as_known
+from projections.figures.then import Moment, as_known, then_query
 
 __all__ = ["Behind", "By", "Figure", "Filters", "SalesReader", "Unit", "behind", "levels_of", "stale_in"]
 
@@ -152,7 +153,7 @@ class SalesReader:
             await connection.execute(_SQL["snapshot"])
             await connection.execute(_SQL["room"])
             asked = await self._asked(connection, period, unit, by, filters, cuts, moment)
-            query = (_SQL if moment is None else QUERIES)["sales"]
+            query = sql.SQL(_SQL["sales"]) if moment is None else then_query("sales")
             rows = await (await connection.cursor(binary=True).execute(query, asked)).fetchall()
             teams = await _teams(connection) if by == "team" else {}
         return _put_together(rows, by, teams, rates, cuts)
@@ -173,7 +174,7 @@ class SalesReader:
             }  # fmt: skip
             if moment is not None:
                 asked |= await as_known(connection, self._catalogue, moment)
-            query = (_SQL if moment is None else QUERIES)["events"]
+            query = sql.SQL(_SQL["events"]) if moment is None else then_query("events")
             rows = await (await connection.cursor(binary=True).execute(query, asked)).fetchall()
         return [behind(row) for row in rows]
 

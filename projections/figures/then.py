@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
 import msgspec
 import psycopg
+from psycopg import sql
+from psycopg.sql import Composed
 
 from domain.catalogue.registry import Catalogue
 from domain.corrections import Effect, Said, effects
@@ -21,7 +23,7 @@ from projections.deriving import Deriver
 from projections.figures.extracting import order_lines
 from projections.lines import Line, ref_kind
 
-__all__ = ["QUERIES", "Moment", "as_known"]
+__all__ = ["QUERIES", "Moment", "as_known", "then_query"]
 
 QUERIES: Final = load("projections.figures", "then.sql")
 """`sales` and `events`, which ask with what `as_known` gives."""
@@ -44,6 +46,11 @@ class _Stored(NamedTuple):
     happened_at: datetime
     recorded_at: datetime
     record: bytes
+
+
+def then_query(name: LiteralString) -> Composed:
+    """The query of this name over the trades that counted then."""
+    return sql.SQL(QUERIES[name]).format(counted=sql.SQL(QUERIES["counted"]))
 
 
 async def as_known(connection: psycopg.AsyncConnection[Any], catalogue: Catalogue, moment: Moment) -> dict[str, Any]:

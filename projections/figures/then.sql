@@ -29,8 +29,8 @@ SELECT target, relation, name, happened_at FROM said;
 -- What put events right.
 SELECT name, record FROM timeline.events WHERE name = ANY (%(names)s::uuid[]);
 
--- name: sales
--- By bucket, value of a dimension, currency and era, like the query of the same name in sales.sql.
+-- name: counted
+-- The trades of the period that counted then (`alone`: the only purchase of its order), and their lines.
 WITH described AS (
     SELECT DISTINCT ON (ref) ref, fields ->> 'category' AS category
     FROM figures.things WHERE kind = 'product' AND fields ? 'category' AND %(by_line)s
@@ -88,7 +88,11 @@ line AS (
         SELECT * FROM remade_lines
     ) AS l
     LEFT JOIN described AS d ON d.ref = l.product
-),
+)
+
+-- name: sales
+-- By bucket, value of a dimension, currency and era, like the query of the same name in sales.sql.
+{counted},
 part AS (
     SELECT t.happened_at AS at,
         coalesce(CASE %(by)s WHEN 'channel' THEN t.channel WHEN 'country' THEN t.country WHEN 'campaign' THEN t.campaign
@@ -127,64 +131,7 @@ GROUP BY 1, 2, 3, 4;
 
 -- name: events
 -- The trades behind a figure as of then, the latest first, from a place on.
-WITH described AS (
-    SELECT DISTINCT ON (ref) ref, fields ->> 'category' AS category
-    FROM figures.things WHERE kind = 'product' AND fields ? 'category' AND %(by_line)s
-        AND happened_at <= %(happened_by)s AND recorded_at <= %(recorded_by)s
-    ORDER BY ref, happened_at DESC, name DESC
-),
-remade AS (
-    SELECT r.* FROM jsonb_to_recordset(%(remade)s::jsonb) AS r (
-        name uuid, evidence uuid, happened_at timestamptz, order_key uuid, ref text, refund boolean, amount numeric,
-        currency text, source text, type text, channel text, country text, campaign text, actor text
-    )
-),
-remade_lines AS (
-    SELECT r.* FROM jsonb_to_recordset(%(lines)s::jsonb) AS r (
-        name uuid, product text, category text, quantity numeric, amount numeric
-    )
-),
-known AS (
-    SELECT name, evidence, happened_at, order_key, ref, refund, amount, currency, source, type, channel, country, campaign,
-        actor
-    FROM customers.trades
-    WHERE happened_at >= %(start)s AND happened_at < %(end)s AND happened_at <= %(happened_by)s
-        AND recorded_at <= %(recorded_by)s AND name <> ALL (%(spoken)s::uuid[])
-    UNION ALL
-    SELECT * FROM remade WHERE happened_at >= %(start)s AND happened_at < %(end)s
-),
-told AS (
-    SELECT t.name, t.evidence, t.happened_at, t.order_key, t.refund, t.source
-    FROM (SELECT DISTINCT order_key FROM known WHERE ref IS NOT NULL) AS o
-    JOIN customers.trades AS t ON t.order_key = o.order_key
-    WHERE t.happened_at <= %(happened_by)s AND t.recorded_at <= %(recorded_by)s AND t.name <> ALL (%(spoken)s::uuid[])
-    UNION ALL
-    SELECT name, evidence, happened_at, order_key, refund, source FROM remade WHERE ref IS NOT NULL
-),
-first AS (
-    SELECT told.name, told.order_key, told.refund, told.source = first_value(told.source) OVER (
-        PARTITION BY told.order_key, e.customer, told.refund ORDER BY told.happened_at, told.name
-    ) AS counts
-    FROM told LEFT JOIN identity.evidences AS e ON e.evidence = told.evidence
-),
-several AS (
-    SELECT order_key FROM first WHERE counts AND NOT refund GROUP BY order_key HAVING count(*) > 1
-),
-counted AS (
-    SELECT known.*, several.order_key IS NULL AS alone
-    FROM known LEFT JOIN first ON first.name = known.name LEFT JOIN several ON several.order_key = known.order_key
-    WHERE coalesce(first.counts, true)
-),
-line AS (
-    SELECT l.name, l.product, coalesce(l.category, d.category) AS category, l.quantity, l.amount
-    FROM (
-        SELECT l.name, l.product, l.category, l.quantity, l.amount
-        FROM counted JOIN figures.lines AS l ON l.name = counted.name WHERE l.name <> ALL (%(spoken)s::uuid[])
-        UNION ALL
-        SELECT * FROM remade_lines
-    ) AS l
-    LEFT JOIN described AS d ON d.ref = l.product
-)
+{counted}
 SELECT t.name, t.happened_at, t.type, e.customer, t.amount, t.currency, v.record, v.log_partition, v.log_offset
 FROM counted AS t
 JOIN timeline.events AS v ON v.name = t.name

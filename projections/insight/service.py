@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from psycopg import sql
+from psycopg.sql import Composed
 from psycopg_pool import AsyncConnectionPool
 
 from eventlog.sql import load
@@ -86,7 +87,7 @@ class ServiceReader:
     async def groups(self, window: Window, chosen: Tickets, by: str) -> tuple[Group, list[Group], Running]:
         """(all of them, by group, what runs now). by: one of BUCKETS or of the fields of `Tickets`."""
         asked = {**window._asdict(), **chosen._asdict(), "most": MOST_GROUPS}
-        rows, running = await self._figures.fetch_all([_with_facts("series", by), sql.SQL(_SQL["running"])], asked)
+        rows, running = await self._figures.fetch_all([_with_facts("series", by), _of_chosen("running")], asked)
         whole, *groups = [_group(row) for row in rows]
         return whole, groups, Running(*running[0])
 
@@ -105,11 +106,15 @@ class ServiceReader:
     async def backlog(self, window: Window, chosen: Tickets) -> list[Backlog]:
         """Each day of the period."""
         asked = {**window._asdict(), **chosen._asdict(), "most": MOST_GROUPS}
-        return [Backlog(*row) for row in await self._figures.fetch(sql.SQL(_SQL["backlog"]), asked)]
+        return [Backlog(*row) for row in await self._figures.fetch(_of_chosen("backlog"), asked)]
 
 
 def _with_facts(query: str, by: str) -> Query:
-    return sql.SQL(_SQL[query]).format(facts=sql.SQL(_SQL["facts"]), key=key_of(by))
+    return sql.SQL(_SQL[query]).format(facts=_of_chosen("facts"), key=key_of(by))
+
+
+def _of_chosen(query: str) -> Composed:
+    return sql.SQL(_SQL[query]).format(chosen=sql.SQL(_SQL["chosen"]))
 
 
 def _group(row: Any) -> Group:

@@ -1,5 +1,16 @@
 -- How well are customers served? What happened to tickets in a period, how long it took, and what was promised.
 
+-- name: chosen
+-- The tickets that are asked about, by what they are now.
+(%(team)s::text IS NULL OR team = %(team)s)
+    AND (%(assignee)s::text IS NULL OR assignee = %(assignee)s)
+    AND (%(queue)s::text IS NULL OR queue = %(queue)s)
+    AND (%(channel)s::text IS NULL OR channel = %(channel)s)
+    AND (%(priority)s::text IS NULL OR priority = %(priority)s)
+    AND (%(category)s::text IS NULL OR category = %(category)s)
+    AND (%(product)s::text IS NULL OR product = %(product)s)
+    AND (%(service_level)s::text IS NULL OR service_level = %(service_level)s)
+
 -- name: facts
 -- What happened to the chosen tickets in the period, one row each. Of what was resolved or closed several times the last
 -- counts. `promised`: what was due of the first response until then, and of the resolution: null while its clock stood
@@ -7,14 +18,7 @@
 WITH chosen AS (
     SELECT t.*, coalesce(resolved_at, closed_at) AS ended_at FROM work.tickets AS t
     WHERE opened_at < %(end)s AND (status = 'open' OR changed_at >= %(start)s)
-        AND (%(team)s::text IS NULL OR team = %(team)s)
-        AND (%(assignee)s::text IS NULL OR assignee = %(assignee)s)
-        AND (%(queue)s::text IS NULL OR queue = %(queue)s)
-        AND (%(channel)s::text IS NULL OR channel = %(channel)s)
-        AND (%(priority)s::text IS NULL OR priority = %(priority)s)
-        AND (%(category)s::text IS NULL OR category = %(category)s)
-        AND (%(product)s::text IS NULL OR product = %(product)s)
-        AND (%(service_level)s::text IS NULL OR service_level = %(service_level)s)
+        AND {chosen}
 ),
 promised AS MATERIALIZED (
     SELECT c.*, due.respond_due, due.resolve_due, due.promised
@@ -108,14 +112,7 @@ SELECT count(*), count(*) FILTER (WHERE responded_at IS NULL AND respond_by >= %
     count(*) FILTER (WHERE resolve_by >= %(now)s)
 FROM work.tickets
 WHERE status = 'open'
-    AND (%(team)s::text IS NULL OR team = %(team)s)
-    AND (%(assignee)s::text IS NULL OR assignee = %(assignee)s)
-    AND (%(queue)s::text IS NULL OR queue = %(queue)s)
-    AND (%(channel)s::text IS NULL OR channel = %(channel)s)
-    AND (%(priority)s::text IS NULL OR priority = %(priority)s)
-    AND (%(category)s::text IS NULL OR category = %(category)s)
-    AND (%(product)s::text IS NULL OR product = %(product)s)
-    AND (%(service_level)s::text IS NULL OR service_level = %(service_level)s);
+    AND {chosen};
 
 -- name: tickets
 -- The tickets behind a figure, the latest first: `key` of which group, `keyed` false for all of them.
@@ -135,14 +132,7 @@ LIMIT %(limit)s;
 WITH chosen AS (
     SELECT item, opened_at FROM work.tickets
     WHERE opened_at < %(end)s AND (status = 'open' OR changed_at >= %(start)s)
-        AND (%(team)s::text IS NULL OR team = %(team)s)
-        AND (%(assignee)s::text IS NULL OR assignee = %(assignee)s)
-        AND (%(queue)s::text IS NULL OR queue = %(queue)s)
-        AND (%(channel)s::text IS NULL OR channel = %(channel)s)
-        AND (%(priority)s::text IS NULL OR priority = %(priority)s)
-        AND (%(category)s::text IS NULL OR category = %(category)s)
-        AND (%(product)s::text IS NULL OR product = %(product)s)
-        AND (%(service_level)s::text IS NULL OR service_level = %(service_level)s)
+        AND {chosen}
 ),
 moves AS (
     SELECT s.happened_at, s.type IN ('ticket.resolved', 'ticket.closed', 'ticket.folded') AS ended,
