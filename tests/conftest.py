@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+import structlog
 
 from eventlog.opening import open_log
 from eventlog.port import Log
@@ -36,6 +37,13 @@ _REFUSED = r"unclosed <socket\.socket fd=\d+, family=\d+, type=1, proto=6, laddr
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", f"ignore:{_REFUSED}:ResourceWarning")  # within a test
     warnings.filterwarnings("ignore", _REFUSED, ResourceWarning)  # after the last one
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """Leave no set-up of logging to the next test: a command that ran in this process may have asked for less of it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

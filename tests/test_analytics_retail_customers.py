@@ -70,7 +70,8 @@ def test_scores_and_classes_of_all_customers(retail: Retail, bought: dict[str, l
     whole = Counter((len(one), sum((each.amount for each in one), Decimal(0))) for one in bought.values())
     assert Counter((one.orders, one.revenue) for one in found) == whole
     classes = reader(retail, "classes", When(NOW, EVER), RULES)
-    assert sum(one.customers for one in classes) == len(bought) == 4_339
+    assert sum(one.customers for one in classes) == len(bought)
+    assert len(bought) == (4_339 if len({line.at.month for line in retail.lines}) == 12 else 2_366)
     assert sum(one.revenue for one in classes) == sum(amount * count for (_, amount), count in whole.items())
     champions = sum(count for one, count in expected.items() if min(one) >= 4)
     assert {one.code: one.customers for one in classes}["champions"] == champions
