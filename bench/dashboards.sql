@@ -27,7 +27,7 @@ SELECT n, md5('event ' || n)::uuid AS name,
         'survey.answered'])[1 + n %% 20] AS type,
     (ARRAY['web', 'shop', 'phone', 'email', 'chat'])[1 + (n / 7) %% 5] AS channel,
     (ARRAY['GB', 'DE', 'FR', 'IE', 'US', 'PL', 'ES', 'IT'])[1 + (n / 11) %% 8] AS country,
-    'PK-' || (1000 + (n * 7919) %% 2000) AS product,
+    'PK-' || (1000 + (n::bigint * 7919) %% 2000) AS product,
     round((1 + random() * 200)::numeric, 2) AS amount
 FROM generate_series(1, %(events)s::integer) AS n;
 
