@@ -9,14 +9,14 @@ from collections.abc import Collection, Iterable
 from projections.columns import cut
 from projections.packing import MARK_SIZE, Packed, pack
 
-__all__ = ["contact_kind", "evidence_of", "recounted", "summed"]
+__all__ = ["TEXTS", "TOUCH", "contact_kind", "evidence_of", "recounted", "summed"]
 
 _SUM = struct.Struct("!iqiqiq")  # touchpoints, first_at, last_at
 _HEAD = struct.Struct("!hi16s")  # evidence, then type, channel and direction
 _PADDING = bytes(MARK_SIZE - 16)
 
 # Where the columns of a packed row of `events` stand; see `decoding.py`.
-_EVIDENCE, _HAPPENED, _TOUCH, _TEXTS = 26, 46, 75, 76 + 20 + 8 + 12
+_EVIDENCE, _HAPPENED, TOUCH, TEXTS = 26, 46, 75, 76 + 20 + 8 + 12
 
 
 def contact_kind(type: str, channel: str | None, direction: str | None) -> bytes:
@@ -64,13 +64,13 @@ def _touchpoints(events: Packed, evidences: Collection[bytes]) -> Iterable[tuple
     """(evidence and kind, happened_at) of the touchpoints of these evidences among packed rows of `events`."""
     for row in events.rows():
         evidence = evidence_of(row)
-        if evidence is not None and evidence in evidences and row[_TOUCH]:
+        if evidence is not None and evidence in evidences and row[TOUCH]:
             yield evidence + _kind_in(row), int.from_bytes(row[_HAPPENED : _HAPPENED + 8], "big", signed=True)
 
 
 def _kind_in(row: bytes) -> bytes:
     """The kind of contact out of a packed row: its type, channel and direction."""
-    place, parts = _TEXTS, []
+    place, parts = TEXTS, []
     for _ in range(3):
         size = int.from_bytes(row[place : place + 4], "big", signed=True)
         end = place + 4 + max(size, 0)

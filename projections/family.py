@@ -37,7 +37,7 @@ from projections.timeline import model as timeline
 from projections.timeline.model import Lost, Outcome
 from projections.work import model as work
 
-__all__ = ["Family", "GoAloneError", "Lost"]
+__all__ = ["Family", "GoAloneError", "Lost", "TimelineAlone"]
 
 _TIMELINE: Final = load("projections.timeline", "apply.sql")
 _ALONE: Final = 7053081012
@@ -75,13 +75,7 @@ class Family:
 
     def _follow(self, cursor: _Cursor, batch: Batch, outcome: Outcome, alone: bool) -> list[Lost]:
         """Apply what follows from a batch beside the timeline's own rows."""
-        names = self._settler.concerned(cursor, batch.names, outcome.changed, batch.correcting)
-        if names and not alone:
-            raise GoAloneError
-        settled = self._settler.settle(cursor, names, outcome.evidences) if names else Settled()
-        kept = _Kept(batch, outcome, names)
-        for derived in (kept.derived, settled.derived):
-            copy_in(cursor, _TIMELINE["copy_parties"], derived.parties)
+        kept, settled = self._told_apart(cursor, batch, outcome, alone)
         with self._timed("identity"):
             shown = _shown(cursor, batch, kept, settled)
             self.mistaken = any(_unnamed(one, shown, settled) for one in kept.dropped)
@@ -99,9 +93,21 @@ class Family:
         with self._timed("directory"):
             directory.apply(cursor, _directory(kept.derived, settled.derived))
         with self._timed("stories"):
-            touched = Touched(batch, [kept.derived, settled.derived], settled, moved, items)
+            who = {*shown.recounted, *(one.evidence for one in shown.sightings)}
+            touched = Touched(batch, [kept.derived, settled.derived], settled, moved, items, who)
             stories.apply(cursor, touched, self.keeper)
         return outcome.lost
+
+    def _told_apart(self, cursor: _Cursor, batch: Batch, outcome: Outcome, alone: bool) -> tuple[_Kept, Settled]:
+        """Tell what counts as it stands from what has to be settled, settle that, and bring in the parties of both."""
+        names = self._settler.concerned(cursor, batch.names, outcome.changed, batch.correcting)
+        if names and not alone:
+            raise GoAloneError
+        settled = self._settler.settle(cursor, names, outcome.evidences) if names else Settled()
+        kept = _Kept(batch, outcome, names)
+        for derived in (kept.derived, settled.derived):
+            copy_in(cursor, _TIMELINE["copy_parties"], derived.parties)
+        return kept, settled
 
     @contextmanager
     def _timed(self, part: str) -> Iterator[None]:
@@ -112,6 +118,15 @@ class Family:
         finally:
             within = sum(self.spent.values()) - before
             self.spent[part] = self.spent.get(part, 0.0) + time.perf_counter() - began - within
+
+
+class TimelineAlone(Family):
+    """Applies batches to the timeline, and to no other read model: those are made of it afterwards. What it notes of
+    evidences whose time may be told too early (`loose`) is what a family of all notes."""
+
+    def _follow(self, cursor: _Cursor, batch: Batch, outcome: Outcome, alone: bool) -> list[Lost]:
+        _shown(cursor, batch, *self._told_apart(cursor, batch, outcome, alone))
+        return outcome.lost
 
 
 class _Kept:

@@ -20,8 +20,9 @@ from projections.columns import NULL
 from projections.contacts import evidence_of
 from projections.figures import model as figures
 from projections.rows import Batch, Derived
-from projections.segments.keeping import Keeper, Met
-from projections.segments.reaching import things_of
+from projections.segments.keeping import Keeper, Met, evidences_in
+from projections.segments.needing import topics_of
+from projections.segments.reaching import Thing, things_of
 from projections.settling import Settled
 from projections.work.model import Item
 
@@ -40,13 +41,15 @@ _Cursor = psycopg.Cursor[Any]
 @dataclass(frozen=True, slots=True)
 class Touched:
     """What a batch touched. derived: what follows from its events, and from settled ones. moved: customers that
-    evidences went from, or came to. items: deals, tickets, tasks and leads that were folded anew."""
+    evidences went from, or came to. items: deals, tickets, tasks and leads that were folded anew. shown: evidences of
+    whom it was found out anew who they are."""
 
     batch: Batch
     derived: Sequence[Derived]
     settled: Settled
     moved: Collection[UUID]
     items: Collection[Item]
+    shown: Collection[UUID]
 
 
 def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
@@ -55,19 +58,27 @@ def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
     if touched.settled.orders:
         evidences |= {one.bytes for one in touched.settled.evidences}
     segments = keeper.defined(cursor)
+    anew: set[UUID] = set()
+    things: set[Thing] = set()
     wanted = evidences - {b""}
     if segments is not None:
         things = {*things_of([one.things for one in touched.derived]), *touched.settled.things}
         keeper.mark_off(cursor, segments, things)
-        wanted |= keeper.evidences(cursor, touched.batch, touched.settled.evidences, touched.items)
+        about_items = keeper.evidences_of(cursor, touched.items)
+        anew = {*about_items, *touched.shown, *touched.settled.evidences}
+        wanted |= evidences_in(touched.batch) | {one.bytes for one in anew}
     held = touching.hold(cursor, wanted, touched.moved) if wanted or touched.moved else touching.NOBODY
     if b"" in evidences:
         cursor.execute(_SQL["lock_orders"], {"key": _ORDERS_LOCK})
     times = _count_trades(cursor, orders, touched)
-    anew = {quarter_of(at).isoformat() for at in (*touched.settled.times, *times)}
-    figures.touch(cursor, anew.union(touched.batch.quarters))
+    quarters = {quarter_of(at).isoformat() for at in (*touched.settled.times, *times)}
+    figures.touch(cursor, quarters.union(touched.batch.quarters))
     if segments is not None:
-        met = Met(touched.batch, held.customers, held.fresh, touched.moved, touched.settled.evidences, things)
+        topics = topics_of(touched.batch, touched.derived[0], anew)
+        met = Met(
+            touched.batch, held.customers, held.fresh, touched.moved, touched.settled.evidences, things, topics,
+            held.homes,
+        )  # fmt: skip
         keeper.keep(cursor, segments, met)
 
 

@@ -7,7 +7,7 @@ she may be at home elsewhere, so it is asked again until nothing changes.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -21,13 +21,15 @@ _SQL: Final = load("projections", "touching.sql")
 
 
 class Held(NamedTuple):
-    """Customers that are held, in the order of their ids. fresh: those that nobody had held before."""
+    """Customers that are held, in the order of their ids. fresh: those that nobody had held before. homes: who is at
+    home where each of the evidences is that were asked for."""
 
     customers: list[UUID]
     fresh: frozenset[UUID]
+    homes: Mapping[bytes, UUID]
 
 
-NOBODY: Final = Held([], frozenset())
+NOBODY: Final = Held([], frozenset(), {})
 
 
 def hold(cursor: psycopg.Cursor[Any], evidences: Collection[bytes], moved: Collection[UUID]) -> Held:
@@ -37,9 +39,10 @@ def hold(cursor: psycopg.Cursor[Any], evidences: Collection[bytes], moved: Colle
     held: set[UUID] = set()
     fresh: set[UUID] = set()
     while True:
-        found = {row[0] for row in cursor.execute(_SQL["customers"], asked)} | set(moved)
+        homes: dict[bytes, UUID] = {row[0]: row[1] for row in cursor.execute(_SQL["homes"], asked)}
+        found = {*homes.values(), *moved}
         if found <= held:
-            return Held(sorted(found), frozenset(fresh))
+            return Held(sorted(found), frozenset(fresh), homes)
         wanted = {"customers": _array(one.hex for one in found - held)}
         if len(cursor.execute(_SQL["hold"], wanted).fetchall()) < len(found - held):
             fresh.update(row[0] for row in cursor.execute(_SQL["note"], wanted))

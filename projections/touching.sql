@@ -1,8 +1,8 @@
 -- Whose stories did a batch touch? Their rows are held to the end of the transaction.
 
--- name: customers
+-- name: homes
 -- Who is at home where these evidences are.
-SELECT DISTINCT customer FROM evidences WHERE evidence = ANY (%(evidences)s::uuid[]);
+SELECT uuid_send(evidence), customer FROM evidences WHERE evidence = ANY (%(evidences)s::uuid[]);
 
 -- name: note
 -- Customers that were never held, in the order of their ids, so that two projectors do not deadlock; gives those.

@@ -18,12 +18,15 @@ from pydantic import ValidationError
 from domain.segments import Rule
 from eventlog.sql import load
 from projections.segments.compiling import Facing, Program, Ruled
+from projections.segments.needing import needs_of
 
 __all__ = ["Defined", "Definitions", "Version", "facing_hash", "kept_by"]
 
 _SQL: Final = load("projections.segments", "definitions.sql")
 _logger = structlog.get_logger("storyline.segments")
 _Cursor = psycopg.Cursor[Any]
+_PROGRAMS: Final = 32
+"""Most programs of some of the rules that are kept."""
 Version = tuple[str, int]
 """(code of a segment, version of its rule; 0 for a list)"""
 
@@ -42,9 +45,33 @@ class Defined:
     rules: tuple[Ruled, ...]
     hashes: Mapping[Version, str]
     program: Program | None = field(init=False)
+    needs: Mapping[Version, frozenset[bytes]] = field(init=False)
+    """What an event has to tell of to change the verdict of each rule."""
+    _programs: dict[frozenset[Version], Program] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "program", Program(self.rules, self.facing) if self.rules else None)
+        others = self.facing.others
+        needs = {(one.code, one.version): needs_of(one.rule, others) for one in self.rules}
+        object.__setattr__(self, "needs", needs)
+
+    def reached_by(self, topics: frozenset[bytes]) -> frozenset[Version]:
+        """The rules whose verdict on a customer events may change that tell of these topics."""
+        return frozenset(version for version, needed in self.needs.items() if not needed.isdisjoint(topics))
+
+    def asking(self, versions: frozenset[Version] | None) -> Program | None:
+        """What asks these rules alone (None: all of them); None where there are none. Kept, since to compile a
+        program takes longer than to ask it of one customer."""
+        chosen = [one for one in self.rules if versions is None or (one.code, one.version) in versions]
+        if len(chosen) == len(self.rules):
+            return self.program
+        if not chosen or versions is None:
+            return None
+        program = self._programs.pop(versions, None) or Program(chosen, self.facing)
+        self._programs[versions] = program  # the newest last
+        if len(self._programs) > _PROGRAMS:
+            del self._programs[next(iter(self._programs))]
+        return program
 
     @property
     def versions(self) -> list[Version]:

@@ -7,7 +7,8 @@ nor the other rules: it is put aside until definitions change, and told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -15,18 +16,21 @@ from uuid import UUID
 import psycopg
 import structlog
 from psycopg import errors, sql
+from psycopg.pq import TransactionStatus
 
 from eventlog.sql import load
 from projections.segments.compiling import Program
 from projections.segments.definitions import Defined, Definitions, Version
 
-__all__ = ["BROKEN", "Change", "Moment", "Told", "ask", "evaluate", "evaluate_lists", "record", "told_at"]
+__all__ = ["BROKEN", "Change", "Moment", "Told", "ask", "evaluate", "evaluate_lists", "patient", "record", "told_at"]
 
 _SQL: Final = load("projections.segments", "evaluating.sql")
 _logger = structlog.get_logger("storyline.segments")
 _Cursor = psycopg.Cursor[Any]
 BROKEN: Final = (psycopg.DataError, psycopg.ProgrammingError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 """What Postgres answers where a rule cannot be asked, whenever it is tried."""
+_PATIENT: Final = ("statement_timeout", "enable_bitmapscan", "enable_seqscan", "enable_memoize", "jit")
+"""Settings that are others while rules are asked."""
 Moment = Callable[[], datetime]
 
 
@@ -60,26 +64,46 @@ def told_at(cursor: _Cursor, clock: Moment | None, newest: float = 0.0) -> datet
 
 
 def evaluate(
-    cursor: _Cursor, definitions: Definitions, defined: Defined, customers: Sequence[UUID], now: datetime, exact: bool
+    cursor: _Cursor,
+    definitions: Definitions,
+    defined: Defined,
+    customers: Sequence[UUID],
+    now: datetime,
+    exact: bool,
+    versions: frozenset[Version] | None = None,
 ) -> list[Change]:
-    """Bring the memberships of these customers, whom the caller holds, to what the rules say at `now`.
+    """Bring the memberships of these customers, whom the caller holds, to what the rules say at `now`. Within
+    `patient`.
 
-    exact: when to look again is set to what comes out; else only brought forward. Raises QueryCanceled where that
-    takes too long; the transaction can be gone on with.
+    versions: of the rules that are asked, None for all. exact: when to look again is set to what comes out; else only
+    brought forward. Raises QueryCanceled where that takes too long; the transaction can be gone on with.
     """
-    if not customers or defined.program is None:
+    program = defined.asking(versions)
+    if not customers or program is None:
         return []
     try:
         with cursor.connection.transaction():
-            cursor.execute(_SQL["patience"])
-            found = ask(cursor, defined.program, customers, now, exact)
-            cursor.execute(_SQL["as_before"])
-            return found
-    except BROKEN:
+            return ask(cursor, program, customers, now, exact)
+    except BROKEN as error:
+        _logger.warning("segments.whole_broken", kind=type(error).__name__)
         rest = definitions.put_aside(_broken(cursor, defined, customers, now))
-    if rest is None or rest.program is None:
+    program = None if rest is None else rest.asking(versions)
+    if program is None:
         return []
-    return ask(cursor, rest.program, customers, now, exact)
+    with cursor.connection.transaction():
+        return ask(cursor, program, customers, now, exact)
+
+
+@contextmanager
+def patient(cursor: _Cursor) -> Iterator[None]:
+    """Within it a statement may take as long as rules may, and is planned as they are to be."""
+    cursor.execute(_SQL["patience"])
+    try:
+        yield
+    finally:
+        if cursor.connection.info.transaction_status != TransactionStatus.INERROR:
+            for name in _PATIENT:
+                cursor.execute(sql.SQL(_SQL["as_before"]).format(sql.Identifier(name)))
 
 
 def _broken(cursor: _Cursor, defined: Defined, customers: Sequence[UUID], now: datetime) -> set[Version]:

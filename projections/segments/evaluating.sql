@@ -47,12 +47,9 @@ SELECT set_config('statement_timeout', '15s', true), set_config('enable_bitmapsc
     set_config('enable_seqscan', 'off', true), set_config('enable_memoize', 'off', true), set_config('jit', 'off', true);
 
 -- name: as_before
--- Others may take as long as the session allows, and be planned as ever.
-SET LOCAL statement_timeout TO DEFAULT;
-SET LOCAL enable_bitmapscan TO DEFAULT;
-SET LOCAL enable_seqscan TO DEFAULT;
-SET LOCAL enable_memoize TO DEFAULT;
-SET LOCAL jit TO DEFAULT;
+-- Others may take as long as the session allows, and be planned as ever: one setting at a time, as a prepared statement is
+-- one command.
+SET LOCAL {} TO DEFAULT;
 
 -- name: keep_lists
 -- The same for lists that people keep: a customer is on one while a node of theirs is.

@@ -7,7 +7,7 @@ found out as a whole yet, only wakes whom a batch touches: it announces nothing 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -22,12 +22,22 @@ from eventlog.sql import load
 from projections.columns import NULL
 from projections.rows import Batch
 from projections.segments.compiling import Facing
-from projections.segments.definitions import Defined, Definitions, kept_by
-from projections.segments.evaluating import Change, Moment, Told, evaluate, evaluate_lists, record, told_at
+from projections.segments.definitions import Defined, Definitions, Version, kept_by
+from projections.segments.evaluating import (
+    Change,
+    Moment,
+    Told,
+    evaluate,
+    evaluate_lists,
+    patient,
+    record,
+    told_at,
+)
+from projections.segments.needing import Topics
 from projections.segments.reaching import Thing, mark_off, wake_reached
 from projections.work.model import Item
 
-__all__ = ["Keeper", "Met", "note"]
+__all__ = ["Keeper", "Met", "evidences_in", "note"]
 
 _SQL: Final = load("projections.segments", "evaluating.sql")
 _WAKING: Final = load("projections.segments", "waking.sql")
@@ -37,6 +47,9 @@ _MOST_EVENTS: Final = 5
 """Most events that a change names as what led to it."""
 _MOST_REASONED: Final = 1000
 """Most customers that changed at once of whom that is looked up: where a whole history comes in nobody asks."""
+_MANY: Final = 150
+"""From so many customers on it is worth while to ask fewer rules by a statement of their own."""
+_NO_TOPICS: Final[Topics] = frozenset()
 _NAME: Final = 6
 """Where its name stands in a packed row of an event; its evidence follows, if it has one."""
 
@@ -45,7 +58,8 @@ _NAME: Final = 6
 class Met:
     """Whom a batch met. held: all customers that it touched, who are held. fresh: those of them that nobody had to
     do with before. moved: those that evidences went from, or came to. settled: evidences of events that were
-    corrected. things: of what, that customers have to do with, it says something."""
+    corrected. things: of what, that customers have to do with, it says something. topics: of what its events tell, by
+    their evidence, None for one of which more is new. homes: who is at home where each evidence is."""
 
     batch: Batch
     held: Sequence[UUID]
@@ -53,6 +67,8 @@ class Met:
     moved: Collection[UUID]
     settled: Collection[UUID]
     things: Collection[Thing]
+    topics: Mapping[bytes, Topics | None]
+    homes: Mapping[bytes, UUID]
 
 
 @dataclass
@@ -73,16 +89,12 @@ class Keeper:
         """What counts as of now; None where nobody is to be found out about."""
         return self._definitions.now(cursor)
 
-    def evidences(
-        self, cursor: _Cursor, batch: Batch, settled: Collection[UUID], items: Collection[Item]
-    ) -> set[bytes]:
-        """Evidences that a batch says something of, beside those that moved."""
-        found = {batch.evidences[place : place + 16] for place in range(0, len(batch.evidences), 16)}
-        found |= {one.bytes for one in settled}
-        if items:
-            asked = {"items": [item for item, _ in items]}
-            found |= {row[0].bytes for row in cursor.execute(_SQL["evidences_of_items"], asked)}
-        return found
+    def evidences_of(self, cursor: _Cursor, items: Collection[Item]) -> set[UUID]:
+        """Evidences of whom deals, tickets, tasks and leads are, or were, about."""
+        if not items:
+            return set()
+        asked = {"items": [item for item, _ in items]}
+        return {row[0] for row in cursor.execute(_SQL["evidences_of_items"], asked)}
 
     def mark_off(self, cursor: _Cursor, defined: Defined, things: Collection[Thing]) -> None:
         """Before anybody is held: go before or behind those who say something of products and organisations."""
@@ -103,14 +115,52 @@ class Keeper:
         gone = self._follow(cursor, met, told)
         held = [one for one in met.held if one not in gone]
         told.add(evaluate_lists(cursor, defined.lists, {*met.fresh, *met.moved} - gone))
+        with patient(cursor):
+            for versions, customers in self._asked(defined, met, held):
+                told.add(self._evaluate(cursor, defined, customers, now, versions))
+        note(cursor, told.found(), now, self.changes)
+
+    def _evaluate(
+        self, cursor: _Cursor, defined: Defined, held: list[UUID], now: datetime, versions: frozenset[Version] | None
+    ) -> list[Change]:
         try:
-            told.add(evaluate(cursor, self._definitions, defined, held, now, exact=False))
+            return evaluate(cursor, self._definitions, defined, held, now, exact=False, versions=versions)
         except (
             QueryCanceled
         ):  # some have a story so long that others would wait for them: they are asked by themselves
             _logger.warning("segments.slow", customers=len(held))
             cursor.execute(_WAKING["wake"], {"customers": held, "why": "event"})
-        note(cursor, told.found(), now, self.changes)
+            return []
+
+    @staticmethod
+    def _asked(
+        defined: Defined, met: Met, held: Sequence[UUID]
+    ) -> Iterator[tuple[frozenset[Version] | None, list[UUID]]]:
+        """Which rules are asked of whom (None: all): of many customers of whom the batch tells the same, those that
+        it may change; all of the rest, so that there are few statements."""
+        whole = {*met.fresh, *met.moved}
+        topics: dict[UUID, Topics | None] = {}
+        for evidence, customer in met.homes.items():
+            told, before = met.topics.get(evidence), topics.get(customer, _NO_TOPICS)
+            topics[customer] = None if told is None or before is None else before | told
+        alike: dict[Topics, list[UUID]] = {}
+        rest: list[UUID] = []
+        for one in held:
+            about = topics.get(one)
+            if about is None or one in whole:
+                rest.append(one)
+            else:
+                alike.setdefault(about, []).append(one)
+        groups: dict[frozenset[Version], list[UUID]] = {}
+        for about, customers in alike.items():
+            groups.setdefault(defined.reached_by(about), []).extend(customers)
+        for versions, customers in groups.items():
+            if len(customers) < _MANY:
+                rest += customers if versions else ()
+            elif versions:
+                yield versions, customers
+        if rest:
+            yield None, rest
 
     def _follow(self, cursor: _Cursor, met: Met, told: _Telling) -> set[UUID]:
         """Take those out who are nobody any more: one that goes by another id now takes along what they are in."""
@@ -138,6 +188,11 @@ class Keeper:
             for one in left:
                 told.add([one], "correction" if heirs[one.customer][0] is None else "merged")
         return set(heirs)
+
+
+def evidences_in(batch: Batch) -> set[bytes]:
+    """All that the events of a batch name."""
+    return {batch.evidences[place : place + 16] for place in range(0, len(batch.evidences), 16)}
 
 
 class _Telling:

@@ -366,7 +366,8 @@ coalesce({value}, 'null'::jsonb) = 'null'::jsonb
             bool_or({cleared}) OVER (
                 ORDER BY claims.happened_at DESC, claims.name DESC, claims.place DESC
             ) AS is_over
-        FROM evidences AS her JOIN claims ON claims.evidence = her.evidence
+        FROM evidences AS her
+        CROSS JOIN LATERAL (SELECT * FROM claims WHERE claims.evidence = her.evidence OFFSET 0) AS claims
         WHERE her.customer = asked.customer AND {says}
     ) AS told
     WHERE NOT told.is_over
@@ -402,7 +403,8 @@ END
 (
     WITH word AS MATERIALIZED (
         SELECT DISTINCT ON (word.evidence, word.granted) word.evidence, word.granted, word.happened_at
-        FROM evidences AS her JOIN consents AS word ON word.evidence = her.evidence
+        FROM evidences AS her
+        CROSS JOIN LATERAL (SELECT * FROM consents WHERE consents.evidence = her.evidence OFFSET 0) AS word
         WHERE her.customer = asked.customer AND {chosen}
         ORDER BY word.evidence, word.granted, word.happened_at DESC, word.name DESC
     )

@@ -1,5 +1,7 @@
 -- How are the verdicts of many rules on many customers found at once? Fragments, which `compiling.py` fills: each source
 -- of columns is read once for each customer, along its index, and what is dear only where something cheap leaves it open.
+-- OFFSET 0 keeps it so: of tables that were never analyzed the planner expects many rows of each customer, and would read
+-- a whole table for every one of them.
 
 -- name: verdicts
 -- One row for each customer and rule. `wake`: the earliest moment at which time alone may change the verdict. Of whom
@@ -27,7 +29,8 @@ CROSS JOIN LATERAL ({query}) AS {source}
 SELECT {columns}
 FROM (
     SELECT one.touchpoints, one.first_at, one.last_at, {chosen}
-    FROM evidences AS her JOIN contacts AS one ON one.evidence = her.evidence
+    FROM evidences AS her
+    CROSS JOIN LATERAL (SELECT * FROM contacts WHERE contacts.evidence = her.evidence OFFSET 0) AS one
     WHERE her.customer = asked.customer
     OFFSET 0
 ) AS contact
@@ -35,37 +38,43 @@ FROM (
 -- name: traded
 -- What purchases and refunds come to.
 SELECT {columns}
-FROM evidences AS her JOIN trades ON trades.evidence = her.evidence
+FROM evidences AS her
+CROSS JOIN LATERAL (SELECT * FROM trades WHERE trades.evidence = her.evidence OFFSET 0) AS trades
 WHERE her.customer = asked.customer
 
 -- name: claimed
 -- What is claimed of the person.
 SELECT {columns}
-FROM evidences AS her JOIN claims ON claims.evidence = her.evidence
+FROM evidences AS her
+CROSS JOIN LATERAL (SELECT * FROM claims WHERE claims.evidence = her.evidence OFFSET 0) AS claims
 WHERE her.customer = asked.customer
 
 -- name: deal
 -- What the customer's deals come to.
 SELECT {columns}
-FROM evidences AS her JOIN deals AS item ON item.evidence = her.evidence
+FROM evidences AS her
+CROSS JOIN LATERAL (SELECT * FROM deals WHERE deals.evidence = her.evidence OFFSET 0) AS item
 WHERE her.customer = asked.customer
 
 -- name: ticket
 -- What the customer's tickets come to.
 SELECT {columns}
-FROM evidences AS her JOIN tickets AS item ON item.evidence = her.evidence
+FROM evidences AS her
+CROSS JOIN LATERAL (SELECT * FROM tickets WHERE tickets.evidence = her.evidence OFFSET 0) AS item
 WHERE her.customer = asked.customer
 
 -- name: task
 -- What the customer's tasks come to.
 SELECT {columns}
-FROM evidences AS her JOIN tasks AS item ON item.evidence = her.evidence
+FROM evidences AS her
+CROSS JOIN LATERAL (SELECT * FROM tasks WHERE tasks.evidence = her.evidence OFFSET 0) AS item
 WHERE her.customer = asked.customer
 
 -- name: lead
 -- What the customer's leads come to.
 SELECT {columns}
-FROM evidences AS her JOIN leads AS item ON item.evidence = her.evidence
+FROM evidences AS her
+CROSS JOIN LATERAL (SELECT * FROM leads WHERE leads.evidence = her.evidence OFFSET 0) AS item
 WHERE her.customer = asked.customer
 
 -- name: named
@@ -101,12 +110,14 @@ WITH heard AS MATERIALIZED (
             WHERE e.evidence = her.evidence AND {since}
             OFFSET 0
         ) AS e
-        LEFT JOIN corrected ON corrected.name = e.name
+        LEFT JOIN LATERAL (SELECT * FROM corrected WHERE corrected.name = e.name OFFSET 0) AS corrected ON true
         WHERE her.customer = asked.customer AND {open} AND {matches} AND corrected.retracted IS NOT TRUE
         ORDER BY e.happened_at DESC, e.name DESC
         LIMIT {most}
     ) AS e
-    LEFT JOIN events AS amendment ON amendment.name = e.amended_by AND {reads}
+    LEFT JOIN LATERAL (
+        SELECT * FROM events WHERE events.name = e.amended_by AND {reads} OFFSET 0
+    ) AS amendment ON true
 ),
 said AS MATERIALIZED (
     SELECT e.name, e.happened_at, e.type, e.touch, e.channel, e.direction, e.head, {content} AS content
@@ -129,7 +140,8 @@ SELECT {columns} OFFSET 0
 -- name: worded
 -- What the customer said of consent.
 SELECT {columns}
-FROM evidences AS her JOIN consents AS word ON word.evidence = her.evidence
+FROM evidences AS her
+CROSS JOIN LATERAL (SELECT * FROM consents WHERE consents.evidence = her.evidence OFFSET 0) AS word
 WHERE her.customer = asked.customer
 
 -- name: allowed
@@ -150,7 +162,8 @@ SELECT {columns} OFFSET 0
 SELECT {columns}
 FROM (
     SELECT ARRAY(
-        SELECT item.industry FROM evidences AS her JOIN leads AS item ON item.evidence = her.evidence
+        SELECT item.industry FROM evidences AS her
+CROSS JOIN LATERAL (SELECT * FROM leads WHERE leads.evidence = her.evidence OFFSET 0) AS item
         WHERE her.customer = asked.customer AND item.industry <> ''
         UNION ALL
         SELECT thing.fields ->> 'industry'

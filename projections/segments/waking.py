@@ -23,7 +23,7 @@ from eventlog.sql import load
 from projections.registry import NEXT, on_schemas, use
 from projections.segments.compiling import Facing
 from projections.segments.definitions import Defined, Definitions, kept_by
-from projections.segments.evaluating import Change, Moment, Told, evaluate, evaluate_lists, told_at
+from projections.segments.evaluating import Change, Moment, Told, evaluate, evaluate_lists, patient, told_at
 from projections.segments.keeping import note
 
 __all__ = ["BATCHES", "Waker", "beside", "look_at", "told_of"]
@@ -136,7 +136,8 @@ def look_at(
         cursor.execute(_FORGET["forget_subjects"], {"customers": gone})
         customers = [one for one in customers if one not in set(gone)]
     found += evaluate_lists(cursor, defined.lists, customers)
-    found += evaluate(cursor, definitions, defined, customers, now, exact=True)
+    with patient(cursor):
+        found += evaluate(cursor, definitions, defined, customers, now, exact=True)
     cursor.execute(_SQL["calm"], {"customers": customers, "now": now})
     return found
 
