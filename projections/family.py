@@ -99,7 +99,7 @@ class Family:
         return outcome.lost
 
     def _told_apart(self, cursor: _Cursor, batch: Batch, outcome: Outcome, alone: bool) -> tuple[_Kept, Settled]:
-        """Tell what counts as it stands from what has to be settled, settle that, and bring in the parties of both."""
+        """Tell what counts as it stands from what has to be settled, settle that, bring in the parties of both."""
         names = self._settler.concerned(cursor, batch.names, outcome.changed, batch.correcting)
         if names and not alone:
             raise GoAloneError

@@ -1,16 +1,16 @@
 """How are read models made anew without anyone noticing? Beside the live ones, and switched in by one transaction.
 
-1. Empty tables in the schemas NAME_next. 2. They are filled: all of them out of the log by the runner that live runs,
-or some of them out of the live timeline. Killed at any point, the next start goes on. 3. At a moment of the live
-tables the two are compared by their row hashes. 4. Live is held still for as long as the last few events take, the
-schemas are renamed, and those before are kept as NAME_previous. A reader sees the old rows or the new ones, never a
-mix.
+1. Empty tables in the schemas NAME_next. 2. They are filled: the timeline out of the log by the code that live runs,
+and all others out of that; or some of them out of the live timeline. Killed at any point, the next start goes on.
+3. At a moment of the live tables the two are compared by their row hashes. 4. Live is held still for as long as
+the last few events take, the schemas are renamed, and those before are kept as NAME_previous. A reader sees the old
+rows or the new ones, never a mix.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +24,16 @@ from projections.checking import refuse_damage
 from projections.deriving import Reading
 from projections.moves import refuse_moved
 from projections.positions import Positions
-from projections.rebuild_parts import Plan, complete, fill, now_of, parts_of_tables, parts_of_timeline
+from projections.rebuild_log import parked_of
+from projections.rebuild_parts import (
+    Plan,
+    complete,
+    fill,
+    now_of,
+    parts_of_log,
+    parts_of_tables,
+    parts_of_timeline,
+)
 from projections.rebuild_sources import Around, FromLog, FromTimeline, Source
 from projections.rebuild_switch import switch
 from projections.rebuild_tables import loosen, tables_of
@@ -158,10 +167,7 @@ class Rebuild:
 
     @property
     def _around(self) -> Around:
-        return Around(self.dsn, self.log_url, self.log, self.park, self.reading, self.batch, self._tell)
-
-    def _tell(self, done: int, total: int) -> None:
-        self.told(done, total)
+        return Around(self.dsn, self.log_url, self.log, self.park, self.reading, self.batch)
 
     def _refuse_unfounded(self, connection: psycopg.Connection) -> tuple[str, ...]:
         """The models that are not of this release. Raises Misconfigured where the wanted ones stand on others that
@@ -189,7 +195,7 @@ class Rebuild:
         )
         try:
             if found.step == "filling":
-                self._fill(connection, found, source)
+                self._fill(connection, found)
             source.near(connection)
             self.reached("near")
             same, hashes = (None, {}) if differ else self._compare(source)
@@ -239,35 +245,44 @@ class Rebuild:
         tables: list[str] = []
         for model in self._chosen:
             build_beside(connection, model, NEXT)
-            later += loosen(connection, model, NEXT, self.source == "timeline")
+            later += loosen(connection, model, NEXT)
             tables += [f"{model.name}{NEXT}.{table}" for table in tables_of(connection, model.name + NEXT)]
         stood = live.read(connection)
         events = sum(stood.values())
-        parts = parts_of_timeline(self.models, stood, events) if self.source == "timeline" else []
+        parts = parts_of_log(stood) if self.source == "log" else []
+        parts += parts_of_timeline(self.models, stood, events)
         new = state.Known(self.models, self.source, self.log.log_id, "filling", stood, tuple(later))
         state.begin(connection, new, [*parts, *parts_of_tables(tables, events)])
         return new
 
-    def _fill(self, connection: psycopg.Connection, found: state.Known, source: Source) -> None:
-        source.rows(found.stood)
+    def _fill(self, connection: psycopg.Connection, found: state.Known) -> None:
         self.reached("filled")
-        plan = Plan(self.dsn, self.reading, self.models, found.later, state.identity_of(connection), self.batch)
-        told_at = 0.0
+        begun_at = state.identity_of(connection)
+        plan = Plan(self.dsn, self.log_url, self.reading, self.models, found.later, begun_at, self.batch)
 
         def tell() -> None:
-            nonlocal told_at
-            if self.source == "timeline" and time.monotonic() - told_at > 0.3:
-                told_at = time.monotonic()
-                done, total = connection.execute(_SQL["progress"]).fetchone() or (0, 0)
-                self.told(round(done), round(total))
+            done, total = connection.execute(_SQL["progress"]).fetchone() or (0, 0)
+            self.told(round(done), round(total))
 
         fill(plan, self.workers, tell)
         self.reached("rows")
         complete(plan)
         with connection.transaction():
+            if self.source == "log":
+                self._stand(connection, found.stood)
             state.reached(connection, found.stood)
             connection.execute(_SQL["unmark"])
         self.reached("finished")
+
+    def _stand(self, connection: psycopg.Connection, stood: Mapping[int, int]) -> None:
+        """The log was read up to here: from here a runner goes on. What could not be applied is parked."""
+        positions = Positions(state.CONSUMER, self.log.log_id)
+        positions.begin(connection, range(self.log.partitions))
+        for partition, offset in stood.items():
+            asked = {"consumer": state.CONSUMER, "log_id": self.log.log_id, "partition": partition, "offset": offset}
+            connection.execute(_SQL["place"], asked)
+        for (told,) in connection.execute(_SQL["unapplied"]).fetchall():
+            self.park(connection, list(parked_of(self.log, told)))
 
     def _compare(self, source: Source) -> tuple[bool, Hashes]:
         """Held against live at one moment. What may differ for a moment (an erasure came in between) is looked at

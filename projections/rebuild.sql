@@ -43,12 +43,12 @@ INSERT INTO storyline.rebuild_parts (part, stage, total, weight)
 VALUES (%(part)s, %(stage)s, %(total)s, %(weight)s);
 
 -- name: take_part
--- A part that nobody works on, rather the one that was worked on before. The rebuild is held, so that it cannot be given
--- up meanwhile.
+-- A part that nobody works on, rather the one that was worked on before, else the one that takes longest. The rebuild is
+-- held, so that it cannot be given up meanwhile.
 SELECT p.part, p.reached, p.total, p.state
 FROM storyline.rebuild_parts AS p JOIN storyline.rebuilds AS r ON r.begun_at = %(begun_at)s
 WHERE p.stage = %(stage)s AND p.reached < p.total
-ORDER BY p.part <> %(before)s, p.part
+ORDER BY p.part <> %(before)s, p.weight DESC, p.part
 LIMIT 1
 FOR UPDATE OF p SKIP LOCKED FOR SHARE OF r;
 
@@ -72,25 +72,22 @@ SELECT begun_at FROM storyline.rebuilds;
 SELECT coalesce(sum(weight * reached / greatest(total, 1)), 0)::float8, coalesce(sum(weight), 0)::float8
 FROM storyline.rebuild_parts;
 
+-- name: unapplied
+-- What could not be applied of what was read out of the log.
+SELECT state FROM storyline.rebuild_parts WHERE part LIKE 'log:%' AND state <> '' ORDER BY part;
+
 -- name: show
 -- How it stands: what it makes, the share that is done, for how long nothing moved, and how long it still takes at the
--- pace of the last who worked on it. What is filled from the log has come as far as its positions.
-WITH log_share AS (
-    SELECT sum(p.next_offset)::float8 / greatest(sum((r.stood->>p.log_partition::text)::bigint), 1) AS share,
-        max(p.moved_at) AS moved_at
-    FROM storyline.rebuilds AS r
-    JOIN storyline.positions AS p ON p.consumer = 'rebuild:timeline' AND p.log_id = r.log_id
-),
-part_share AS (
+-- pace of the last who worked on it.
+WITH part_share AS (
     SELECT sum(weight * reached / greatest(total, 1)) / nullif(sum(weight), 0) AS share, max(moved_at) AS moved_at
     FROM storyline.rebuild_parts
 ),
 shown AS (
     SELECT r.models, r.source, r.step, r.run_at, r.run_share,
-        least(1, CASE WHEN r.step = 'near' THEN 1 WHEN r.source = 'log' THEN 0.8 * coalesce(l.share, 0)
-            + 0.2 * coalesce(p.share, 0) ELSE coalesce(p.share, 0) END)::float8 AS share,
-        greatest(l.moved_at, p.moved_at, r.run_at) AS moved_at
-    FROM storyline.rebuilds AS r, log_share AS l, part_share AS p
+        least(1, CASE WHEN r.step = 'near' THEN 1 ELSE coalesce(p.share, 0) END)::float8 AS share,
+        greatest(p.moved_at, r.run_at) AS moved_at
+    FROM storyline.rebuilds AS r, part_share AS p
 )
 SELECT models, source, step, share, extract(epoch FROM clock_timestamp() - moved_at)::float8,
     CASE WHEN share > run_share

@@ -22,7 +22,9 @@ from domain.errors import Unavailable
 from eventlog.sql import load
 from projections.deriving import Reading
 from projections.directory.model import CREATE_STAGING
+from projections.family import GoAloneError
 from projections.figures.folding import fold_all
+from projections.rebuild_log import Parted, noted
 from projections.rebuild_state import Part
 from projections.rebuild_tables import finish_table
 from projections.refilling import Refill
@@ -37,16 +39,21 @@ __all__ = [
     "connect",
     "fill",
     "now_of",
+    "parts_of_log",
     "parts_of_tables",
     "parts_of_timeline",
 ]
 
 _SQL: Final = load("projections", "rebuild.sql")
 _STAGING: Final = load("projections", "staging.sql")
-STAGES: Final = (1, 2, 3, 4)
-"""Rows; tables made what they have to be; what hangs on whole tables; what hangs on who is who."""
+STAGES: Final = (1, 2, 3, 4, 5, 6)
+"""The timeline's rows out of the log; its tables made what they have to be; rows out of the timeline; their tables;
+what hangs on whole tables; what hangs on who is who."""
+_LOG, _LOG_TABLES, _ROWS, _TABLES, _WHOLE, _WHO = STAGES
 _RANGE: Final = 200_000
 """About how many events a range of ids has, where work is shared out by them."""
+_SHARES: Final = 4
+"""Parts in which any number of workers fill in what is found by ranges of ids."""
 _ITEMS: Final = 1000
 _OPTIONS: Final = (
     "-c work_mem=128MB -c maintenance_work_mem=256MB -c jit=off -c synchronous_commit=off -c lock_timeout=60s "
@@ -67,6 +74,7 @@ class Plan:
     statement) of what is made once rows are in. begun_at: which rebuild it is."""
 
     dsn: str
+    log_url: str
     reading: Reading
     models: tuple[str, ...]
     later: tuple[tuple[str, str], ...]
@@ -81,26 +89,34 @@ class _Taken(NamedTuple):
     state: str
 
 
+def parts_of_log(live: dict[int, int]) -> list[Part]:
+    """The parts of reading the log up to where live stands."""
+    return [Part(f"log:{part:05}", _LOG, end, end) for part, end in live.items() if end]
+
+
 def parts_of_timeline(models: Sequence[str], live: dict[int, int], events: int) -> list[Part]:
-    """The parts of a rebuild of these read models out of the timeline, but for those of tables. live: where it
-    stands; events: about how many there are."""
+    """The parts of filling these read models out of the timeline, but for those of tables. live: where it stands;
+    events: about how many there are."""
     ranges, found = max(1, events // _RANGE), []
     if set(models) & {"customers", "figures", "work", "directory"}:
-        found += [Part(f"events:{part:05}", 1, end, end) for part, end in live.items() if end]
+        found += [Part(f"events:{part:05}", _ROWS, end, 0.4 * end) for part, end in live.items() if end]
     if "identity" in models:
-        found += [Part("people", 1, ranges, 0.5 * events), Part("rulings", 3, 1, 1)]
+        found += [Part("people", _ROWS, ranges, 0.5 * events), Part("rulings", _WHOLE, 1, 1)]
     if "directory" in models:
-        found.append(Part("names", 1, ranges, 0.3 * events))
+        share = 0.3 * events / _SHARES
+        found += [Part(f"names:{one}", _ROWS, ranges, share) for one in range(_SHARES)]
     if "customers" in models:
-        found += [Part("contacts", 1, ranges, 0.2 * events), Part("orders", 4, 1, 0.02 * events)]
+        found += [Part("contacts", _ROWS, ranges, 0.03 * events), Part("orders", _WHO, 1, 0.01 * events)]
     if "work" in models:
-        found.append(Part("items", 3, 2**16, 0.1 * events))
+        found.append(Part("items", _WHOLE, 2**16, 0.1 * events))
     return found
 
 
 def parts_of_tables(tables: Sequence[str], events: int) -> list[Part]:
     """A part for each table (`schema.table`) of a build."""
-    return [Part(f"table:{table}", 2, 1, 0.3 * events / len(tables)) for table in tables]
+    ground = f"timeline{NEXT}."
+    weight = 0.3 * events / len(tables)
+    return [Part(f"table:{one}", _LOG_TABLES if one.startswith(ground) else _TABLES, 1, weight) for one in tables]
 
 
 class Worker:
@@ -110,8 +126,10 @@ class Worker:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._refill: Refill | None = None
+        self._log: Parted | None = None
         self._connection = connect(plan.dsn)
         self._before = ""
+        self._alone = False
 
     def run(self, told: Callable[[], None] = lambda: None) -> None:
         """Do parts until none is left; `told` is called between two steps."""
@@ -124,6 +142,8 @@ class Worker:
         self._connection.close()
         if self._refill is not None:
             self._refill.close()
+        if self._log is not None:
+            self._log.close()
 
     def _wait(self, stage: int) -> bool:
         """Does another worker still do something of this stage?"""
@@ -147,16 +167,26 @@ class Worker:
                     taken = _Taken(*row)
                     reached, state = self._do(cursor, taken)
                     cursor.execute(_SQL["move_part"], {"part": taken.name, "reached": reached, "state": state})
-                self._before = taken.name
+                self._before, self._alone = taken.name, False
                 return True
+            except GoAloneError:
+                self._forget()
+                self._alone = True
             except _RETRIED as error:
-                self._refilling.forget()
+                self._forget()
                 if attempt == 4:
                     raise Unavailable(f"Postgres refused a part five times ({type(error).__name__}).") from None
                 time.sleep(0.05 * 2**attempt)
             except psycopg.OperationalError as error:
                 raise Unavailable(f"Postgres does not answer ({type(error).__name__}).") from None
         return False
+
+    def _forget(self) -> None:
+        """What was done last was not committed."""
+        if self._refill is not None:
+            self._refill.forget()
+        if self._log is not None:
+            self._log.forget()
 
     @property
     def _refilling(self) -> Refill:
@@ -173,6 +203,8 @@ class Worker:
             finish_table(self._connection, schema, table, statements)
             return part.total, ""
         use(cursor, NEXT, self._plan.models)
+        if kind == "log":
+            return self._read(cursor, int(which), part)
         refill, end = self._refilling, part.reached + 1
         if kind == "events":
             end = min(part.total, part.reached + self._plan.batch)
@@ -180,7 +212,7 @@ class Worker:
         elif kind == "people":
             refill.people(cursor, part.reached, part.total)
         elif kind == "names":
-            refill.names(cursor, part.reached, part.total)
+            refill.names(cursor, int(which) * part.total + part.reached, _SHARES * part.total)
         elif kind == "contacts":
             refill.contacts(cursor, part.reached, part.total)
         elif kind == "items":
@@ -191,6 +223,13 @@ class Worker:
         else:
             refill.orders(cursor)
         return end, ""
+
+    def _read(self, cursor: _Cursor, partition: int, part: _Taken) -> tuple[int, str]:
+        """Read on in a partition of the log; what could not be applied is what such a part goes on with."""
+        if self._log is None:
+            self._log = Parted(self._plan.log_url, self._plan.reading.catalogue())
+        read = self._log.step(cursor, partition, part.reached, part.total, self._plan.batch, self._alone)
+        return read.reached, noted(part.state, read.unapplied)
 
 
 def connect(dsn: str) -> psycopg.Connection:

@@ -147,9 +147,7 @@ class Rollback:
         """What brings the builds to where live stands, and what lets go of it."""
         log, names = self.log, [model.name for model in models]
         if "timeline" not in names:
-            around = Around(
-                self.dsn, self.log_url, log, self.park, self.reading, self.batch, lambda done, total: None
-            )
+            around = Around(self.dsn, self.log_url, log, self.park, self.reading, self.batch)
             source = FromTimeline(around, names, stood, PREVIOUS)
             return source.bring, source.close
         runner = Runner(

@@ -4,7 +4,7 @@ and can be held against live at one moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from projections.positions import Positions
 from projections.rebuild_parts import connect, now_of
 from projections.refilling import Refill
 from projections.registry import NEXT, Hashes, all_hashes, snapshot, use
-from projections.runner import Applied, Park, Runner
+from projections.runner import Park, Runner
 from projections.segments.filling import bring_to
 
 __all__ = ["Around", "FromLog", "FromTimeline", "Source"]
@@ -36,7 +36,7 @@ _ROUNDS: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What a source stands on. told: called with (done, in all), in events, as the log is read."""
+    """What a source stands on."""
 
     dsn: str
     log_url: str
@@ -44,7 +44,6 @@ class Around:
     park: Park
     reading: Reading
     batch: int
-    told: Callable[[int, int], None]
 
     @property
     def live(self) -> Positions:
@@ -54,9 +53,6 @@ class Around:
 
 class Source(Protocol):
     """What fills a build."""
-
-    def rows(self, until: Mapping[int, int]) -> None:
-        """Fill in all rows before these positions, as far as this source does so by itself."""
 
     def near(self, connection: psycopg.Connection) -> None:
         """Bring the tables on until little is left."""
@@ -75,7 +71,7 @@ class Source(Protocol):
 
 
 class FromLog:
-    """All read models, by the runner that live runs."""
+    """All read models, once they are filled, by the runner that live runs."""
 
     def __init__(self, around: Around) -> None:
         self._around = around
@@ -86,14 +82,8 @@ class FromLog:
         )  # fmt: skip
 
     def rows(self, until: Mapping[int, int]) -> None:
-        """Apply the log."""
-        total = sum(until.values())
-
-        def tell(applied: Applied) -> None:
-            if applied:
-                self._around.told(sum(self._runner.cursor.values()), total)
-
-        self._runner.run_to(dict(until), tell)
+        """Apply the log, from where the tables stand."""
+        self._runner.run_to(dict(until))
 
     def near(self, connection: psycopg.Connection) -> None:
         """Apply what came meanwhile."""
@@ -141,9 +131,6 @@ class FromTimeline:
         self._around, self._models, self._stood, self._suffix = around, tuple(models), dict(stood), suffix
         self._refill = Refill(models, around.reading)
         self._connection = connect(around.dsn)
-
-    def rows(self, until: Mapping[int, int]) -> None:
-        """Workers do it, part by part."""
 
     def near(self, connection: psycopg.Connection) -> None:
         """Bring in what came meanwhile."""

@@ -18,7 +18,7 @@ __all__ = ["BULK", "analyze", "finish_table", "loosen", "tables_of"]
 
 _SQL: Final = load("projections", "rebuild.sql")
 BULK: Final = frozenset({"customers", "figures", "work"})
-"""Read models whose rows are only copied while they are filled out of the timeline: they need no key until then."""
+"""Read models whose rows are only copied while they are filled: they need no key until then."""
 
 
 def tables_of(connection: psycopg.Connection, schema: str) -> list[str]:
@@ -26,15 +26,13 @@ def tables_of(connection: psycopg.Connection, schema: str) -> list[str]:
     return [row[0] for row in connection.execute(_SQL["tables"], {"schema": schema}).fetchall()]
 
 
-def loosen(
-    connection: psycopg.Connection, model: ReadModel, suffix: LiteralString, from_timeline: bool
-) -> list[tuple[str, str]]:
+def loosen(connection: psycopg.Connection, model: ReadModel, suffix: LiteralString) -> list[tuple[str, str]]:
     """Make the empty tables of a build unlogged, and drop what is not needed while they are filled; gives
     (`schema.table`, statement) of what makes it again. Within the caller's transaction."""
     schema: LiteralString = model.name + suffix
     later: list[tuple[str, str]] = []
     for row in connection.execute(_SQL["indexes"], {"schema": schema}).fetchall():
-        later += _dropped(connection, schema, row, model, from_timeline and model.name in BULK)
+        later += _dropped(connection, schema, row, model, model.name in BULK)
     for table in tables_of(connection, schema):
         connection.execute(sql.SQL(_SQL["set_unlogged"]).format(sql.Identifier(schema, table)))
     return later

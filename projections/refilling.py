@@ -241,7 +241,8 @@ class Refill:
                 more = self._more(one, line, False)
                 rulings += [(seen, not one.retracted) for seen in self._deriver.follow([more]).rulings]
         moved = identity.apply(cursor, identity.Shown(recounted=shown, rulings=rulings), identity.LOCK + _STEP)
-        cursor.execute(_SQL["loose"])
+        if "timeline" not in self._models:  # who made it out of the log noted there what is loose
+            cursor.execute(_SQL["loose"])
         return moved
 
     def _count(self, cursor: _Cursor, orders: list[UUID]) -> set[datetime]:
