@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.sql import Composable
 
 from domain.segment_parts import CONTACT, Selection, Where, Window
-from projections.segments.compiling_parts import YES, Building, both, either, fragment, least
+from projections.segments.compiling_parts import YES, Building, both, either, fragment, least, listed
 from projections.segments.compiling_raising import Upcasts, raised
 from projections.segments.compiling_values import json, listing, text
 
@@ -78,6 +78,7 @@ class Chooser:
     def __init__(self, building: Building, zone: tzinfo, records: Collection[str]) -> None:
         self.building, self._zone, self._records = building, zone, records
         self._readers: list[Reader] = []
+        self._listing: dict[str, list[Composable]] = {}
 
     def span(self, window: Window | None) -> Span:
         """A window."""
@@ -124,13 +125,14 @@ class Chooser:
         lying = span.holds(sql.SQL("e.happened_at"))
         asked = {*(one.field for one in selection.where), *((field,) if field else ())}
         self._readers.append(Reader(open, both(of_type, lying), span.lower, bool(asked - set(_SUMMED))))
-        conditions = [self._condition(one) for one in selection.where]
+        chosen = both(open, of_type, lying)
+        conditions = [self._condition(one, chosen) for one in selection.where]
         return self.building.name("matched", both(of_type, lying, *conditions))
 
     def newest(self, selection: Selection, span: Span, open: Composable, most: int) -> Composable:
         """When the newest events were that are meant, of those whose contents do not matter; at most so many. Null
         where it is not open."""
-        conditions = [self._condition(one) for one in selection.where]
+        conditions = [self._condition(one, YES) for one in selection.where]
         filled = {
             "chosen": both(self._of_selected(selection), *conditions),
             "span": span.holds(sql.SQL("e.happened_at")),
@@ -162,11 +164,13 @@ class Chooser:
             return sql.Identifier("e", field)
         return fragment("event_text", name=self.building.text(field))
 
-    def _condition(self, where: Where) -> Composable:
+    def _condition(self, where: Where, chosen: Composable) -> Composable:
+        """chosen: which events it is asked of, at most."""
         if where.field.startswith("content."):
             return json(self.building, self._content(where.field), where).holds
         if where.field in _LISTS:
-            return listing(self.building, self._listed(where.field), where)
+            self._listing.setdefault(where.field, []).append(chosen)
+            return listing(self.building, sql.Identifier("e", where.field), where)
         return text(self.building, self._text(where.field), where)
 
     @staticmethod
@@ -190,7 +194,21 @@ class Chooser:
             "since": since,
             "matches": either(*_distinct([both(one.open, one.matches) for one in self._readers])),
             "content": raised(self.building, upcasts),
+            **self._naming(),
             "most": self.building.parameter(MOST_READ, "bigint"),
+        }
+
+    def _naming(self) -> dict[str, Composable]:
+        """Where conditions find the lists that they ask for."""
+        if not self._listing:
+            return {"naming": sql.SQL(""), "source": sql.Identifier("said")}
+        found = [
+            listed(field, fragment("where", chosen=either(*_distinct(chosen)), x=self._listed(field)))
+            for field, chosen in self._listing.items()
+        ]
+        return {
+            "naming": fragment("naming", lists=sql.SQL(", ").join(found)) + sql.SQL("\n"),
+            "source": sql.Identifier("named"),
         }
 
 

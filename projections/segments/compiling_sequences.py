@@ -15,7 +15,7 @@ from psycopg.sql import Composable
 from domain.segment_leaves import SequenceLeaf
 from domain.segment_parts import Selection
 from projections.segments.compiling_choosing import Chooser, Span
-from projections.segments.compiling_parts import NEVER, YES, Verdict, both, either, fragment, listed
+from projections.segments.compiling_parts import NEVER, NO, YES, Verdict, both, either, fragment, listed
 
 __all__ = ["Sequences"]
 
@@ -44,11 +44,15 @@ class Sequences:
         if leaf.absent is not None:
             filled = {"length": building.length(leaf.absent.within)}
             over = fragment("sequence_over", **filled)
-            waiting = (building.column("told", fragment("sequence_over_at", name=ended, **filled)),)
-        holds = building.column("told", fragment("sequence_holds", name=ended, over=over))
+            over_at = fragment("sequence_over_at", name=ended, **filled)
+            waiting = (building.column("told", fragment("case", open=open, first=over_at, second=NEVER)),)
+        # Where there cannot be one the chain is not even looked for, which alone takes as long as a small story.
+        found = fragment("sequence_holds", name=ended, over=over)
+        holds = building.column("told", fragment("case", open=open, first=found, second=NO))
         if span.length is None:
             return Verdict(holds, waiting)
-        leaves = building.column("told", fragment("sequence_leaves_at", name=ended, over=over, length=span.length))
+        left_at = fragment("sequence_leaves_at", name=ended, over=over, length=span.length)
+        leaves = building.column("told", fragment("case", open=open, first=left_at, second=NEVER))
         return Verdict(holds, (*waiting, fragment("case", open=holds, first=leaves, second=NEVER)))
 
     def _open(self, steps: Sequence[Selection]) -> Composable:

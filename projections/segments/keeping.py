@@ -47,7 +47,7 @@ _MOST_EVENTS: Final = 5
 """Most events that a change names as what led to it."""
 _MOST_REASONED: Final = 1000
 """Most customers that changed at once of whom that is looked up: where a whole history comes in nobody asks."""
-_MANY: Final = 150
+_MANY: Final = 60
 """From so many customers on it is worth while to ask fewer rules by a statement of their own."""
 _NO_TOPICS: Final[Topics] = frozenset()
 _NAME: Final = 6

@@ -48,6 +48,10 @@ CASE WHEN {last} > {lower} THEN {last} + {length} END
 -- Sums say that some may lie in a window.
 ({last} IS NOT NULL AND NOT {outside})
 
+-- name: where
+-- Only where it is asked for.
+CASE WHEN {chosen} THEN {x} END
+
 -- name: case
 -- One of two ways.
 CASE WHEN {open} THEN {first} ELSE {second} END

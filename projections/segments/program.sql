@@ -130,8 +130,12 @@ said AS MATERIALIZED (
         FROM heard
     ) AS e
 ),
-matched AS MATERIALIZED (SELECT e.name, e.happened_at, {matching} FROM said AS e){sequences}
+{naming}matched AS MATERIALIZED (SELECT e.name, e.happened_at, {matching} FROM {source} AS e){sequences}
 SELECT count(*), {columns} FROM matched AS event
+
+-- name: naming
+-- What events name, each list of it once for all conditions.
+named AS MATERIALIZED (SELECT e.*, {lists} FROM said AS e),
 
 -- name: frequent
 -- What is claimed of the person most often.
