@@ -35,25 +35,25 @@ def full_upgrade(dsn: str) -> list[str]:
         keyring.close()
 
 
-def test_an_upgrade_makes_all_tables(database: str) -> None:
-    assert not upgraded(database)
-    assert full_upgrade(database) == [f"{step.number:04}_{step.name}" for step in migrations()]
-    assert upgraded(database)
-    schema = schema_of(database)
+def test_an_upgrade_makes_all_tables(empty_database: str) -> None:
+    assert not upgraded(empty_database)
+    assert full_upgrade(empty_database) == [f"{step.number:04}_{step.name}" for step in migrations()]
+    assert upgraded(empty_database)
+    schema = schema_of(empty_database)
     for table in ("storyline.positions", "storyline.dead_letters", "keyring.keys", "log.records", "timeline.events"):
         assert f"CREATE TABLE {table} " in schema
 
 
-def test_a_second_upgrade_changes_nothing(database: str) -> None:
-    full_upgrade(database)
-    before = schema_of(database)
-    assert full_upgrade(database) == []
-    assert schema_of(database) == before
+def test_a_second_upgrade_changes_nothing(empty_database: str) -> None:
+    full_upgrade(empty_database)
+    before = schema_of(empty_database)
+    assert full_upgrade(empty_database) == []
+    assert schema_of(empty_database) == before
 
 
-def test_many_upgrades_at_once_are_one(database: str) -> None:
+def test_many_upgrades_at_once_are_one(empty_database: str) -> None:
     done: list[list[str]] = []
-    threads = [threading.Thread(target=lambda: done.append(full_upgrade(database))) for _ in range(6)]
+    threads = [threading.Thread(target=lambda: done.append(full_upgrade(empty_database))) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -62,37 +62,37 @@ def test_many_upgrades_at_once_are_one(database: str) -> None:
     assert len([one for one in done if one]) == 1, "one applied them, the others waited and found nothing to do"
 
 
-def test_a_fresh_and_a_migrated_schema_are_equal(database: str, postgres: PostgresServer) -> None:
+def test_a_fresh_and_a_migrated_schema_are_equal(empty_database: str, postgres: PostgresServer) -> None:
     for last in range(1, len(migrations()) + 1):
-        upgrade(database, steps=migrations()[:last])
-    name = postgres.create_database()
+        upgrade(empty_database, steps=migrations()[:last])
+    name = postgres.create_database("template0")
     try:
         upgrade(postgres.dsn_of(name))
-        assert schema_of(database) == schema_of(postgres.dsn_of(name))
+        assert schema_of(empty_database) == schema_of(postgres.dsn_of(name))
     finally:
         postgres.drop_database(name)
 
 
-def test_a_changed_migration_is_refused(database: str) -> None:
-    upgrade(database)
+def test_a_changed_migration_is_refused(empty_database: str) -> None:
+    upgrade(empty_database)
     [first, *rest] = migrations()
     with pytest.raises(Misconfigured, match="0001"):
-        upgrade(database, steps=[first._replace(sql=first.sql + " "), *rest])
+        upgrade(empty_database, steps=[first._replace(sql=first.sql + " "), *rest])
 
 
-def test_a_database_of_a_newer_release_is_refused(database: str) -> None:
+def test_a_database_of_a_newer_release_is_refused(empty_database: str) -> None:
     newer = Migration(9999, "newer", "SELECT 1")
-    upgrade(database, steps=[*migrations(), newer])
+    upgrade(empty_database, steps=[*migrations(), newer])
     with pytest.raises(Misconfigured, match="9999"):
-        upgrade(database)
+        upgrade(empty_database)
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(database: str) -> None:
+def test_a_migration_that_fails_leaves_nothing_behind(empty_database: str) -> None:
     bad = Migration(9999, "bad", "CREATE TABLE storyline.half (); SELECT 1 / 0")
     with pytest.raises(psycopg.errors.DivisionByZero):
-        upgrade(database, steps=[*migrations(), bad])
-    assert not upgraded(database)
-    with psycopg.connect(database) as connection:
+        upgrade(empty_database, steps=[*migrations(), bad])
+    assert not upgraded(empty_database)
+    with psycopg.connect(empty_database) as connection:
         assert connection.execute("SELECT to_regnamespace('storyline')").fetchone() == (None,)
 
 

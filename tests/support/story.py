@@ -71,6 +71,7 @@ class Story:
     reading: Reading
     parked: list[Parked] = field(default_factory=list)
     opener: Opener | None = None
+    _staying: tuple[Runner, Any] | None = None
 
     def publish(self, *raw: Any) -> list[Any]:
         """Publish plain objects."""
@@ -99,12 +100,33 @@ class Story:
         return Decoder(Deriver(self.catalogue, self.opener))
 
     def project(self, **changes: Any) -> None:
-        """Apply the whole log."""
+        """Apply the whole log. Without `changes` by a runner that stays for the next time: its reader is a process,
+        which takes a second to start."""
+        if not changes:
+            try:
+                self._stay().run_to(self.log.ends())
+            except BaseException:
+                self.rest()
+                raise
+            return
         runner = self.runner(**changes)
         try:
             runner.run_to(self.log.ends())
         finally:
             runner.close()
+
+    def _stay(self) -> Runner:
+        made = self.dsn, self.log_url, self.log.log_id, self.log.partitions, self.reading
+        if self._staying is None or self._staying[1] != made:
+            self.rest()
+            self._staying = self.runner(), made
+        return self._staying[0]
+
+    def rest(self) -> None:
+        """Let go of the database and of the log, for who removes or copies them."""
+        if self._staying is not None:
+            self._staying[0].close()
+            self._staying = None
 
     def hashes(self, suffix: str = "", republished: bool = False) -> dict[str, Any]:
         """Row hashes of all read models."""
@@ -149,6 +171,7 @@ def story(
     try:
         yield made
     finally:
+        made.rest()
         made.log.close()  # a test may have opened it anew
         if made.opener is not None:
             made.opener.close()
