@@ -14,6 +14,7 @@ import pytest
 from api.problems import response_of
 from domain.errors import LogDamaged
 from tests.support.api import BATCH, ONE, RunningApi, running_api
+from tests.support.asking import get
 from tests.support.postgres import PostgresServer
 from tests.support.story import event
 
@@ -147,7 +148,7 @@ def test_what_is_storylines_own_to_publish_is_refused(client: httpx.Client) -> N
 
 def test_metrics_count_what_was_accepted_and_refused(api: RunningApi, client: httpx.Client) -> None:
     def count(name: str) -> float:
-        lines = httpx.get(f"{api.url}/metrics").text.splitlines()
+        lines = get(f"{api.url}/metrics").text.splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
     before = count("storyline_events_accepted_total"), count("storyline_publish_refused_total")

@@ -28,6 +28,7 @@ from domain.configuration.rfm import Rfm
 from domain.segment_limits import Known
 from eventlog.record import decode
 from tests.support.api import BATCH, ONE, RunningApi, running_api
+from tests.support.asking import get
 from tests.support.commanding import working_of
 from tests.support.erasing import erasing_with
 from tests.support.postgres import PostgresServer
@@ -112,12 +113,12 @@ def test_every_route_is_documented_with_its_scope(routes: list[Any]) -> None:
 
 
 def test_without_a_key_or_with_a_wrong_one_or_scope_nothing_opens(api: RunningApi, routes: list[Any]) -> None:
-    for route in routes:
-        if route.path in OPEN or route.path == "/metrics":
-            continue
-        path = re.sub(r"{[^}]*}", "1", route.path)
-        for method in route.methods - {"HEAD"}:
-            with api.client() as nobody, api.client("system") as other:
+    with api.client() as nobody, api.client("system") as other:
+        for route in routes:
+            if route.path in OPEN or route.path == "/metrics":
+                continue
+            path = re.sub(r"{[^}]*}", "1", route.path)
+            for method in route.methods - {"HEAD"}:
                 refused = nobody.request(method, path)
                 assert refused.status_code == 401, path
                 assert refused.headers["www-authenticate"].startswith("Bearer")
@@ -162,15 +163,15 @@ def test_the_log_lines_hold_no_value_of_a_caller(api: RunningApi) -> None:
 
 
 def test_health_tells_of_the_lag(api: RunningApi) -> None:
-    assert httpx.get(f"{api.url}/livez").json() == {"status": "alive"}
+    assert get(f"{api.url}/livez").json() == {"status": "alive"}
     api.project()
-    before = httpx.get(f"{api.url}/readyz").json()
+    before = get(f"{api.url}/readyz").json()
     assert before["status"] == "ready"
     assert set(before["lag"].values()) <= {0}
     with api.client("publish") as client:
         client.post("/v1/events", content=json.dumps(event("lagging")), headers={"Content-Type": ONE})
-    assert sum(httpx.get(f"{api.url}/readyz").json()["lag"].values()) == 1
-    metrics = httpx.get(f"{api.url}/metrics").text
+    assert sum(get(f"{api.url}/readyz").json()["lag"].values()) == 1
+    metrics = get(f"{api.url}/metrics").text
     assert len(re.findall(r'storyline_projector_lag{partition="\d"} 1\.0', metrics)) == 1
     assert "storyline_dead_letters_oldest_seconds 0.0" in metrics
 
@@ -262,7 +263,7 @@ def test_S70_dead_letters_are_listed_read_redriven_and_discarded(api: RunningApi
 
 
 def test_the_openapi_document_is_whole(api: RunningApi) -> None:
-    document = httpx.get(f"{api.url}/openapi.json").json()
+    document = get(f"{api.url}/openapi.json").json()
     text = json.dumps(document)
     known = set(document["components"]["schemas"])
     assert set(re.findall(r'"#/components/schemas/([^"]+)"', text)) <= known

@@ -10,6 +10,7 @@ import yaml
 from standardwebhooks.webhooks import Webhook
 
 from domain.configuration.reading import _BUILT_IN
+from tests.support.asking import ready
 from tests.support.automating import SECRET, survey
 from tests.support.receiver import receiving
 from tests.support.served import served
@@ -37,7 +38,7 @@ def test_S62_what_the_configuration_says_happens(server_directory: Path, tmp_pat
         with served(directory, **settings) as system, system.client() as client:
             for name in ("SCHEDULER", "AUTOMATION"):
                 url = f"http://127.0.0.1:{system.env[f'STORYLINE_{name}_PORT']}"
-                eventually(lambda url=url: _ready(url), 90)  # type: ignore[misc]
+                eventually(lambda url=url: ready(url), 90)  # type: ignore[misc]
             system.publish(survey("nps", "ann", 3), survey("nps", "bob", 9))
             eventually(lambda: len(receiver.taken) == 1, 60)
             Webhook(SECRET).verify(receiver.taken[0].body, receiver.taken[0].headers)
@@ -49,13 +50,6 @@ def test_S62_what_the_configuration_says_happens(server_directory: Path, tmp_pat
             eventually(lambda: _reminded(client, made["id"]), 60)
             kinds = {one["consumer"] for one in client.get("/v1/status").json()["members"]}
             assert {"scheduler", "automation"} <= kinds
-
-
-def _ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def _reminded(client: httpx.Client, task: str) -> bool:

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from storyline.embedded import EmbeddedPostgres
+from tests.support.asking import NO_TLS, get
 from tests.support.served import Served, clean_environment, run_cli, served
 from tests.support.story import event
 from tests.support.waiting import eventually
@@ -54,7 +55,7 @@ def test_S91_two_projectors_share_the_partitions(system: Served) -> None:
 def _partitions(system: Served) -> int:
     """How many the first projector holds; -1 while it is down."""
     try:
-        return len(httpx.get(f"{system.projector_url}/readyz", timeout=10).json()["partitions"])
+        return len(get(f"{system.projector_url}/readyz", 10).json()["partitions"])
     except httpx.TransportError:
         return -1
 
@@ -119,10 +120,10 @@ def test_a_postgresql_that_is_killed_is_started_again(system: Served) -> None:
 
 def test_health_and_metrics_are_served(system: Served) -> None:
     eventually(lambda: _partitions(system) == 4)
-    assert httpx.get(f"{system.projector_url}/livez").status_code == 200
-    assert httpx.get(f"{system.projector_url}/other").status_code == 404
-    eventually(lambda: "storyline_projector_lag{" in httpx.get(f"{system.projector_url}/metrics").text)
-    metrics = httpx.get(f"{system.projector_url}/metrics").text
+    assert get(f"{system.projector_url}/livez").status_code == 200
+    assert get(f"{system.projector_url}/other").status_code == 404
+    eventually(lambda: "storyline_projector_lag{" in get(f"{system.projector_url}/metrics").text)
+    metrics = get(f"{system.projector_url}/metrics").text
     assert "storyline_dead_letters_oldest_seconds 0.0" in metrics
     assert "storyline_projector_partitions 4.0" in metrics
     assert "storyline_projector_lag{partition=" in metrics
@@ -138,7 +139,9 @@ def test_keys_are_made_listed_and_revoked(system: Served) -> None:
     assert system.run("keys", "revoke", made["key_id"]).returncode == 0
     assert system.run("keys", "revoke", "nobody").returncode == 4
     headers = {"Authorization": f"Bearer {made['key']}", "Content-Type": "application/cloudevents-batch+json"}
-    eventually(lambda: httpx.post(f"{system.url}/v1/events", json=[], headers=headers).status_code == 401, 20)
+    eventually(
+        lambda: httpx.post(f"{system.url}/v1/events", json=[], headers=headers, verify=NO_TLS).status_code == 401, 20
+    )
 
 
 def test_the_log_shows_its_ends_and_its_records_as_they_are_stored(system: Served) -> None:

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from kafka import KafkaProducer
 
+from tests.support.asking import get
 from tests.support.kafka import KafkaBroker
 from tests.support.served import Served, served
 from tests.support.story import event
@@ -74,7 +75,7 @@ def before(system: Served, servers: str) -> None:
         assert (tried["settled"], tried["stayed"], tried["remaining"], tried["next"]) == (0, 5, 5, None)
         inbox = f"http://127.0.0.1:{system.env['STORYLINE_INBOX_PORT']}"
         for address in (system.url, system.projector_url, inbox):
-            shown = httpx.get(f"{address}/metrics", timeout=30).text
+            shown = get(f"{address}/metrics").text
             assert 'storyline_dead_letters{consumer="inbox",reason="unknown-type"} 5.0' in shown, address
 
 

@@ -22,6 +22,7 @@ from projections.checking import LogCheck, check_log, refuse_damaged_log
 from projections.rebuild import Rebuild
 from projections.repair import Repair
 from tests.conftest import start_kafka
+from tests.support.asking import get
 from tests.support.kafka import KafkaBroker
 from tests.support.logs import delete_topic, read_all, topic_of, until_it_fails
 from tests.support.served import Served, served
@@ -211,6 +212,6 @@ def _is_refused(system: Served) -> bool:
     try:
         if system.publish(mail("late")).status_code < 500:
             return False
-        return httpx.get(f"{system.url}/readyz").status_code == 503
+        return get(f"{system.url}/readyz").status_code == 503
     except httpx.TransportError:
         return True

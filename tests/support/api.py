@@ -49,6 +49,7 @@ from eventlog.store import WorkStore
 from eventlog.tokens import Hasher
 from storyline.configuration import load_configuration
 from storyline.metrics import ParkedCollector
+from tests.support.asking import NO_TLS, ready
 from tests.support.commanding import relay
 from tests.support.erasing import erasing_with
 from tests.support.postgres import PostgresServer
@@ -80,7 +81,7 @@ class RunningApi:
     def client(self, *scopes: str, **options: Any) -> httpx.Client:
         """An HTTP client with a key of these scopes; without scopes, with no key."""
         headers = {"Authorization": f"Bearer {self.key(*scopes)}"} if scopes else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60, **options)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60, verify=NO_TLS, **options)
 
     def project(self) -> None:
         """Make visible what is on the log, and what was saved."""
@@ -137,18 +138,11 @@ def running_api(
         server = Server(argv, output, env, None)
         try:
             url = f"http://127.0.0.1:{port}"
-            wait_until(lambda: _alive(url), server, 60, "the API")
+            wait_until(lambda: ready(url), server, 60, "the API")
             yield RunningApi(url, made, Access(pool), server, output)
         finally:
             server.stop(signal.SIGTERM)
     postgres.drop_database(name)
-
-
-def _alive(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def _serve(dsn: str, port: int, limits: Limits) -> None:

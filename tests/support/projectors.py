@@ -8,10 +8,10 @@ import sys
 from base64 import b64encode
 from pathlib import Path
 
-import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.asking import get, ready
 from tests.support.process import Server, free_ports, wait_until
 from tests.support.served import clean_environment
 from tests.support.story import Story
@@ -44,19 +44,16 @@ class ProjectorProcess:
         return self
 
     def ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
+        return ready(self.url)
 
     def partitions(self) -> list[int]:
         """Those that it holds."""
-        held: list[int] = httpx.get(f"{self.url}/readyz", timeout=30).json()["partitions"]
+        held: list[int] = get(f"{self.url}/readyz").json()["partitions"]
         return held
 
     def metric(self, name: str) -> float:
         """The sum of a metric over its labels."""
-        text = httpx.get(f"{self.url}/metrics", timeout=30).text
+        text = get(f"{self.url}/metrics").text
         return sum(
             sample.value
             for family in text_string_to_metric_families(text)

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import psycopg
 
@@ -20,6 +19,7 @@ from eventlog.port import Logged
 from eventlog.relay import Relay
 from eventlog.relay_repair import mend_store
 from eventlog.relay_status import RelayStatus, relay_status
+from tests.support.asking import get, ready
 from tests.support.logs import read_all
 from tests.support.process import Server, free_ports, wait_until
 from tests.support.served import clean_environment
@@ -118,14 +118,11 @@ class RelayProcess:
         return self
 
     def ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz", timeout=5).status_code == 200
-        except httpx.TransportError:
-            return False
+        return ready(self.url)
 
     def works(self) -> bool:
         """Whether it is the one that works."""
-        return bool(httpx.get(f"{self.url}/readyz", timeout=10).json()["works"])
+        return bool(get(f"{self.url}/readyz", 10).json()["works"])
 
     def kill(self) -> None:
         self.server.kill()

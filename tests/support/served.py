@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from storyline.embedded import EmbeddedPostgres
+from tests.support.asking import NO_TLS, ready
 from tests.support.process import Server, free_ports, wait_until
 
 __all__ = ["Served", "clean_environment", "run_cli", "served"]
@@ -40,7 +41,7 @@ class Served:
 
     def client(self, **more: Any) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.key}"}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=60, **more)
+        return httpx.Client(base_url=self.url, headers=headers, timeout=60, verify=NO_TLS, **more)
 
     def publish(self, *events: Mapping[str, Any]) -> httpx.Response:
         with self.client() as client:
@@ -94,16 +95,9 @@ def served(directory: Path, **settings: str) -> Iterator[Served]:
     data_dir = Path(env["STORYLINE_DATA_DIR"])
     server = Server([sys.executable, "-m", "storyline.cli", "serve"], output, env, None)
     try:
-        wait_until(lambda: _ready(url) and _ready(projector_url), server, 90, "storyline serve")
+        wait_until(lambda: ready(url) and ready(projector_url), server, 90, "storyline serve")
         yield Served(data_dir, env, url, projector_url, server, output)
     finally:
         server.stop(signal.SIGTERM, 60)
         if (data_dir / "postgres" / "data" / "postmaster.pid").exists():
             EmbeddedPostgres.start(data_dir).stop()  # it outlives a supervisor that was killed
-
-
-def _ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
