@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -364,12 +364,15 @@ def _provide(settings: Settings) -> tuple[Settings, EmbeddedPostgres | None]:
     return settings.model_copy(update=filled), embedded
 
 
-_DERIVER = Deriver(load_catalogue())
+@cache
+def _deriver() -> Deriver:
+    """Made where it is needed: few commands ask for it."""
+    return Deriver(load_catalogue())
 
 
 def _trouble_of(value: bytes) -> str | None:
     """Why this release's projector cannot read these bytes as a record, or None."""
-    poison = Decoder(_DERIVER).batch(0, {0: 0}, [Logged(0, 0, b"", value)]).poison
+    poison = Decoder(_deriver()).batch(0, {0: 0}, [Logged(0, 0, b"", value)]).poison
     return poison[0].trouble if poison else None
 
 

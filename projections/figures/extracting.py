@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from domain.catalogue.registry import Catalogue
+from domain.catalogue.registry import BuiltIn, Catalogue, EventType
 from domain.facts import exact_amount
 from projections.columns import LENGTH, LONGEST_CODE, NULL, cut, hash16, numeric
 from projections.lines import Line, More, ref_kind
@@ -54,11 +54,13 @@ def figure_types(catalogue: Catalogue) -> frozenset[str]:
 
 def naming_types(catalogue: Catalogue) -> frozenset[str]:
     """The types of touchpoints that may name a product in a public field."""
-    return frozenset(one.name for one in catalogue if one.category == "touchpoint" and _may_name(one.schema()))
+    return frozenset(one.name for one in catalogue if one.category == "touchpoint" and _may_name(one))
 
 
-def _may_name(schema: Mapping[str, Any]) -> bool:
-    return bool(schema.get("properties", {}).get("product", {}).get("x-public"))
+def _may_name(one: EventType) -> bool:
+    if isinstance(one, BuiltIn) and "product" not in one.model.model_fields:
+        return False  # without making its schema: of all types that takes half a second, in each process
+    return bool(one.schema().get("properties", {}).get("product", {}).get("x-public"))
 
 
 def mentions(line: Line) -> bool:
