@@ -40,7 +40,7 @@ def ledger(tmp_path: Path) -> Path:
 @contextmanager
 def restored(once: Told, kept: bytes) -> Iterator[Story]:
     """A story on a database that was restored from a backup."""
-    name = once.postgres.create_database()
+    name = once.postgres.create_database("template0")
     dsn = once.postgres.dsn_of(name)
     restore(kept, dsn)
     try:

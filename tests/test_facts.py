@@ -240,7 +240,7 @@ def test_the_order_of_trades_does_not_matter(rows: Any, random: Any) -> None:
 @pytest.fixture(scope="module")
 def tables(postgres: PostgresServer) -> Iterator[str]:
     """A database that has the tables of facts alone."""
-    name = postgres.create_database()
+    name = postgres.create_database("template0")
     dsn = postgres.dsn_of(name)
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA customers")
