@@ -26,6 +26,7 @@ from projections.moves import refuse_moved
 from projections.positions import Positions
 from projections.rebuild_log import parked_of
 from projections.rebuild_parts import (
+    WHO,
     Plan,
     complete,
     fill,
@@ -264,8 +265,7 @@ class Rebuild:
             done, total = connection.execute(_SQL["progress"]).fetchone() or (0, 0)
             self.told(round(done), round(total))
 
-        fill(plan, self.workers, tell)
-        self.reached("rows")
+        fill(plan, self.workers, tell, lambda stage: self.reached("rows") if stage == WHO else None)
         complete(plan)
         with connection.transaction():
             if self.source == "log":

@@ -23,7 +23,7 @@ from eventlog.sql import load
 from projections.deriving import Reading
 from projections.directory.model import CREATE_STAGING
 from projections.family import GoAloneError
-from projections.figures.folding import fold_all
+from projections.figures.folding import PARTS, SUMS, fold_part
 from projections.rebuild_log import Parted, noted
 from projections.rebuild_state import Part
 from projections.rebuild_tables import finish_table
@@ -33,6 +33,7 @@ from projections.segments.filling import fill as memberships
 
 __all__ = [
     "STAGES",
+    "WHO",
     "Plan",
     "Worker",
     "complete",
@@ -46,10 +47,10 @@ __all__ = [
 
 _SQL: Final = load("projections", "rebuild.sql")
 _STAGING: Final = load("projections", "staging.sql")
-STAGES: Final = (1, 2, 3, 4, 5, 6)
+STAGES: Final = (1, 2, 3, 4, 5, 6, 7, 8)
 """The timeline's rows out of the log; its tables made what they have to be; rows out of the timeline; their tables;
-what hangs on whole tables; what hangs on who is who."""
-_LOG, _LOG_TABLES, _ROWS, _TABLES, _WHOLE, _WHO = STAGES
+what hangs on whole tables; what hangs on who is who; sums of all that; their tables."""
+_LOG, _LOG_TABLES, _ROWS, _TABLES, _WHOLE, WHO, _SUMS, _SUM_TABLES = STAGES
 _RANGE: Final = 200_000
 """About how many events a range of ids has, where work is shared out by them."""
 _SHARES: Final = 4
@@ -106,17 +107,25 @@ def parts_of_timeline(models: Sequence[str], live: dict[int, int], events: int) 
         share = 0.3 * events / _SHARES
         found += [Part(f"names:{one}", _ROWS, ranges, share) for one in range(_SHARES)]
     if "customers" in models:
-        found += [Part("contacts", _ROWS, ranges, 0.03 * events), Part("orders", _WHO, 1, 0.01 * events)]
+        found += [Part("contacts", _ROWS, ranges, 0.03 * events), Part("orders", WHO, 1, 0.01 * events)]
     if "work" in models:
         found.append(Part("items", _WHOLE, 2**16, 0.1 * events))
+    if "figures" in models:
+        weights = {"sales": 0.15, "contacts": 0.05, "metrics": 0.01}
+        found += [Part(f"sums:{part}", _SUMS, 1, weights[part] * events) for part in PARTS]
     return found
 
 
 def parts_of_tables(tables: Sequence[str], events: int) -> list[Part]:
     """A part for each table (`schema.table`) of a build."""
-    ground = f"timeline{NEXT}."
     weight = 0.3 * events / len(tables)
-    return [Part(f"table:{one}", _LOG_TABLES if one.startswith(ground) else _TABLES, 1, weight) for one in tables]
+    return [Part(f"table:{one}", _stage_of(*one.split(".")), 1, weight) for one in tables]
+
+
+def _stage_of(schema: str, table: str) -> int:
+    if schema == f"timeline{NEXT}":
+        return _LOG_TABLES
+    return _SUM_TABLES if table in SUMS else _TABLES
 
 
 class Worker:
@@ -131,11 +140,12 @@ class Worker:
         self._before = ""
         self._alone = False
 
-    def run(self, told: Callable[[], None] = lambda: None) -> None:
-        """Do parts until none is left; `told` is called between two steps."""
+    def run(self, told: Callable[[], None] = lambda: None, over: Callable[[int], None] = lambda stage: None) -> None:
+        """Do parts until none is left; `told` is called between two steps, `over` once a stage is done by all."""
         for stage in STAGES:
             while self._step(stage) or self._wait(stage):
                 told()
+            over(stage)
 
     def close(self) -> None:
         """Let go of the connection and the key store."""
@@ -218,6 +228,8 @@ class Worker:
         elif kind == "items":
             last = refill.items(cursor, UUID(part.state or "0" * 32), _ITEMS)
             return (part.total, "") if last is None else (last.int >> 112, last.hex)
+        elif kind == "sums":
+            fold_part(self._connection.cursor(), which)  # one that takes several statements at once
         elif kind == "rulings":
             refill.rulings(cursor)
         else:
@@ -243,8 +255,10 @@ def connect(dsn: str) -> psycopg.Connection:
     return connection
 
 
-def fill(plan: Plan, workers: int, told: Callable[[], None]) -> None:
-    """Do all parts, with so many processes; this one is the first of them."""
+def fill(
+    plan: Plan, workers: int, told: Callable[[], None], over: Callable[[int], None] = lambda stage: None
+) -> None:
+    """Do all parts, with so many processes; this one is the first of them. told, over: as `Worker.run`."""
     context = multiprocessing.get_context("spawn")
     others: list[BaseProcess] = []
     worker = Worker(plan)
@@ -255,7 +269,7 @@ def fill(plan: Plan, workers: int, told: Callable[[], None]) -> None:
             )
             process.start()
             others.append(process)
-        worker.run(told)
+        worker.run(told, over)
     finally:
         worker.close()
         for process in others:
@@ -267,8 +281,6 @@ def fill(plan: Plan, workers: int, told: Callable[[], None]) -> None:
 def complete(plan: Plan) -> None:
     """Find out what hangs on everything, once all parts are done; may be done again."""
     with closing(connect(plan.dsn)) as connection:
-        if "figures" in plan.models:
-            fold_all(connection, NEXT, plan.models)
         if "segments" in plan.models:
             memberships(connection, plan.reading.facing, NEXT, now_of(connection), plan.models)
 

@@ -17,13 +17,17 @@ from projections.figures.filling import fill, fill_all, sum_metrics
 from projections.figures.pieces import EVER, Level, begin_of, merged
 from projections.registry import use
 
-__all__ = ["LINES", "TRADES", "fold", "fold_all"]
+__all__ = ["LINES", "PARTS", "SUMS", "TRADES", "fold", "fold_all", "fold_part"]
 
 _SQL: Final = load("projections.figures", "folding.sql")
 TRADES: Final = ("", "channel", "country", "campaign", "actor", "type")
 """Dimensions that a trade says."""
 LINES: Final = ("category", "product")
 """Dimensions of its lines. Of products there are sums by day and month alone: there may be as many as lines."""
+PARTS: Final = ("sales", "contacts", "metrics")
+"""Of all sums those that can be made beside each other."""
+SUMS: Final = ("sales_sums", "contact_sums")
+"""Tables that nothing but their sums is in, of which there may be many."""
 _SHORT: Final = (*TRADES, "category")
 _MOST_QUARTERS: Final = 2000
 _MOST_DAYS: Final = 10
@@ -73,16 +77,30 @@ def fold_all(
     with connection.transaction():
         cursor = connection.cursor()
         use(cursor, suffix, only)
-        cursor.execute(_SQL["settings"])
-        cursor.execute(_SQL["empty"])
-        ever = [EVER]
-        _sum_quarters(cursor, ever, None)
-        _sum_hours(cursor, ever)
-        _sum_days(cursor, ever)
-        _sum_months(cursor, ever)
+        for part in PARTS:
+            fold_part(cursor, part, catalogue)
+
+
+def fold_part(cursor: psycopg.Cursor[Any], part: str, catalogue: Catalogue | None = None) -> None:
+    """Make the sums of one of `PARTS` anew in the build that stands first in the search path, within the caller's
+    transaction. Nothing else may be touched meanwhile: what is noted of that goes with the last of them."""
+    cursor.execute(_SQL["settings"])
+    cursor.execute(_SQL[f"empty_{part}"])
+    ever = [EVER]
+    if part == "sales":
+        cursor.execute(_SQL["sum_trades"], _asked(ever))
+        cursor.execute(_SQL["sum_lines"], _asked(ever, level="q", dimension="category"))
+        for level, shorter in (("h", "q"), ("d", "h")):
+            cursor.execute(_SQL["sum_sales"], _asked(ever, level=level, of=shorter, dimensions=list(_SHORT)))
+        cursor.execute(_SQL["sum_lines"], _asked(ever, level="d", dimension="product"))
+        cursor.execute(_SQL["sum_sales"], _asked(ever, level="m", of="d", dimensions=[*TRADES, *LINES]))
+    elif part == "contacts":
+        cursor.execute(_SQL["sum_contacts"], _asked(ever, types=None))
+        for level, shorter in (("h", "q"), ("d", "h"), ("m", "d")):
+            cursor.execute(_SQL["sum_contact_sums"], _asked(ever, level=level, of=shorter))
+    else:
         fill_all(cursor, catalogue)
-        cursor.execute(_SQL["forget_all_touched"])
-        cursor.execute(_SQL["analyze"])
+    cursor.execute(_SQL[f"analyze_{part}"])
 
 
 def _fold_quarters(cursor: psycopg.Cursor[Any], quarters: set[datetime], catalogue: Catalogue | None) -> None:

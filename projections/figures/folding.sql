@@ -45,9 +45,10 @@ USING unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, un
 WHERE s.level = %(level)s::"char" AND s.dimension = d AND s.at >= r.start AND s.at < r.until;
 
 -- name: sum_trades
--- Sales by quarter, in all and by what the trade says.
+-- Sales by quarter, in all and by what the trade says. Whether a purchase is the only one of its order is asked once, and
+-- not for each of those.
 INSERT INTO sales_sums
-WITH sold AS (
+WITH sold AS MATERIALIZED (
     SELECT date_bin('15 minutes', t.happened_at, '2000-01-01 00:00+00') AS at, t.currency, t.refund, t.amount,
         t.order_key, t.channel, t.country, t.campaign, t.actor, t.type, u.units,
         t.ref IS NULL OR NOT EXISTS (
@@ -119,7 +120,7 @@ WITH shorter AS (
 ),
 keys AS (
     SELECT dimension, longer, value, currency, array_agg(DISTINCT key) AS several
-    FROM shorter, unnest(several) AS key GROUP BY 1, 2, 3, 4
+    FROM (SELECT * FROM shorter WHERE several IS NOT NULL) AS s, unnest(s.several) AS key GROUP BY 1, 2, 3, 4
 )
 SELECT %(level)s::"char", dimension, longer, value, currency, sum(purchases), sum(returns), sum(revenue), sum(refunds),
     sum(units), sum(orders), any_value(keys.several)
@@ -187,15 +188,26 @@ LIMIT %(most)s;
 -- They are right again.
 DELETE FROM stale_sums WHERE level = %(level)s::"char" AND at = ANY (%(starts)s::timestamptz[]);
 
--- name: empty
+-- name: empty_sales
 -- Nothing is summed.
-DELETE FROM sales_sums; DELETE FROM contact_sums; DELETE FROM stale_sums; DELETE FROM metric_sums;
-DELETE FROM metric_fills;
+DELETE FROM sales_sums;
 
--- name: forget_all_touched
--- All that this snapshot holds is summed.
-DELETE FROM touched;
+-- name: empty_contacts
+-- Of touchpoints, too.
+DELETE FROM contact_sums;
 
--- name: analyze
+-- name: empty_metrics
+-- And of metrics. All that is touched is summed by those who make all of it.
+DELETE FROM metric_sums; DELETE FROM metric_fills; DELETE FROM stale_sums; DELETE FROM touched;
+
+-- name: analyze_sales
 -- What the planner has to know of sums that were made all at once.
-ANALYZE sales_sums, contact_sums, metric_sums;
+ANALYZE sales_sums;
+
+-- name: analyze_contacts
+-- Likewise.
+ANALYZE contact_sums;
+
+-- name: analyze_metrics
+-- Likewise.
+ANALYZE metric_sums;
