@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,24 +19,31 @@ Demo = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def demo(server_directory: Path) -> Demo:
-    """`storyline demo --once` in one folder, with the usual ports unless others are asked for."""
+    """`storyline demo --once` or another command in one folder, with the usual ports unless others are asked for."""
     folder = server_directory / "demo"
     folder.mkdir(mode=0o755)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STORYLINE_")}
     environment |= {"STORYLINE_DATA_DIR": str(folder / "data"), "NO_COLOR": "1", "COLUMNS": "120", "TZ": "UTC"}
 
-    def run(**more: str) -> subprocess.CompletedProcess[str]:
+    def run(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [f"{sys.prefix}/bin/storyline", "demo", "--once"],
+            [f"{sys.prefix}/bin/storyline", *(words or ("demo", "--once"))],
             cwd=folder,
             env=environment | more,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=240,
             check=False,
         )
 
     return run
+
+
+def rows(demo: Demo) -> Any:
+    """Hashes of all rows, as a rebuild finds them."""
+    rebuilt = demo("rebuild", "--json")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    return json.loads(rebuilt.stdout)["hashes"]
 
 
 def test_S90_one_command_prints_a_story_and_a_second_one_adds_nothing(demo: Demo) -> None:
@@ -63,12 +72,17 @@ def test_S90_one_command_prints_a_story_and_a_second_one_adds_nothing(demo: Demo
     for line in lines:
         place = first.stdout.find(line, place)
         assert place >= 0, f"{line!r} is not in its place in:\n{first.stdout}"
+    before = rows(demo)
 
     second = demo()
     assert second.returncode == 0, second.stderr
     assert "On the timelines: 5,836 events before, 5,836 now; 0 were new." in second.stdout
     story = re.compile(r"The story of .*(?=\nPublished)", re.DOTALL)
     assert story.findall(first.stdout) == story.findall(second.stdout) != []
+    for shown in (first.stdout, second.stdout):
+        assert "Purchase of" in shown and "Go on with:" in shown
+    assert rows(demo) == before
+    assert demo("dead-letters", "list", "--json").stdout == ""
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_a_sentence(demo: Demo) -> None:
