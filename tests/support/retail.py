@@ -23,7 +23,7 @@ from projections.figures.folding import fold_all
 from tests.support.postgres import PostgresServer
 from tests.support.story import Story, story
 
-__all__ = ["Retail", "RetailLine", "imported", "retail_lines"]
+__all__ = ["Retail", "RetailLine", "imported", "retail_files", "retail_lines"]
 
 LONDON = ZoneInfo("Europe/London")
 _RECORDED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,14 +55,18 @@ def retail_lines() -> list[RetailLine]:
     return [_plain(row) for row in _rows()]
 
 
-def _rows() -> list[list[str]]:
+def retail_files() -> list[Path]:
+    """The files of the months that are read, the earliest first. Skips without data."""
     folder = Path(os.environ.get("STORYLINE_TEST_DATA", "")) / "online-retail"
     if not os.environ.get("STORYLINE_TEST_DATA") or not folder.is_dir():
         pytest.skip("STORYLINE_TEST_DATA names no folder with online-retail")
+    files = sorted(folder.glob("*.csv.gz"))
+    return [path for path in files if not _MONTHS or path.name.partition(".")[0] in _MONTHS]
+
+
+def _rows() -> list[list[str]]:
     found: list[list[str]] = []
-    for path in sorted(folder.glob("*.csv.gz")):
-        if _MONTHS and path.name.partition(".")[0] not in _MONTHS:
-            continue
+    for path in retail_files():
         with gzip.open(path, "rt", newline="", encoding="utf-8") as stream:
             header, *lines = csv.reader(stream)
             places = [header.index(name) for name in COLUMNS]
