@@ -22,8 +22,10 @@ help: ## say what can be done here
 demo: $(VENV)/runtime.stamp ## run Storyline with a generated year of a small shop; ARGS=--once ends by itself
 	@$(BIN)/storyline demo $(ARGS)
 
+# Files go to the workers as wholes, in the order of tests/conftest.py. Tests start hundreds of processes, each of which
+# would compile all modules again if that were not kept.
 test: $(VENV)/dev.stamp ## run all tests; ARGS='-k timeline' runs some
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/dev.stamp ## check style (ruff) and types (mypy --strict)
 	@$(BIN)/python -m ruff check .
