@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 from psycopg import sql
 from psycopg.sql import Composable, Composed
@@ -40,7 +40,17 @@ from domain.segments import WORK, Leaf, Rule
 from projections.segments import compiling_known as known
 from projections.segments.compiling_choosing import Chooser
 from projections.segments.compiling_events import events
-from projections.segments.compiling_parts import NO, YES, Building, Verdict, both, either, fragment, least
+from projections.segments.compiling_parts import (
+    NO,
+    YES,
+    Building,
+    Verdict,
+    both,
+    either,
+    fragment,
+    least,
+    numbered,
+)
 from projections.segments.compiling_profile import Profile
 from projections.segments.compiling_raising import Upcasts, upcasts_of
 from projections.segments.compiling_sequences import Sequences
@@ -120,11 +130,19 @@ class Program:
     def __init__(self, ruled: Sequence[Ruled], facing: Facing) -> None:
         self.segments = tuple((one.code, one.version) for one in ruled)
         self._ruled, self._facing = tuple(ruled), facing
+        self._written: dict[str, tuple[bytes, tuple[str, ...]]] = {}
         compiler = _Compiler(facing)
         self.query: Composed = compiler.compile(self._ruled)
         self.parameters: Mapping[str, Any] = MappingProxyType(
             {**compiler.building.parameters, "zone": str(facing.zone)}
         )
+
+    def within(self, statement: LiteralString) -> tuple[bytes, tuple[str, ...]]:
+        """A statement with this one in its braces, as Postgres takes it, and the names of its parameters in their
+        order. Kept: to write a hundred rules down takes longer than to ask them of a customer."""
+        if statement not in self._written:
+            self._written[statement] = numbered(sql.SQL(statement).format(self.query))
+        return self._written[statement]
 
     @cached_property
     def watched(self) -> Watched:

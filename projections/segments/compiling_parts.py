@@ -6,6 +6,7 @@ columns; the same column, asked for twice, is read once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final, LiteralString, NamedTuple
@@ -15,13 +16,27 @@ from psycopg.sql import Composable, Composed
 
 from eventlog.sql import load
 
-__all__ = ["NEVER", "NO", "YES", "Building", "Verdict", "both", "either", "fragment", "least", "length", "listed"]
+__all__ = [
+    "NEVER",
+    "NO",
+    "YES",
+    "Building",
+    "Verdict",
+    "both",
+    "either",
+    "fragment",
+    "least",
+    "length",
+    "listed",
+    "numbered",
+]
 
 _FRAGMENTS: Final = {
     name: "\n".join(line for line in text.splitlines() if not line.startswith("-- ")).strip()
     for file in ("values.sql", "leaves.sql", "program.sql")
     for name, text in load("projections.segments", file).items()
 }
+_PLACEHOLDER: Final = re.compile(r"%(?:%|\((?P<name>\w+)\)s)")
 YES: Final = sql.SQL("true")
 NO: Final = sql.SQL("false")
 NEVER: Final = sql.SQL("NULL::timestamptz")
@@ -119,3 +134,15 @@ def least(moments: Iterable[Composable]) -> Composable:
     if not several:
         return NEVER
     return several[0] if len(several) == 1 else sql.SQL("least({})").format(sql.SQL(", ").join(several))
+
+
+def numbered(query: Composable) -> tuple[bytes, tuple[str, ...]]:
+    """A query with its parameters numbered, as Postgres takes them, and their names in that order."""
+    places: dict[str, int] = {}
+
+    def place(found: re.Match[str]) -> str:
+        name = found["name"]
+        return "%" if name is None else f"${places.setdefault(name, len(places) + 1)}"
+
+    text = _PLACEHOLDER.sub(place, query.as_string(None))
+    return text.encode(), tuple(places)

@@ -25,8 +25,12 @@ __all__ = ["Defined", "Definitions", "Version", "facing_hash", "kept_by"]
 _SQL: Final = load("projections.segments", "definitions.sql")
 _logger = structlog.get_logger("storyline.segments")
 _Cursor = psycopg.Cursor[Any]
-_PROGRAMS: Final = 32
+_PROGRAMS: Final = 48
 """Most programs of some of the rules that are kept."""
+_FEW: Final = 8
+_MOST_OF_ALL: Final = 0.67
+_OFTEN: Final = 500
+_MOST_MET: Final = 1000
 Version = tuple[str, int]
 """(code of a segment, version of its rule; 0 for a list)"""
 
@@ -48,6 +52,8 @@ class Defined:
     needs: Mapping[Version, frozenset[bytes]] = field(init=False)
     """What an event has to tell of to change the verdict of each rule."""
     _programs: dict[frozenset[Version], Program] = field(init=False, default_factory=dict)
+    _met: dict[frozenset[Version], int] = field(init=False, default_factory=dict)
+    """Of how many customers these rules alone were to be asked so far."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "program", Program(self.rules, self.facing) if self.rules else None)
@@ -70,8 +76,22 @@ class Defined:
         program = self._programs.pop(versions, None) or Program(chosen, self.facing)
         self._programs[versions] = program  # the newest last
         if len(self._programs) > _PROGRAMS:
-            del self._programs[next(iter(self._programs))]
+            oldest = next(iter(self._programs))
+            del self._programs[oldest]
+            self._met.pop(oldest, None)
         return program
+
+    def is_worth(self, versions: frozenset[Version], customers: int) -> bool:
+        """Is it worth while to ask so many customers these rules alone, by a statement of their own? If they are few,
+        and there is one, or was cause for one often enough to make it."""
+        if len(versions) > _MOST_OF_ALL * len(self.rules):
+            return False
+        if versions in self._programs:
+            return customers >= _FEW
+        if len(self._met) > _MOST_MET:
+            self._met.clear()
+        self._met[versions] = self._met.get(versions, 0) + customers
+        return self._met[versions] >= _OFTEN
 
     @property
     def versions(self) -> list[Version]:

@@ -29,7 +29,14 @@ _logger = structlog.get_logger("storyline.segments")
 _Cursor = psycopg.Cursor[Any]
 BROKEN: Final = (psycopg.DataError, psycopg.ProgrammingError, errors.ProgramLimitExceeded, errors.StatementTooComplex)
 """What Postgres answers where a rule cannot be asked, whenever it is tried."""
-_PATIENT: Final = ("statement_timeout", "enable_bitmapscan", "enable_seqscan", "enable_memoize", "jit")
+_PATIENT: Final = (
+    "statement_timeout",
+    "enable_bitmapscan",
+    "enable_seqscan",
+    "enable_memoize",
+    "jit",
+    "plan_cache_mode",
+)
 """Settings that are others while rules are asked."""
 Moment = Callable[[], datetime]
 
@@ -122,9 +129,12 @@ def _broken(cursor: _Cursor, defined: Defined, customers: Sequence[UUID], now: d
 
 def ask(cursor: _Cursor, program: Program, customers: Sequence[UUID], now: datetime, exact: bool) -> list[Change]:
     """The same for one program, as it is."""
-    query = sql.SQL(_SQL["keep"]).format(program.query)
     asked = {**program.parameters, "customers": list(customers), "now": now, "exact": exact}
-    return [Change(*row) for row in cursor.execute(query, asked).fetchall()]
+    asked["segments"], asked["versions"] = map(list, zip(*program.segments, strict=True))
+    query, names = program.within(_SQL["keep"])
+    raw = psycopg.RawCursor(cursor.connection)
+    raw.execute(query, [asked[name] for name in names], prepare=True, binary=True)
+    return [Change(*row) for row in raw.fetchall()]
 
 
 def evaluate_lists(cursor: _Cursor, lists: Sequence[str], customers: Collection[UUID]) -> list[Change]:

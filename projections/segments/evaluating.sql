@@ -3,16 +3,21 @@
 -- name: keep
 -- Find out the verdicts on these customers, and bring the memberships to them. Gives (segment, version, customer, entered)
 -- of each that changed. `exact`: every rule was asked, so that a later moment to look again replaces an earlier one.
--- What is written here is held by the caller, so that a row's place stays what it was.
+-- What is written here is held by the caller, so that a row's place stays what it was. What is and what was are put side
+-- by side without a join, which the planner, who cannot know how many customers these are, might do one by one.
 WITH verdict AS MATERIALIZED ({}),
-was AS MATERIALIZED (
-    SELECT segment, version, customer, ctid AS place FROM memberships WHERE customer = ANY (%(customers)s::uuid[])
-),
 differ AS MATERIALIZED (
-    SELECT v.segment, v.version, v.customer, v.held IS TRUE AS held, was.place
-    FROM verdict AS v LEFT JOIN was
-        ON was.customer = v.customer AND was.segment = v.segment AND was.version = v.version
-    WHERE (v.held IS TRUE) <> (was.place IS NOT NULL)
+    SELECT segment, version, customer, bool_or(held) AS held, max(place) AS place
+    FROM (
+        SELECT segment, version, customer, true AS held, NULL::tid AS place FROM verdict WHERE held
+        UNION ALL
+        SELECT segment, version, customer, false, ctid FROM memberships
+        WHERE customer = ANY (%(customers)s::uuid[]) AND CASE
+            WHEN (segment, version) IN (SELECT unnest(%(segments)s::text[]), unnest(%(versions)s::integer[])) THEN true
+        END
+    ) AS both_ways
+    GROUP BY segment, version, customer
+    HAVING bool_or(held) <> (max(place) IS NOT NULL)
 ),
 gone AS (
     DELETE FROM memberships WHERE ctid = ANY (ARRAY(SELECT place FROM differ WHERE NOT held))
@@ -42,9 +47,11 @@ SELECT segment, version, customer, false FROM gone;
 
 -- name: patience
 -- So long may it take to ask the rules; the log goes on. They are asked customer by customer along indexes, whatever the
--- planner thinks of tables that were not analyzed, or of customers with very long stories.
+-- planner thinks of tables that were not analyzed, or of customers with very long stories; and are planned once, which
+-- takes longer than to ask them of a hundred customers.
 SELECT set_config('statement_timeout', '15s', true), set_config('enable_bitmapscan', 'off', true),
-    set_config('enable_seqscan', 'off', true), set_config('enable_memoize', 'off', true), set_config('jit', 'off', true);
+    set_config('enable_seqscan', 'off', true), set_config('enable_memoize', 'off', true), set_config('jit', 'off', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true);
 
 -- name: as_before
 -- Others may take as long as the session allows, and be planned as ever: one setting at a time, as a prepared statement is

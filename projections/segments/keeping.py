@@ -47,8 +47,6 @@ _MOST_EVENTS: Final = 5
 """Most events that a change names as what led to it."""
 _MOST_REASONED: Final = 1000
 """Most customers that changed at once of whom that is looked up: where a whole history comes in nobody asks."""
-_MANY: Final = 60
-"""From so many customers on it is worth while to ask fewer rules by a statement of their own."""
 _NO_TOPICS: Final[Topics] = frozenset()
 _NAME: Final = 6
 """Where its name stands in a packed row of an event; its evidence follows, if it has one."""
@@ -155,10 +153,10 @@ class Keeper:
         for about, customers in alike.items():
             groups.setdefault(defined.reached_by(about), []).extend(customers)
         for versions, customers in groups.items():
-            if len(customers) < _MANY:
-                rest += customers if versions else ()
-            elif versions:
+            if versions and defined.is_worth(versions, len(customers)):
                 yield versions, customers
+            elif versions:
+                rest += customers
         if rest:
             yield None, rest
 
