@@ -56,6 +56,8 @@ _RANGE: Final = 200_000
 _SHARES: Final = 4
 """Parts in which any number of workers fill in what is found by ranges of ids."""
 _ITEMS: Final = 1000
+_SELDOM: Final = (200_000, 10, 10)
+"""How seldom garbage is looked for: there are many objects, without a cycle among them."""
 _OPTIONS: Final = (
     "-c work_mem=128MB -c maintenance_work_mem=256MB -c jit=off -c synchronous_commit=off -c lock_timeout=60s "
     "-c client_min_messages=warning -c temp_buffers=64MB"
@@ -262,6 +264,8 @@ def fill(
     context = multiprocessing.get_context("spawn")
     others: list[BaseProcess] = []
     worker = Worker(plan)
+    before = gc.get_threshold()
+    gc.set_threshold(*_SELDOM)
     try:
         for _ in range(workers - 1):
             process: BaseProcess = context.Process(
@@ -271,6 +275,7 @@ def fill(
             others.append(process)
         worker.run(told, over)
     finally:
+        gc.set_threshold(*before)
         worker.close()
         for process in others:
             process.terminate()
@@ -294,7 +299,7 @@ def now_of(connection: psycopg.Connection) -> datetime:
 
 def _serve(plan: Plan, parent: int) -> None:
     """The whole life of a further worker; it ends with its parent, however that went."""
-    gc.set_threshold(200_000, 10, 10)  # many objects without a cycle among them
+    gc.set_threshold(*_SELDOM)
 
     def look() -> None:
         if os.getppid() != parent:

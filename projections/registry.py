@@ -63,7 +63,7 @@ class ReadModel:
     """A read model: `package` holds the SQL of its tables, of how batches get into them, and of the hashes over its
     declared columns. `carried`: tables that no event fills; a new build takes them over. `stands_on`: read models
     that it is made of beside the timeline. `deferred`: indexes (`*` for
-    any end of the name) that no batch relies on; a build that is filled from the log makes them when that is done."""
+    any end of the name) that no batch relies on; a build that is filled makes them when that is done."""
 
     name: LiteralString
     version: int
@@ -149,7 +149,14 @@ MODELS: Final[tuple[ReadModel, ...]] = (
         package="projections.timeline",
         deferred=("events_happened", "events_position"),
     ),
-    ReadModel(name="identity", version=1, kind="recomputed", package="projections.identity", carried=("rules",)),
+    ReadModel(
+        name="identity",
+        version=1,
+        kind="recomputed",
+        package="projections.identity",
+        carried=("rules",),
+        deferred=("nodes_customer", "evidences_customer"),
+    ),
     ReadModel(
         name="customers",
         version=2,
