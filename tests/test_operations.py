@@ -86,9 +86,9 @@ def test_the_exit_codes_of_processes_are_those_that_there_are() -> None:
     assert told <= {0, 1, *CODES.values()}
 
 
-def test_what_stood_in_the_tables_of_the_first_release_is_there_after_the_upgrade(database: str) -> None:
-    upgrade(database, steps=migrations()[:1])
-    with psycopg.connect(database) as connection:
+def test_what_stood_in_the_tables_of_the_first_release_is_there_after_the_upgrade(empty_database: str) -> None:
+    upgrade(empty_database, steps=migrations()[:1])
+    with psycopg.connect(empty_database) as connection:
         connection.execute("INSERT INTO storyline.positions VALUES ('live', 'embedded:1', 3, 17, 2)")
         connection.execute(
             "INSERT INTO storyline.dead_letters (id, consumer, reason, detail, origin, key_id, sealed, status) "
@@ -99,8 +99,8 @@ def test_what_stood_in_the_tables_of_the_first_release_is_there_after_the_upgrad
             "INSERT INTO storyline.api_keys (key_id, secret_hash, label, scopes, sources, types) "
             "VALUES ('abc', '\\x01', 'shop', '{publish}', '{shop/*}', '{*}')"
         )
-    assert upgrade(database) == [f"{step.number:04}_{step.name}" for step in migrations()[1:]]
-    with psycopg.connect(database) as connection:
+    assert upgrade(empty_database) == [f"{step.number:04}_{step.name}" for step in migrations()[1:]]
+    with psycopg.connect(empty_database) as connection:
         stood = connection.execute("SELECT next_offset, epoch FROM storyline.positions").fetchall()
         letters = connection.execute("SELECT status FROM storyline.dead_letters ORDER BY 1").fetchall()
         keys = connection.execute("SELECT label, revoked_at FROM storyline.api_keys").fetchall()
