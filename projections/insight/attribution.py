@@ -70,9 +70,10 @@ class AttributionReader:
 
     async def credits(self, window: Window, question: Question) -> tuple[list[Attributed], list[Credit]]:
         """(all sales by currency, what falls to whom)."""
-        queries = [_query("whole", question.by), _query("attributed", question.by)]
-        whole, credits = await self._figures.fetch_all(queries, _asked(window, question))
-        return [Attributed(*row) for row in whole], [Credit(*row) for row in credits]
+        rows = await self._figures.fetch(_query("attributed", question.by), _asked(window, question))
+        whole = [Attributed(currency, *told[:3]) for all_, _, currency, *told in rows if all_]
+        credits = [Credit(key, currency, told[0], *told[2:]) for all_, key, currency, *told in rows if not all_]
+        return sorted(whole, key=lambda one: one.currency), credits
 
     async def sales(
         self, window: Window, question: Question, key: str | None, before: tuple[datetime, UUID], limit: int

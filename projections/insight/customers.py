@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 from domain.configuration import Rfm
 from domain.rfm import class_of
 from eventlog.sql import load
-from projections.insight.asking import MOST_GROUPS, Figures, Query, Window, key_of
+from projections.insight.asking import MOST_GROUPS, Figures, Query, Window, keys_of
 
 __all__ = ["ClassSum", "Cohort", "CustomersReader", "Loyalty", "Returned", "Scored", "When"]
 
@@ -131,16 +131,16 @@ class CustomersReader:
     async def cohorts(self, window: Window, recorded_by: datetime) -> list[Cohort]:
         """Customers by the month of their first purchase, each month since."""
         asked = {**window._asdict(), "recorded_by": recorded_by, "most": MOST_GROUPS * 10}
-        return [Cohort(*row) for row in await self._figures.fetch(sql.SQL(_SQL["cohorts"]), asked)]
+        return [Cohort(*row) for row in await self._figures.fetch(_cohorts(), asked)]
 
     async def loyalty(
         self, window: Window, recorded_by: datetime, by: str
     ) -> tuple[Sequence[Loyalty], Sequence[Returned]]:
         """New and returning customers of the whole period (first), and of each day, week or month."""
         asked = {**window._asdict(), "recorded_by": recorded_by, "most": MOST_GROUPS}
-        queries = [_bought(name, by) for name in ("returning", "returned")]
-        counts, sums = await self._figures.fetch_all(queries, asked)
-        return [Loyalty(*row) for row in counts], [Returned(*row) for row in sums]
+        rows = await self._figures.fetch(_bought(by), asked)
+        counts = [Loyalty(key, *row[:6]) for key, currency, *row in rows if currency is None]
+        return counts, [Returned(key, currency, *row[6:9]) for key, currency, *row in rows if currency is not None]
 
 
 def _asked(when: When, rules: Rfm, node: UUID | None = None) -> dict[str, Any]:
@@ -155,6 +155,10 @@ def _scored(query: str) -> Query:
     return sql.SQL(_SQL[query]).format(scored=sql.SQL(_SQL["scored"]))
 
 
-def _bought(query: str, by: str) -> Query:
-    bought = sql.SQL(_SQL["bought"]).format(key=key_of(by), first_key=key_of(by))
-    return sql.SQL(_SQL[query]).format(bought=bought)
+def _cohorts() -> Query:
+    return sql.SQL(_SQL["cohorts"]).format(several=sql.SQL(_SQL["several"]))
+
+
+def _bought(by: str) -> Query:
+    bought = sql.SQL(_SQL["bought"]).format(several=sql.SQL(_SQL["several"]), **keys_of(by))
+    return sql.SQL(_SQL["loyalty"]).format(bought=bought, **keys_of(by))

@@ -53,82 +53,143 @@ LIMIT %(limit)s;
 {scored}
 SELECT scored.* FROM scored;
 
+-- name: several
+-- Keys of orders of which more than one trade tells, read off their index: all others are distinct without being compared.
+several AS MATERIALIZED (
+    SELECT order_key FROM customers.trades GROUP BY order_key HAVING count(*) > 1
+)
+
 -- name: cohorts
 -- Customers by the month of their first counted purchase, which lies in the period: how many of them bought in each month
 -- since, how many purchases they made, and for how much, by currency; with a null currency of all currencies.
-WITH firsts AS (
-    SELECT whose.customer, min(t.happened_at) AS first_at
+WITH {several},
+ever AS MATERIALIZED (
+    SELECT whose.customer, t.happened_at, t.order_key, t.amount, t.currency
     FROM customers.trades AS t JOIN identity.evidences AS whose ON whose.evidence = t.evidence
     WHERE t.counts AND NOT t.refund AND t.recorded_at <= %(recorded_by)s
-    GROUP BY whose.customer
 ),
 chosen AS (
-    SELECT customer, date_trunc('month', first_at AT TIME ZONE %(zone)s) AS cohort FROM firsts
+    SELECT customer, first_at AT TIME ZONE %(zone)s AS local FROM (
+        SELECT customer, min(happened_at) AS first_at FROM ever GROUP BY customer
+    ) AS firsts
     WHERE first_at >= %(start)s AND first_at < %(end)s
 ),
 bought AS (
-    SELECT c.customer, c.cohort, t.order_key, t.amount, t.currency, extract(year FROM age) * 12 + extract(month FROM age)
-        AS since
-    FROM chosen AS c JOIN identity.evidences AS hers ON hers.customer = c.customer
-    JOIN customers.trades AS t ON t.evidence = hers.evidence
-    CROSS JOIN LATERAL age(date_trunc('month', t.happened_at AT TIME ZONE %(zone)s), c.cohort) AS age
-    WHERE t.counts AND NOT t.refund AND t.happened_at <= %(now)s AND t.recorded_at <= %(recorded_by)s
+    SELECT e.customer, (12 * date_part('year', c.local) + date_part('month', c.local))::integer - 1 AS cohort,
+        (12 * date_part('year', l.local) + date_part('month', l.local))::integer - 1 AS month, e.order_key, e.amount,
+        e.currency, several.order_key IS NULL AS alone
+    FROM chosen AS c JOIN ever AS e ON e.customer = c.customer AND e.happened_at <= %(now)s
+    LEFT JOIN several ON several.order_key = e.order_key
+    CROSS JOIN LATERAL (SELECT e.happened_at AT TIME ZONE %(zone)s AS local) AS l
+),
+buyers AS ( -- each customer of a group once
+    SELECT cohort, month, currency, whole, count(*) AS customers, sum(orders)::bigint AS orders, sum(amount) AS amount
+    FROM (
+        SELECT cohort, month, currency, grouping(currency) = 1 AS whole, sum(amount) AS amount,
+            count(*) FILTER (WHERE alone) AS orders
+        FROM bought GROUP BY GROUPING SETS ((cohort, month, currency, customer), (cohort, month, customer))
+    ) AS of_each
+    GROUP BY cohort, month, currency, whole
+),
+repeated AS (
+    SELECT cohort, month, currency, grouping(currency) = 1 AS whole, count(DISTINCT order_key) AS orders
+    FROM bought WHERE NOT alone GROUP BY GROUPING SETS ((cohort, month, currency), (cohort, month))
 )
-SELECT to_char(cohort, 'YYYY-MM'), since::integer, currency, count(DISTINCT customer), count(DISTINCT order_key),
-    sum(amount)
-FROM bought
-GROUP BY GROUPING SETS ((cohort, since, currency), (cohort, since))
-ORDER BY cohort, since, currency COLLATE "C" NULLS FIRST
+SELECT to_char(make_date(b.cohort / 12, b.cohort %% 12 + 1, 1), 'YYYY-MM'), b.month - b.cohort, b.currency, b.customers,
+    b.orders + coalesce(r.orders, 0), b.amount
+FROM buyers AS b LEFT JOIN repeated AS r ON r.cohort = b.cohort AND r.month = b.month AND r.whole = b.whole
+    AND r.currency IS NOT DISTINCT FROM b.currency
+ORDER BY b.cohort, b.month, b.whole DESC, b.currency COLLATE "C"
 LIMIT %(most)s;
 
 -- name: bought
--- The counted purchases of the period, with when the same customer bought first, and how many orders there were until the
--- end of the period. `fresh`: the first purchase lies in the group, or of `key` null in the period.
-WITH purchases AS (
-    SELECT t.happened_at AS at, t.order_key, t.amount, t.currency, whose.customer
+-- The counted purchases of the period by time, with what their customers had bought until its end. `fresh`: the first
+-- purchase lies in the period; `fresh_there`: in the group. `again`: of more than one order.
+WITH {several},
+ever AS MATERIALIZED (
+    SELECT whose.customer, t.happened_at AS at, t.order_key, t.amount, t.currency, several.order_key IS NULL AS alone
     FROM customers.trades AS t LEFT JOIN identity.evidences AS whose ON whose.evidence = t.evidence
-    WHERE t.counts AND NOT t.refund AND t.happened_at >= %(start)s AND t.happened_at < %(end)s
-        AND t.recorded_at <= %(recorded_by)s
+    LEFT JOIN several ON several.order_key = t.order_key
+    WHERE t.counts AND NOT t.refund AND t.happened_at < %(end)s AND t.recorded_at <= %(recorded_by)s
 ),
 known AS (
-    SELECT those.customer, min(t.happened_at) AS first_at, count(DISTINCT t.order_key) AS orders
-    FROM (SELECT DISTINCT customer FROM purchases WHERE customer IS NOT NULL) AS those
-    JOIN identity.evidences AS hers ON hers.customer = those.customer
-    JOIN customers.trades AS t ON t.evidence = hers.evidence
-    WHERE t.counts AND NOT t.refund AND t.happened_at < %(end)s AND t.recorded_at <= %(recorded_by)s
-    GROUP BY those.customer
+    SELECT customer, at >= %(start)s AS fresh, again, {group} AS first_key FROM (
+        SELECT customer, min(at) AS at, count(*) FILTER (WHERE alone) + bool_or(NOT alone)::integer > 1
+                OR coalesce(min(order_key::text COLLATE "C") FILTER (WHERE NOT alone)
+                    <> max(order_key::text COLLATE "C") FILTER (WHERE NOT alone), false) AS again
+        FROM ever WHERE customer IS NOT NULL GROUP BY customer
+    ) AS of_each
 ),
-firsts AS (
-    SELECT customer, first_at, orders, {first_key} AS first_key FROM (
-        SELECT known.*, first_at AS at FROM known
-    ) AS timed
+keyed AS MATERIALIZED (
+    SELECT p.customer, p.order_key, p.amount, p.currency, p.key, p.alone, known.fresh,
+        known.first_key = p.key AS fresh_there, known.again
+    FROM (
+        SELECT customer, order_key, amount, currency, alone, {group} AS key FROM ever WHERE at >= %(start)s
+    ) AS p LEFT JOIN known USING (customer)
 ),
-keyed AS (
-    SELECT purchases.*, firsts.first_at, firsts.orders, firsts.first_key, {key} AS key
-    FROM purchases LEFT JOIN firsts USING (customer)
+buyers AS ( -- each customer of a group once
+    SELECT key, whole, count(*) AS customers, count(*) FILTER (WHERE fresh) AS fresh,
+        count(*) FILTER (WHERE again) AS again
+    FROM (
+        SELECT key, grouping(key) = 1 AS whole, bool_or(again) AS again,
+            CASE WHEN grouping(key) = 1 THEN bool_or(fresh) ELSE bool_or(fresh_there) END AS fresh
+        FROM keyed WHERE customer IS NOT NULL
+        GROUP BY GROUPING SETS ((key, customer), (customer))
+    ) AS of_each
+    GROUP BY key, whole
 ),
-told AS (
-    SELECT customer, order_key, amount, currency, orders, key, first_key = key AS fresh FROM keyed
-    UNION ALL
-    SELECT customer, order_key, amount, currency, orders, NULL, first_at >= %(start)s FROM keyed
+repeated AS ( -- each order of a group once of which several tell, of new customers, of others, of nobody that is known
+    SELECT key, whole, count(*) FILTER (WHERE fresh) AS fresh, count(*) FILTER (WHERE NOT fresh) AS back,
+        count(*) FILTER (WHERE fresh IS NULL) AS unknown
+    FROM (
+        SELECT key, grouping(key) = 1 AS whole, CASE WHEN grouping(key) = 1 THEN fresh ELSE fresh_there END AS fresh
+        FROM keyed WHERE NOT alone
+        GROUP BY GROUPING SETS ((key, fresh_there, order_key), (fresh, order_key))
+    ) AS of_each
+    GROUP BY key, whole
+),
+orders AS (
+    SELECT s.key, s.whole, s.fresh + coalesce(r.fresh, 0) AS fresh, s.back + coalesce(r.back, 0) AS back,
+        s.unknown + coalesce(r.unknown, 0) AS unknown
+    FROM (
+        SELECT key, grouping(key) = 1 AS whole,
+            CASE WHEN grouping(key) = 1 THEN count(*) FILTER (WHERE alone AND fresh)
+                ELSE count(*) FILTER (WHERE alone AND fresh_there) END AS fresh,
+            CASE WHEN grouping(key) = 1 THEN count(*) FILTER (WHERE alone AND NOT fresh)
+                ELSE count(*) FILTER (WHERE alone AND NOT fresh_there) END AS back,
+            count(*) FILTER (WHERE alone AND customer IS NULL) AS unknown
+        FROM keyed GROUP BY GROUPING SETS ((key), ())
+    ) AS s LEFT JOIN repeated AS r ON r.whole = s.whole AND (s.whole OR r.key = s.key)
+    WHERE NOT s.whole OR EXISTS (SELECT FROM keyed)
+),
+sums AS (
+    SELECT key, currency, grouping(key) = 1 AS whole,
+        CASE WHEN grouping(key) = 1 THEN sum(amount) FILTER (WHERE fresh)
+            ELSE sum(amount) FILTER (WHERE fresh_there) END AS fresh,
+        CASE WHEN grouping(key) = 1 THEN sum(amount) FILTER (WHERE NOT fresh)
+            ELSE sum(amount) FILTER (WHERE NOT fresh_there) END AS back,
+        sum(amount) FILTER (WHERE customer IS NULL) AS unknown
+    FROM keyed
+    GROUP BY GROUPING SETS ((key, currency), (currency))
 )
 
--- name: returning
+-- name: loyalty
 -- Customers who bought for the first time, and those who came back; how many of them ordered twice or more until the end
--- of the period; and purchases of nobody that is known. `key` null: of the whole period.
-{bought}
-SELECT key, count(DISTINCT customer), count(DISTINCT customer) FILTER (WHERE fresh),
-    count(DISTINCT customer) FILTER (WHERE orders > 1), count(DISTINCT order_key) FILTER (WHERE fresh),
-    count(DISTINCT order_key) FILTER (WHERE NOT fresh), count(DISTINCT order_key) FILTER (WHERE customer IS NULL)
-FROM told GROUP BY key
-ORDER BY key COLLATE "C" NULLS FIRST
-LIMIT %(most)s;
-
--- name: returned
--- The revenue of new and returning customers, and of nobody that is known, by currency.
-{bought}
-SELECT key, currency, coalesce(sum(amount) FILTER (WHERE fresh), 0),
-    coalesce(sum(amount) FILTER (WHERE NOT fresh), 0), coalesce(sum(amount) FILTER (WHERE customer IS NULL), 0)
-FROM told GROUP BY key, currency
-ORDER BY key COLLATE "C" NULLS FIRST, currency COLLATE "C"
-LIMIT %(most)s;
+-- of the period; and purchases of nobody that is known. `key` null: of the whole period, which comes first. After these,
+-- with a currency, the revenue of new and returning customers, and of nobody that is known.
+{bought},
+told AS (
+    SELECT o.key, NULL AS currency, coalesce(b.customers, 0) AS customers, coalesce(b.fresh, 0) AS fresh,
+        coalesce(b.again, 0) AS again, o.fresh AS fresh_orders, o.back, o.unknown, NULL::numeric AS fresh_revenue,
+        NULL::numeric AS back_revenue, NULL::numeric AS unknown_revenue
+    FROM (SELECT * FROM orders ORDER BY key NULLS FIRST LIMIT %(most)s) AS o
+    LEFT JOIN buyers AS b ON b.whole = o.whole AND (o.whole OR b.key = o.key)
+    UNION ALL
+    SELECT key, currency, NULL, NULL, NULL, NULL, NULL, NULL, coalesce(fresh, 0), coalesce(back, 0),
+        coalesce(unknown, 0)
+    FROM (SELECT * FROM sums ORDER BY key NULLS FIRST, currency COLLATE "C" LIMIT %(most)s) AS revenue
+)
+SELECT {label}, currency, customers, fresh, again, fresh_orders, back, unknown, fresh_revenue, back_revenue,
+    unknown_revenue
+FROM told
+ORDER BY key NULLS FIRST, currency COLLATE "C" NULLS FIRST;

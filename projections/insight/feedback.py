@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from eventlog.sql import load
-from projections.insight.asking import MOST_GROUPS, Figures, Query, Window, key_of
+from projections.insight.asking import MOST_GROUPS, Figures, Query, Window, keys_of
 
 __all__ = ["FeedbackReader", "Mood", "Moods", "Opinions", "Page", "Score", "Scores", "Sentiment"]
 
@@ -138,10 +138,10 @@ class FeedbackReader:
 
 
 def _scores(query: str, by: str) -> Query:
-    return sql.SQL(_SQL[query]).format(facts=sql.SQL(_SQL["scores"]), key=key_of(by))
+    return sql.SQL(_SQL[query]).format(facts=sql.SQL(_SQL["scores"]), **keys_of(by))
 
 
 def _moods(query: str, by: str) -> Query:
     facts = [sql.SQL(_SQL["moods"])] + ([sql.SQL(_SQL["each_product"])] if by == "product" else [])
     source = sql.Identifier("spoken" if by == "product" else "chosen")
-    return sql.SQL(_SQL[query]).format(facts=sql.SQL("\n").join(facts), source=source, key=key_of(by))
+    return sql.SQL(_SQL[query]).format(facts=sql.SQL("\n").join(facts), source=source, **keys_of(by))

@@ -27,16 +27,16 @@ chosen AS (
 -- name: feedback
 -- The figures of each group, and of all of them (`whole`).
 {facts}
-SELECT grouping(key) = 1 AS whole, key,
+SELECT grouping(key) = 1 AS whole, {label},
     count(*) FILTER (WHERE csat), count(*) FILTER (WHERE satisfied),
     count(*) FILTER (WHERE nps), count(*) FILTER (WHERE nps AND score >= 9), count(*) FILTER (WHERE nps AND score <= 6),
     count(*) FILTER (WHERE measure = 'ces'), avg(score) FILTER (WHERE measure = 'ces'),
     avg(score / nullif(best, 0)) FILTER (WHERE measure = 'ces'),
     count(*) FILTER (WHERE measure = 'review'), avg(score) FILTER (WHERE measure = 'review'),
     avg(score / nullif(best, 0)) FILTER (WHERE measure = 'review')
-FROM (SELECT chosen.*, {key} AS key FROM chosen) AS keyed
+FROM (SELECT chosen.*, {group} AS key FROM chosen) AS keyed
 GROUP BY GROUPING SETS ((key), ())
-ORDER BY whole DESC, key COLLATE "C" NULLS LAST
+ORDER BY whole DESC, key NULLS LAST
 LIMIT %(most)s;
 
 -- name: feedback_events
@@ -57,8 +57,7 @@ LIMIT %(limit)s;
 -- The sentiment of what customers wrote in the period: of each of their touchpoints what was derived last, by one method
 -- if one is asked for.
 WITH facts AS (
-    SELECT DISTINCT ON (m.target) m.target AS name, e.evidence, e.happened_at AS at, m.sentiment, m.method, e.type,
-        e.channel
+    SELECT m.target AS name, e.evidence, e.happened_at AS at, m.sentiment, m.method, e.type, e.channel
     FROM timeline.events AS e JOIN figures.moods AS m ON m.target = e.name
     WHERE e.happened_at >= %(start)s AND e.happened_at < %(end)s AND e.recorded_at <= %(recorded_by)s
         AND e.touch AND e.direction = 'in' AND m.sentiment IS NOT NULL AND m.recorded_at <= %(recorded_by)s
@@ -73,7 +72,12 @@ WITH facts AS (
         AND (%(product)s::text IS NULL OR EXISTS (
             SELECT FROM figures.mentions AS p WHERE p.name = e.name AND p.product = %(product)s
         ))
-    ORDER BY m.target, m.happened_at DESC, m.name DESC
+        AND NOT EXISTS (
+            SELECT FROM figures.moods AS later
+            WHERE later.target = m.target AND (later.happened_at, later.name) > (m.happened_at, m.name)
+                AND later.sentiment IS NOT NULL AND later.recorded_at <= %(recorded_by)s
+                AND (%(method)s::text IS NULL OR later.method = %(method)s)
+        )
 ),
 chosen AS (
     SELECT facts.*, sentiment <= -0.05 AS negative, sentiment >= 0.05 AS positive FROM facts
@@ -89,8 +93,8 @@ chosen AS (
 -- name: sentiment
 -- The figures of each group, and of all of them (`whole`).
 {facts}
-SELECT false, key, count(*), avg(sentiment), count(*) FILTER (WHERE negative), count(*) FILTER (WHERE positive)
-FROM (SELECT {source}.*, {key} AS key FROM {source}) AS keyed
+SELECT false, {label}, count(*), avg(sentiment), count(*) FILTER (WHERE negative), count(*) FILTER (WHERE positive)
+FROM (SELECT {source}.*, {group} AS key FROM {source}) AS keyed
 GROUP BY key
 UNION ALL
 SELECT true, NULL, count(*), avg(sentiment), count(*) FILTER (WHERE negative), count(*) FILTER (WHERE positive)

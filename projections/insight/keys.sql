@@ -1,8 +1,15 @@
--- By what are moments grouped? Expressions over a column `at`, in the zone of whoever asks.
+-- By what are moments grouped? Expressions over a column `at`, in the zone of whoever asks. What is grouped by sorts as fast
+-- as can be, and is told as text once per group: `…_label` makes of `key`, which is by `…_group`, what the name alone
+-- makes of `at`.
 
 -- name: snapshot
 -- One moment for all queries of this transaction.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- name: room
+-- A year of rows is sorted and grouped in memory; and what is asked for again and again is in memory, too, so an index
+-- costs little.
+SELECT set_config('work_mem', '64MB', true), set_config('random_page_cost', '1.1', true);
 
 -- name: day
 -- The day, such as 2026-03-01.
@@ -23,3 +30,51 @@ to_char(at AT TIME ZONE %(zone)s, 'HH24')
 -- name: weekday
 -- The day of the week, 1 (Monday) to 7.
 to_char(at AT TIME ZONE %(zone)s, 'ID')
+
+-- name: day_group
+-- The day.
+(at AT TIME ZONE %(zone)s)::date
+
+-- name: day_label
+-- As text.
+to_char(key, 'YYYY-MM-DD')
+
+-- name: week_group
+-- The week, by its Monday.
+date_trunc('week', at AT TIME ZONE %(zone)s)
+
+-- name: week_label
+-- As text.
+to_char(key, 'IYYY"-W"IW')
+
+-- name: month_group
+-- The month, by its first day.
+date_trunc('month', at AT TIME ZONE %(zone)s)
+
+-- name: month_label
+-- As text.
+to_char(key, 'YYYY-MM')
+
+-- name: hour_group
+-- The hour of the day, as a number.
+extract(hour FROM at AT TIME ZONE %(zone)s)::integer
+
+-- name: hour_label
+-- As text.
+lpad(key::text, 2, '0')
+
+-- name: weekday_group
+-- The day of the week, as a number.
+extract(isodow FROM at AT TIME ZONE %(zone)s)::integer
+
+-- name: weekday_label
+-- As text.
+key::text
+
+-- name: column_group
+-- A column of text, compared byte by byte.
+{} COLLATE "C"
+
+-- name: column_label
+-- It is text already.
+key

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from eventlog.sql import load
-from projections.insight.asking import MOST_GROUPS, Figures, Query, Times, Window, key_of
+from projections.insight.asking import MOST_GROUPS, Figures, Query, Times, Window, keys_of
 
 __all__ = [
     "DealFact",
@@ -176,9 +176,9 @@ class PipelineReader:
     async def stages(self, window: Window, chosen: Deals) -> tuple[list[StageFacts], list[Move]]:
         """What happened in each stage in the period, and where deals went from it."""
         asked = {**window._asdict(), **chosen._asdict(), "most": MOST_GROUPS}
-        queries = [sql.SQL(_SQL[name]).format(stays=sql.SQL(_SQL["stays"])) for name in ("stages", "moves")]
-        stages, moves = await self._figures.fetch_all(queries, asked)
-        return [StageFacts(*[*row[:5], Times(*row[5:])]) for row in stages], [Move(*row) for row in moves]
+        rows = await self._figures.fetch(sql.SQL(_SQL["stages"]), asked)
+        stages = [StageFacts(*[*row[1:3], *row[4:7], Times(*row[7:])]) for row in rows if not row[0]]
+        return stages, [Move(row[1], row[2], row[3], row[7]) for row in rows if row[0]]
 
 
 def _group(row: Any, worth: Sequence[Worth]) -> DealGroup:
@@ -186,4 +186,4 @@ def _group(row: Any, worth: Sequence[Worth]) -> DealGroup:
 
 
 def _facts(query: str, by: str) -> Query:
-    return sql.SQL(_SQL[query]).format(facts=sql.SQL(_SQL["facts"]), key=key_of(by))
+    return sql.SQL(_SQL[query]).format(facts=sql.SQL(_SQL["facts"]), **keys_of(by))

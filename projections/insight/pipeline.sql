@@ -38,7 +38,7 @@ LIMIT %(most)s;
 WITH facts AS (
     SELECT t.item, t.ref, t.native, t.evidence, coalesce(t.pipeline, %(unnamed)s) AS pipeline, t.assignee, t.team,
         t.origin, t.reason, t.amount, t.currency, fact.what, fact.at,
-        extract(epoch FROM t.closed_at - t.created_at) AS seconds
+        extract(epoch FROM t.closed_at - t.created_at)::float8 AS seconds
     FROM work.deals AS t CROSS JOIN LATERAL (VALUES
         ('created', t.created_at), ('won', CASE WHEN t.status = 'won' THEN t.closed_at END),
         ('lost', CASE WHEN t.status = 'lost' THEN t.closed_at END)
@@ -53,27 +53,27 @@ WITH facts AS (
 -- name: series
 -- How many, and how long the won ones took, of each group and of all of them (`whole`).
 {facts}
-SELECT grouping(key) = 1 AS whole, key, count(*) FILTER (WHERE what = 'created'),
+SELECT grouping(key) = 1 AS whole, {label}, count(*) FILTER (WHERE what = 'created'),
     count(*) FILTER (WHERE what = 'won'), count(*) FILTER (WHERE what = 'lost'),
     count(*) FILTER (WHERE what = 'won'),
     percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'won'),
     percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'won'),
-    (avg(seconds) FILTER (WHERE what = 'won'))::float8
-FROM (SELECT facts.*, {key} AS key FROM facts) AS keyed
+    avg(seconds) FILTER (WHERE what = 'won')
+FROM (SELECT what, seconds, {group} AS key FROM facts) AS keyed
 GROUP BY GROUPING SETS ((key), ())
-ORDER BY whole DESC, key COLLATE "C" NULLS LAST
+ORDER BY whole DESC, key NULLS LAST
 LIMIT %(most)s;
 
 -- name: sums
 -- What they were worth, by currency: created, won, lost, and how many of the won ones say an amount.
 {facts}
-SELECT grouping(key) = 1 AS whole, key, currency, coalesce(sum(amount) FILTER (WHERE what = 'created'), 0),
+SELECT grouping(key) = 1 AS whole, {label}, currency, coalesce(sum(amount) FILTER (WHERE what = 'created'), 0),
     coalesce(sum(amount) FILTER (WHERE what = 'won'), 0), coalesce(sum(amount) FILTER (WHERE what = 'lost'), 0),
     count(amount) FILTER (WHERE what = 'won')
-FROM (SELECT facts.*, {key} AS key FROM facts) AS keyed
+FROM (SELECT what, amount, currency, {group} AS key FROM facts) AS keyed
 WHERE amount IS NOT NULL AND currency IS NOT NULL
 GROUP BY GROUPING SETS ((key, currency), (currency))
-ORDER BY whole DESC, key COLLATE "C" NULLS LAST, currency COLLATE "C"
+ORDER BY whole DESC, key NULLS LAST, currency COLLATE "C"
 LIMIT %(most)s;
 
 -- name: reasons
@@ -96,12 +96,16 @@ WHERE keyed.what = %(what)s AND (NOT %(keyed)s OR keyed.key IS NOT DISTINCT FROM
 ORDER BY keyed.at DESC, keyed.item DESC
 LIMIT %(limit)s;
 
--- name: stays
+-- name: stages
 -- The stays of the chosen deals in their stages, as domain/deal_state.py tells them: a stay begins when an open deal comes
--- to another stage or pipeline or is taken up again, and ends with the next such change, or when the deal is won or lost.
--- `went`: where it went then.
+-- to another stage or pipeline or is taken up again, and ends with the next such change, or when the deal is won or lost;
+-- `went`: where it went then. Told of each stage (`what` false): stays that began in the period, those that ended in it
+-- with how long they took, and of the deals that were closed in the period and had been in it, how many were won, and how
+-- many lost. And (true) where deals went from each stage in the period. `said`: of each field what was said of it last; a
+-- deal's status stands in it under no name.
 WITH chosen AS (
-    SELECT item FROM work.deals AS t
+    SELECT item, CASE WHEN closed_at >= %(start)s AND closed_at < %(end)s THEN status END AS closed
+    FROM work.deals AS t
     WHERE created_at < %(end)s AND (status = 'open' OR changed_at >= %(start)s)
         AND (%(pipeline)s::text IS NULL OR coalesce(t.pipeline, %(unnamed)s) = %(pipeline)s)
         AND (%(assignee)s::text IS NULL OR t.assignee = %(assignee)s)
@@ -109,21 +113,16 @@ WITH chosen AS (
         AND (%(origin)s::text IS NULL OR t.origin = %(origin)s)
 ),
 walk AS (
-    SELECT s.item, s.revision, s.happened_at, s.name, s.type, s.public,
-        count(*) FILTER (WHERE public ? 'pipeline') OVER place AS pipelines,
-        count(*) FILTER (WHERE public ? 'stage') OVER place AS stages,
-        count(*) FILTER (WHERE type IN ('deal.won', 'deal.lost', 'deal.reopened')) OVER place AS ends
+    SELECT s.item, s.revision, s.happened_at, s.name, chosen.closed, work.merged(s.public || CASE s.type
+            WHEN 'deal.won' THEN '{"": "won"}' WHEN 'deal.lost' THEN '{"": "lost"}'
+            WHEN 'deal.reopened' THEN '{"": "open"}' ELSE '{}'
+        END::jsonb) OVER (PARTITION BY s.item ORDER BY s.revision, s.happened_at, s.name) AS said
     FROM chosen JOIN work.steps AS s USING (item)
     WHERE s.folds
-    WINDOW place AS (PARTITION BY s.item ORDER BY s.revision, s.happened_at, s.name)
 ),
 held AS (
-    SELECT item, revision, happened_at, name,
-        first_value(public->>'pipeline') OVER (PARTITION BY item, pipelines ORDER BY revision, happened_at, name)
-            AS pipeline,
-        first_value(public->>'stage') OVER (PARTITION BY item, stages ORDER BY revision, happened_at, name) AS stage,
-        CASE first_value(type) OVER (PARTITION BY item, ends ORDER BY revision, happened_at, name)
-            WHEN 'deal.won' THEN 'won' WHEN 'deal.lost' THEN 'lost' ELSE 'open' END AS status
+    SELECT item, revision, happened_at, name, closed, said->>'pipeline' AS pipeline, said->>'stage' AS stage,
+        coalesce(said->>'', 'open') AS status
     FROM walk
 ),
 compared AS (
@@ -133,8 +132,8 @@ compared AS (
     WINDOW place AS (PARTITION BY item ORDER BY revision, happened_at, name)
 ),
 changes AS (
-    SELECT item, coalesce(pipeline, %(unnamed)s) AS pipeline, stage, status, happened_at AS since,
-        lead(happened_at) OVER place AS until,
+    SELECT item, closed, coalesce(pipeline, %(unnamed)s) COLLATE "C" AS pipeline, stage COLLATE "C" AS stage, status,
+        happened_at AS since, lead(happened_at) OVER place AS until,
         CASE WHEN lead(status) OVER place <> 'open' THEN lead(status) OVER place ELSE lead(stage) OVER place END
             AS went
     FROM compared
@@ -142,39 +141,38 @@ changes AS (
         OR status <> status_before
     WINDOW place AS (PARTITION BY item ORDER BY revision, happened_at, name)
 ),
-stays AS (
-    SELECT changes.*, greatest(0, extract(epoch FROM until - since)) AS seconds FROM changes
+stays AS MATERIALIZED (
+    SELECT item, closed, pipeline, stage, since, until, went, until >= %(start)s AND until < %(end)s AS left_it,
+        greatest(0, extract(epoch FROM until - since)::float8) AS seconds
+    FROM changes
     WHERE status = 'open' AND stage IS NOT NULL
-)
-
--- name: stages
--- Of each stage: stays that began in the period, and those that ended in it with how long they took; and of the deals
--- that were closed in the period and had been in it, how many were won, and how many lost.
-{stays},
+),
 closed AS (
-    SELECT been.pipeline, been.stage, count(*) FILTER (WHERE d.status = 'won') AS won,
-        count(*) FILTER (WHERE d.status = 'lost') AS lost
-    FROM (SELECT DISTINCT item, pipeline, stage FROM stays) AS been JOIN work.deals AS d USING (item)
-    WHERE d.status <> 'open' AND d.closed_at >= %(start)s AND d.closed_at < %(end)s
-    GROUP BY been.pipeline, been.stage
+    SELECT pipeline, stage, count(DISTINCT item) FILTER (WHERE closed = 'won') AS won,
+        count(DISTINCT item) FILTER (WHERE closed = 'lost') AS lost
+    FROM stays WHERE closed IN ('won', 'lost')
+    GROUP BY pipeline, stage
+),
+of_each AS (
+    SELECT pipeline, stage, count(*) FILTER (WHERE since >= %(start)s AND since < %(end)s) AS entered,
+        count(*) FILTER (WHERE left_it) AS stayed,
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE left_it) AS median,
+        percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE left_it) AS p90,
+        avg(seconds) FILTER (WHERE left_it) AS mean
+    FROM stays WHERE since < %(end)s
+    GROUP BY pipeline, stage
+    ORDER BY pipeline, stage
+    LIMIT %(most)s
+),
+moves AS (
+    SELECT pipeline, stage, went COLLATE "C" AS went, count(*) AS deals FROM stays WHERE left_it
+    GROUP BY 1, 2, 3
+    ORDER BY pipeline, stage, deals DESC, went
+    LIMIT %(most)s
 )
-SELECT pipeline, stage, count(*) FILTER (WHERE since >= %(start)s AND since < %(end)s),
-    coalesce(min(closed.won), 0), coalesce(min(closed.lost), 0),
-    count(*) FILTER (WHERE until >= %(start)s AND until < %(end)s),
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE until >= %(start)s AND until < %(end)s),
-    percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE until >= %(start)s AND until < %(end)s),
-    (avg(seconds) FILTER (WHERE until >= %(start)s AND until < %(end)s))::float8
-FROM stays LEFT JOIN closed USING (pipeline, stage)
-WHERE since < %(end)s
-GROUP BY pipeline, stage
-ORDER BY pipeline COLLATE "C", stage COLLATE "C"
-LIMIT %(most)s;
-
--- name: moves
--- Where deals went from each stage in the period.
-{stays}
-SELECT pipeline, stage, went, count(*) FROM stays
-WHERE until >= %(start)s AND until < %(end)s
-GROUP BY pipeline, stage, went
-ORDER BY pipeline COLLATE "C", stage COLLATE "C", count(*) DESC, went COLLATE "C"
-LIMIT %(most)s;
+SELECT false AS what, pipeline, stage, NULL AS went, entered, coalesce(won, 0), coalesce(lost, 0), stayed AS deals, median,
+    p90, mean
+FROM of_each LEFT JOIN closed USING (pipeline, stage)
+UNION ALL
+SELECT true, pipeline, stage, went, NULL, NULL, NULL, deals, NULL, NULL, NULL FROM moves
+ORDER BY what, pipeline, stage, deals DESC, went;

@@ -62,18 +62,10 @@ LIMIT %(limit)s;
 -- name: questions
 -- What customers asked or said of a product in the period who bought it within `days` afterwards, and not before: one
 -- row for each touchpoint and product. To look at a page, to open a mail or to fill a cart is to ask nothing.
-WITH asked AS (
-    SELECT p.product, p.name, p.happened_at AS at, p.type, whose.customer, bought.first_at
+WITH told AS MATERIALIZED (
+    SELECT p.product, p.name, p.happened_at AS at, p.type, whose.customer
     FROM figures.mentions AS p JOIN identity.evidences AS whose ON whose.evidence = p.evidence
-    CROSS JOIN LATERAL (
-        SELECT min(t.happened_at) AS first_at
-        FROM identity.evidences AS hers JOIN customers.trades AS t ON t.evidence = hers.evidence
-        JOIN figures.lines AS l ON l.name = t.name
-        WHERE hers.customer = whose.customer AND t.counts AND NOT t.refund AND l.product = p.product
-            AND t.happened_at < p.happened_at + make_interval(days => %(days)s)
-    ) AS bought
     WHERE p.direction = 'in' AND p.happened_at >= %(start)s AND p.happened_at < %(end)s
-        AND bought.first_at > p.happened_at
         AND p.type NOT IN (
             'review.posted', 'survey.answered', 'cart.updated', 'cart.abandoned', 'page.viewed', 'download.made',
             'webinar.registered', 'webinar.attended', 'product.used', 'email.opened', 'email.clicked',
@@ -82,6 +74,29 @@ WITH asked AS (
         )
         AND NOT EXISTS (SELECT FROM customers.trades AS own WHERE own.name = p.name)
         AND (%(product)s::text IS NULL OR p.product = %(product)s)
+),
+bought AS ( -- all purchases that may be the first one after, of whoever asked; most of what is asked is never bought
+    SELECT hers.customer, l.product, t.happened_at
+    FROM customers.trades AS t JOIN figures.lines AS l ON l.name = t.name
+    JOIN identity.evidences AS hers ON hers.evidence = t.evidence
+    WHERE t.counts AND NOT t.refund AND t.happened_at > %(start)s
+        AND t.happened_at < %(end)s + make_interval(days => %(days)s)
+        AND (%(product)s::text IS NULL OR l.product = %(product)s)
+),
+after AS MATERIALIZED (
+    SELECT told.product, told.name, told.at, told.type, told.customer, min(bought.happened_at) AS first_at
+    FROM told JOIN bought ON bought.customer = told.customer AND bought.product = told.product
+        AND bought.happened_at > told.at AND bought.happened_at < told.at + make_interval(days => %(days)s)
+    GROUP BY told.product, told.name, told.at, told.type, told.customer
+),
+asked AS (
+    SELECT * FROM after
+    WHERE NOT EXISTS (
+        SELECT FROM identity.evidences AS hers JOIN customers.trades AS t ON t.evidence = hers.evidence
+        JOIN figures.lines AS l ON l.name = t.name
+        WHERE hers.customer = after.customer AND t.counts AND NOT t.refund AND l.product = after.product
+            AND t.happened_at <= after.at
+    )
 )
 
 -- name: questioned

@@ -11,7 +11,7 @@ from psycopg.sql import Composed
 from psycopg_pool import AsyncConnectionPool
 
 from eventlog.sql import load
-from projections.insight.asking import MOST_GROUPS, Figures, Query, Times, Window, key_of
+from projections.insight.asking import MOST_GROUPS, Figures, Query, Times, Window, keys_of
 
 __all__ = ["Backlog", "Group", "Running", "ServiceReader", "TicketFact", "Tickets"]
 
@@ -110,7 +110,7 @@ class ServiceReader:
 
 
 def _with_facts(query: str, by: str) -> Query:
-    return sql.SQL(_SQL[query]).format(facts=_of_chosen("facts"), key=key_of(by))
+    return sql.SQL(_SQL[query]).format(facts=_of_chosen("facts"), **keys_of(by))
 
 
 def _of_chosen(query: str) -> Composed:

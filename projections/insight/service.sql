@@ -41,16 +41,20 @@ promised AS MATERIALIZED (
     ) AS due
     WHERE c.service_level IS NOT NULL OR c.respond_by IS NOT NULL OR c.resolve_by IS NOT NULL
 ),
-told AS (
-    SELECT c.item, fact.what, fact.at, fact.seconds, fact.business
+facts AS (
+    SELECT c.item, c.ref, c.native, c.evidence, c.team, c.assignee, c.queue, c.channel, c.priority, c.category,
+        c.product, c.service_level, fact.what, fact.at, extract(epoch FROM fact.took)::float8 AS seconds,
+        CASE fact.what WHEN 'resolved' THEN c.clock_s::float8 END AS business
     FROM chosen AS c CROSS JOIN LATERAL (VALUES
-        ('opened', opened_at, NULL, NULL),
-        ('responded', responded_at, extract(epoch FROM responded_at - opened_at), NULL),
-        ('resolved', ended_at, extract(epoch FROM ended_at - opened_at), clock_s::numeric),
-        ('closed', closed_at, NULL, NULL)
-    ) AS fact (what, at, seconds, business)
+        ('opened', opened_at, NULL::interval),
+        ('responded', responded_at, responded_at - opened_at),
+        ('resolved', ended_at, ended_at - opened_at),
+        ('closed', closed_at, NULL)
+    ) AS fact (what, at, took)
+    WHERE fact.at >= %(start)s AND fact.at < %(end)s
     UNION ALL
-    SELECT p.item, fact.what, fact.at, NULL, NULL
+    SELECT p.item, p.ref, p.native, p.evidence, p.team, p.assignee, p.queue, p.channel, p.priority, p.category,
+        p.product, p.service_level, fact.what, fact.at, NULL, NULL
     FROM promised AS p CROSS JOIN LATERAL (VALUES
         ('response_missed',
             CASE WHEN respond_due < coalesce(responded_at, ended_at, %(now)s) THEN respond_due END),
@@ -59,9 +63,11 @@ told AS (
         ('resolution_met',
             CASE WHEN promised AND (resolve_due IS NULL OR ended_at <= resolve_due) THEN ended_at END)
     ) AS fact (what, at)
+    WHERE fact.at >= %(start)s AND fact.at < %(end)s
     UNION ALL
-    SELECT s.item, 'reopened', s.happened_at, NULL, NULL
-    FROM timeline.events AS e JOIN work.steps AS s ON s.name = e.name
+    SELECT c.item, c.ref, c.native, c.evidence, c.team, c.assignee, c.queue, c.channel, c.priority, c.category,
+        c.product, c.service_level, 'reopened', s.happened_at, NULL, NULL
+    FROM timeline.events AS e JOIN work.steps AS s ON s.name = e.name JOIN chosen AS c ON c.item = s.item
     WHERE e.type IN ('ticket.opened', 'ticket.state_changed', 'ticket.reopened')
         AND e.happened_at >= %(start)s AND e.happened_at < %(end)s AND s.folds
         AND (
@@ -72,18 +78,12 @@ told AS (
                     'ticket.closed', 'ticket.folded')
             ORDER BY b.revision DESC, b.happened_at DESC, b.name DESC LIMIT 1
         )
-),
-facts AS (
-    SELECT told.what, told.at, told.seconds, told.business, c.item, c.ref, c.native, c.evidence, c.team, c.assignee,
-        c.queue, c.channel, c.priority, c.category, c.product, c.service_level
-    FROM told JOIN chosen AS c USING (item)
-    WHERE told.at >= %(start)s AND told.at < %(end)s
 )
 
 -- name: series
 -- The figures of each group, and of all of them (`whole`).
 {facts}
-SELECT grouping(key) = 1 AS whole, key,
+SELECT grouping(key) = 1 AS whole, {label},
     count(*) FILTER (WHERE what = 'opened'), count(*) FILTER (WHERE what = 'resolved'),
     count(*) FILTER (WHERE what = 'closed'), count(*) FILTER (WHERE what = 'reopened'),
     count(*) FILTER (WHERE what = 'response_met'), count(*) FILTER (WHERE what = 'response_missed'),
@@ -91,18 +91,18 @@ SELECT grouping(key) = 1 AS whole, key,
     count(*) FILTER (WHERE what = 'responded'),
     percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'responded'),
     percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'responded'),
-    (avg(seconds) FILTER (WHERE what = 'responded'))::float8,
+    avg(seconds) FILTER (WHERE what = 'responded'),
     count(*) FILTER (WHERE what = 'resolved'),
     percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'resolved'),
     percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'resolved'),
-    (avg(seconds) FILTER (WHERE what = 'resolved'))::float8,
+    avg(seconds) FILTER (WHERE what = 'resolved'),
     count(business) FILTER (WHERE what = 'resolved'),
     percentile_cont(0.5) WITHIN GROUP (ORDER BY business) FILTER (WHERE what = 'resolved'),
     percentile_cont(0.9) WITHIN GROUP (ORDER BY business) FILTER (WHERE what = 'resolved'),
-    (avg(business) FILTER (WHERE what = 'resolved'))::float8
-FROM (SELECT facts.*, {key} AS key FROM facts) AS keyed
+    avg(business) FILTER (WHERE what = 'resolved')
+FROM (SELECT what, seconds, business, {group} AS key FROM facts) AS keyed
 GROUP BY GROUPING SETS ((key), ())
-ORDER BY whole DESC, key COLLATE "C" NULLS LAST
+ORDER BY whole DESC, key NULLS LAST
 LIMIT %(most)s;
 
 -- name: running
@@ -117,7 +117,7 @@ WHERE status = 'open'
 -- name: tickets
 -- The tickets behind a figure, the latest first: `key` of which group, `keyed` false for all of them.
 {facts}
-SELECT keyed.item, keyed.ref, keyed.native, keyed.at, keyed.seconds::float8, keyed.business::float8, whose.customer
+SELECT keyed.item, keyed.ref, keyed.native, keyed.at, keyed.seconds, keyed.business, whose.customer
 FROM (SELECT facts.*, {key} AS key FROM facts) AS keyed
 LEFT JOIN identity.evidences AS whose ON whose.evidence = keyed.evidence
 WHERE keyed.what = %(what)s AND (NOT %(keyed)s OR keyed.key IS NOT DISTINCT FROM %(key)s)
