@@ -1,10 +1,8 @@
-"""Which rules are asked of whom after a batch, and how? Those that its events can change, at once, along indexes."""
+"""Which rules are asked of whom after a batch, and how? Those that its events can change, and all of them at once."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from datetime import UTC
 from typing import Any
 
 import psycopg
@@ -13,13 +11,29 @@ from structlog.testing import capture_logs
 
 from bench.rules import TYPICAL, many
 from domain.segment_text import read_rule
-from eventlog.sql import load
-from projections.registry import use
-from projections.segments.compiling import Facing, Program, Ruled
+from projections.segments import definitions
+from projections.segments.compiling import Facing, Ruled
 from projections.segments.definitions import Defined
 from projections.segments.evaluating import patient
 from projections.segments.needing import needs_of
 from tests.support.segmented import Segmented, made, segmented
+
+QUIET = ("page.viewed", {})
+CASES: list[tuple[str, tuple[str, dict[str, Any]], bool]] = [
+    ("count(purchase.made) >= 2", ("purchase.made", {}), True),
+    ("count(contact) >= 3", QUIET, True),
+    ("no(page.viewed)", QUIET, False),
+    ("sequence(purchase.made then page.viewed within 7d)", QUIET, True),
+    ("fact.orders >= 2", ("purchase.made", {}), True),
+    ("fact.touchpoints >= 3", QUIET, True),
+    ("rfm.frequency >= 2", ("purchase.made", {}), True),
+    (
+        "consent.marketing.email granted",
+        ("consent.given", {"content": {"purpose": "marketing", "channel": "email"}}),
+        True,
+    ),
+]
+"""(rule, an event of ann, who bought and wrote before, whether she is in the segment after it)"""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +78,24 @@ def test_settings_are_others_while_rules_are_asked_and_then_as_before(shop: Segm
         assert settings() == before
 
 
+@pytest.mark.parametrize(("text", "event", "inside"), CASES)
+def test_whatever_a_batch_may_change_is_asked_and_nothing_else(
+    shop: Segmented, monkeypatch: pytest.MonkeyPatch, text: str, event: tuple[str, dict[str, Any]], inside: bool
+) -> None:
+    for name in ("_OFTEN", "_FEW"):
+        monkeypatch.setattr(definitions, name, 0)
+    monkeypatch.setattr(definitions, "_MOST_OF_ALL", 1)
+    monkeypatch.setattr(shop.stage, "remembers", True)
+    shop.segment("asked", text)
+    shop.segment("other", "exists(call.ended)")
+    shop.happen(made("purchase.made", "ann"), made("email.received", "ann"))
+    assert (shop.members("asked") == {"ann"}) is not inside
+    type, data = event
+    shop.day(1)
+    shop.happen(made(type, "ann", day=1, **data))
+    assert (shop.members("asked") == {"ann"}) is inside
+
+
 @pytest.mark.parametrize(
     ("text", "needs"),
     [
@@ -95,15 +127,3 @@ def test_rules_of_their_own_are_kept_while_they_are_few_and_asked_often() -> Non
     for one in rules[1:60]:
         defined.asking(frozenset([(one.code, 1)]))
     assert defined.asking(few) is not program
-
-
-def test_each_customer_is_asked_along_indexes_though_no_table_was_ever_analyzed(shop: Segmented) -> None:
-    query, _ = Program(ruled(TYPICAL), Facing(UTC)).within(load("projections.segments", "evaluating.sql")["keep"])
-    with psycopg.connect(shop.stage.story.dsn) as connection, connection.cursor() as cursor:
-        use(cursor)
-        with patient(cursor):
-            plan = [row[0] for row in cursor.execute(b"EXPLAIN (GENERIC_PLAN) " + query).fetchall()]
-    asked = "\n".join(plan[: next(place for place, line in enumerate(plan) if "CTE differ" in line)])
-    assert set(re.findall(r"Index Scan.* using (\w+) on (?:trades|contacts|consents)", asked)) == {
-        "trades_evidence", "contacts_pkey", "consents_evidence",
-    }  # fmt: skip

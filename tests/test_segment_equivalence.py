@@ -125,6 +125,7 @@ def test_kept_memberships_and_what_is_told_of_them_follow_events_rules_lists_and
 ) -> None:
     pick = Random(seed)
     arena.begin(pick.choice(RULES) if pick.random() < 0.5 else DEFAULTS)
+    arena.arena.remembers = pick.random() < 0.7
     history = story_of(pick, pick.randrange(5, 25))
     if pick.random() < 0.6:
         history.sort(key=lambda one: one[1])

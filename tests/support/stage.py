@@ -12,6 +12,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from eventlog.port import Logged
+from projections.decoding import Decoder
 from projections.registry import MODELS
 from projections.runner import Runner
 from tests.support.plain import Published, held, tell
@@ -29,7 +30,8 @@ _FAMILY = [model.name for model in MODELS]
 
 
 class Stage:
-    """A story, with a runner on four partitions that is used again and again."""
+    """A story, with a runner on four partitions that is used again and again. remembers: whether its reader knows in
+    a batch what it met in those before."""
 
     def __init__(self, small: Story, connection: psycopg.Connection) -> None:
         self.story, self._connection = small, connection
@@ -40,6 +42,8 @@ class Stage:
             "WHERE schemaname = ANY (%s) AND tablename <> 'rules'",
             [_FAMILY],
         ).fetchall()
+        self.remembers = False
+        self._decoder: Decoder | None = None
         emptied = [row[0] for row in tables] + ["storyline.positions", "storyline.rulings"]
         # Of a few rows these are gone much faster than by TRUNCATE.
         self._empty = "; ".join(f"DELETE FROM {table}" for table in emptied)
@@ -47,6 +51,7 @@ class Stage:
     def begin(self, rules: Mapping[str, Any] = DEFAULTS) -> None:
         """Nothing was applied yet, and these are the rules."""
         self.rules = dict(rules)
+        self._decoder = None
         self._connection.execute(self._empty)
         self._connection.execute("DELETE FROM identity.rules")
         self._connection.execute("INSERT INTO identity.rules VALUES (%s)", [Jsonb(self.rules)])
@@ -72,12 +77,13 @@ class Stage:
         return [found[place] for place in range(len(history))]
 
     def apply(self, batches: Sequence[Sequence[Logged]]) -> None:
-        """Apply these batches with one reader's memory."""
-        decoder = self.story.decoder()
+        """Apply these batches with one reader's memory, which is that of before if it `remembers`."""
+        if self._decoder is None or not self.remembers:
+            self._decoder = self.story.decoder()
         for batch in batches:
-            applied = self.runner.apply(decoder.batch(0, self.runner.cursor, batch))
+            applied = self.runner.apply(self._decoder.batch(0, self.runner.cursor, batch))
             if applied.afresh:
-                decoder = self.story.decoder()
+                self._decoder = self.story.decoder()
 
     def feed(self, *batches: Sequence[Published]) -> None:
         """The same for records, one after the other on one partition."""
