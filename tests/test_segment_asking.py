@@ -18,7 +18,7 @@ from projections.segments.evaluating import patient
 from projections.segments.needing import needs_of
 from tests.support.segmented import Segmented, made, segmented
 
-QUIET = ("page.viewed", {})
+QUIET: tuple[str, dict[str, Any]] = ("page.viewed", {})
 CASES: list[tuple[str, tuple[str, dict[str, Any]], bool]] = [
     ("count(purchase.made) >= 2", ("purchase.made", {}), True),
     ("count(contact) >= 3", QUIET, True),
