@@ -130,12 +130,12 @@ SELECT md5('step ' || n || ' ' || step)::uuid, md5('deal ' || n)::uuid, 'deal', 
 FROM (SELECT n, evidence, happened_at AS at, amount FROM drawn WHERE type = 'chat.message_received' AND n %% 4 = 3) AS of_chats
 CROSS JOIN LATERAL (
     VALUES (1, 'deal.created', interval '0', jsonb_build_object('pipeline', 'sales', 'stage', 'new', 'amount', amount * 100,
-        'currency', 'GBP', 'assignee', 'rep' || n %% 30, 'team', 'team-' || n %% 6, 'origin', 'o' || n %% 5)),
+        'currency', 'GBP', 'assignee', 'rep' || n %% 30, 'team', 'team-' || n / 20 %% 6, 'origin', 'o' || n / 20 %% 5)),
         (2, 'deal.stage_changed', interval '1 day', '{"stage": "proposal"}'::jsonb),
         (3, CASE WHEN n %% 3 = 0 THEN 'deal.lost' ELSE 'deal.won' END, interval '3 days',
             jsonb_build_object('reason', 'r' || n %% 7))
 ) AS steps (step, type, length, public)
-WHERE (step < 3 OR n %% 5 <> 0) AND at + length * (1 + n %% 13) < now();
+WHERE (step < 3 OR n / 20 %% 5 <> 0) AND at + length * (1 + n %% 13) < now();
 
 -- name: items
 -- Which of them are to be folded.
