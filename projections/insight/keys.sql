@@ -7,9 +7,8 @@
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
 
 -- name: room
--- A year of rows is sorted and grouped in memory; and what is asked for again and again is in memory, too, so an index
--- costs little.
-SELECT set_config('work_mem', '64MB', true), set_config('random_page_cost', '1.1', true);
+-- A year of rows is sorted and grouped in memory.
+SET LOCAL work_mem = '64MB';
 
 -- name: day
 -- The day, such as 2026-03-01.
