@@ -13,8 +13,9 @@ from typing import Any, Final, NamedTuple
 import psycopg
 
 from domain.catalogue.registry import Catalogue
+from domain.errors import Unavailable
 from eventlog.opening import open_log
-from eventlog.port import Log
+from eventlog.port import Log, Logged
 from projections.decoding import Decoder
 from projections.deriving import Anew, Deriver
 from projections.family import Lost, TimelineAlone
@@ -26,6 +27,7 @@ __all__ = ["Parted", "Read", "Unapplied", "noted", "parked_of"]
 
 _Cursor = psycopg.Cursor[Any]
 _WAIT: Final = 1.0
+_LOOKS: Final = 30
 
 
 class Unapplied(NamedTuple):
@@ -130,10 +132,18 @@ def noted(state: str, unapplied: Sequence[Unapplied]) -> str:
 
 
 def parked_of(log: Log, state: str) -> Iterator[Parked]:
-    """What was noted, as it is parked: with the records as they stand on the log."""
+    """What was noted, as it is parked: with the records as they stand on the log. Raises Unavailable where the log does
+    not give one of them, since nothing may be lost: the rebuild is gone on with later."""
     for row in json.loads(state) if state else []:
         one = Unapplied(*row)
-        for logged in log.read({one.log_partition: one.log_offset}, 1, _WAIT):
-            if logged.offset == one.log_offset:
-                key = logged.key if one.reason == "poison" else b""
-                yield Parked(one.reason, one.detail, one.log_partition, one.log_offset, key, logged.value, one.type)
+        logged = _record_at(log, one.log_partition, one.log_offset)
+        key = logged.key if one.reason == "poison" else b""
+        yield Parked(one.reason, one.detail, one.log_partition, one.log_offset, key, logged.value, one.type)
+
+
+def _record_at(log: Log, partition: int, offset: int) -> Logged:
+    for _ in range(_LOOKS):
+        for logged in log.read({partition: offset}, 1, _WAIT):
+            if logged.offset == offset:
+                return logged
+    raise Unavailable(f"The log does not give the record at {partition}/{offset}, which it gave before.")
