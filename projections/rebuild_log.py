@@ -132,8 +132,8 @@ def noted(state: str, unapplied: Sequence[Unapplied]) -> str:
 
 
 def parked_of(log: Log, state: str) -> Iterator[Parked]:
-    """What was noted, as it is parked: with the records as they stand on the log. Raises Unavailable where the log does
-    not give one of them, since nothing may be lost: the rebuild is gone on with later."""
+    """What was noted, as it is parked: with the records as they stand on the log. Raises Unavailable where the log
+    does not give one of them, since nothing may be lost: the rebuild is gone on with later."""
     for row in json.loads(state) if state else []:
         one = Unapplied(*row)
         logged = _record_at(log, one.log_partition, one.log_offset)
