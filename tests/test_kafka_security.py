@@ -95,7 +95,11 @@ def test_the_rights_that_the_document_gives_are_enough_for_each_process(
     with story(database, broker.url("storyline", "api")) as told:
         told.publish(event(1), event(2))
         assert len(read_all(told.log)) == 2
-        replace(told, log_url=broker.url("storyline", "projector")).project()
+        alone = replace(told, log_url=broker.url("storyline", "projector"), _staying=None)
+        try:
+            alone.project()
+        finally:
+            alone.rest()
         assert told.rows("SELECT count(*) FROM timeline.events") == [(2,)]
         _inbox_moves_one(broker, replace(told, log_url=broker.url("storyline", "inbox", mechanism="SCRAM-SHA-256")))
 

@@ -189,6 +189,18 @@ def _bought(number: int, amount: int) -> dict[str, Any]:
     return event(number, type="purchase.made", time=at, data={"content": {"amount": amount, "currency": "GBP"}})
 
 
+def test_a_piece_of_a_text_is_found_whether_its_letters_are_small_or_capital(
+    small: Stage, connection: psycopg.Connection
+) -> None:
+    seen = event(1, type="page.viewed", data={"content": {"product": "P-1"}}, time=START.isoformat())
+    small.begin()
+    small.feed(small.publish([(seen, 6000)]))
+    metric = _metric(types=["page.viewed"], where={"field": "event.content.product", "is": "contains", "value": "p-"})
+    define(connection, {"m": metric})
+    assert fold(connection, most=10)
+    assert [events for _, events in _read(small, metric, "all", "").values()] == [1]
+
+
 def test_a_changed_definition_is_counted_beside_the_one_before(small: Stage, connection: psycopg.Connection) -> None:
     small.begin()
     small.feed(small.publish([(_bought(number, number), 6000) for number in range(5)]))

@@ -118,7 +118,7 @@ def test_places_come_back_whatever_becomes_of_a_replay(api: RunningApi) -> None:
         assert {200, 422, 429} >= set(pool.map(replay, range(24)))
     with api.client("read-sealed") as client:
         eventually(lambda: client.get("/v1/replay", params={"type": "purchase.made"}).status_code == 200, 30)
-        assert snapshots(api) == 0
+        eventually(lambda: snapshots(api) == 0, 30)
 
 
 def snapshots(api: RunningApi) -> int:

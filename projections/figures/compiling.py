@@ -76,7 +76,10 @@ def _holds(building: Building, condition: Condition | None) -> Composable:
         return sql.SQL("NOT {}").format(either(*[_holds(building, one) for one in condition.none]) or NO)
     field = _field(building, (condition.field or "").removeprefix("event."))
     compared = Comparison.model_construct(is_=condition.is_, value=_plain(condition.value))
-    return sql.SQL("({})").format(json(building, field, compared).holds)
+    holds = json(building, field, compared).holds
+    if condition.is_ == "contains" and isinstance(condition.value, str):
+        holds = _filled("contains", field=field, wanted=building.text(condition.value), otherwise=holds)
+    return sql.SQL("({})").format(holds)
 
 
 def _plain(value: Any) -> Any:

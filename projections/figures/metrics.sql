@@ -46,6 +46,13 @@ to_jsonb(left(e.head ->> 'name', -33))
 -- A value as a text: null for what is nothing, a list or an object.
 CASE WHEN jsonb_typeof({x}) IN ('string', 'number', 'boolean') THEN nullif({x} #>> '{{}}', '') END
 
+-- name: contains
+-- A text has another in it, small and capital letters alike, as conditions have it everywhere; else as rules have it.
+CASE
+    WHEN jsonb_typeof({field}) = 'string' THEN strpos(lower({field} #>> '{{}}'), lower({wanted})) > 0
+    ELSE {otherwise}
+END
+
 -- name: forget
 -- The sums of these times.
 DELETE FROM metric_sums AS s
