@@ -320,13 +320,25 @@ def test_from_kafka_a_move_asks_whether_all_is_quiet(
         with pytest.raises(Misconfigured, match="--quiet"):
             move(made, target, url, tmp_path / "map")
 
+        over = threading.Event()
+        more: list[Any] = []
+
+        def go_on() -> None:
+            while not over.wait(0.2):
+                more.append(person(100 + len(more)))
+                made.publish(more[-1])
+
+        publishing = threading.Thread(target=go_on)
+
         def reached(point: str) -> None:
             if point == "closing":
-                threading.Timer(0.5, lambda: made.publish(person(100))).start()
+                publishing.start()
 
         with pytest.raises(Misconfigured, match="still appends"):
             move(made, target, url, tmp_path / "map", reached, quiet=True)
-        assert move(made, target, url, tmp_path / "map", quiet=True).records == 101
+        over.set()
+        publishing.join()
+        assert move(made, target, url, tmp_path / "map", quiet=True).records == 100 + len(more)
         assert made.hashes() == made.hashes("_previous")
 
 
