@@ -29,6 +29,8 @@ PARTS: Final = ("sales", "contacts", "metrics")
 SUMS: Final = ("sales_sums", "contact_sums")
 """Tables that nothing but their sums is in, of which there may be many."""
 _SHORT: Final = (*TRADES, "category")
+_SHORTER: Final[dict[Level, Level]] = {"h": "q", "d": "h", "m": "d"}
+_LEVELS: Final[tuple[Level, ...]] = ("q", *_SHORTER)
 _MOST_QUARTERS: Final = 2000
 _MOST_DAYS: Final = 10
 _Range = tuple[datetime, datetime]
@@ -88,16 +90,11 @@ def fold_part(cursor: psycopg.Cursor[Any], part: str, catalogue: Catalogue | Non
     cursor.execute(_SQL[f"empty_{part}"])
     ever = [EVER]
     if part == "sales":
-        cursor.execute(_SQL["sum_trades"], _asked(ever))
-        cursor.execute(_SQL["sum_lines"], _asked(ever, level="q", dimension="category"))
-        for level, shorter in (("h", "q"), ("d", "h")):
-            cursor.execute(_SQL["sum_sales"], _asked(ever, level=level, of=shorter, dimensions=list(_SHORT)))
-        cursor.execute(_SQL["sum_lines"], _asked(ever, level="d", dimension="product"))
-        cursor.execute(_SQL["sum_sales"], _asked(ever, level="m", of="d", dimensions=[*TRADES, *LINES]))
+        for level in _LEVELS:
+            _sum_sales(cursor, level, ever)
     elif part == "contacts":
-        cursor.execute(_SQL["sum_contacts"], _asked(ever, types=None))
-        for level, shorter in (("h", "q"), ("d", "h"), ("m", "d")):
-            cursor.execute(_SQL["sum_contact_sums"], _asked(ever, level=level, of=shorter))
+        for level in _LEVELS:
+            _sum_contacts(cursor, level, ever)
     else:
         fill_all(cursor, catalogue)
     cursor.execute(_SQL[f"analyze_{part}"])
@@ -109,9 +106,11 @@ def _fold_quarters(cursor: psycopg.Cursor[Any], quarters: set[datetime], catalog
     ranges, hours = merged("q", quarters), merged("h", {begin_of("h", one) for one in quarters})
     types = [row[0] for row in cursor.execute(_SQL["types"]).fetchall()]
     _forget(cursor, "q", _SHORT, ranges)
-    _sum_quarters(cursor, ranges, types)
+    _sum_sales(cursor, "q", ranges)
+    _sum_contacts(cursor, "q", ranges, types)
     _forget(cursor, "h", _SHORT, hours)
-    _sum_hours(cursor, hours)
+    _sum_sales(cursor, "h", hours)
+    _sum_contacts(cursor, "h", hours)
     sum_metrics(cursor, ranges, catalogue)
     for level in ("d", "m"):
         starts = sorted({begin_of(level, one) for one in quarters})
@@ -124,7 +123,8 @@ def _fold_longer(cursor: psycopg.Cursor[Any], level: Level) -> int:
     if found:
         ranges = merged(level, found)
         _forget(cursor, level, (*TRADES, *LINES), ranges)
-        (_sum_days if level == "d" else _sum_months)(cursor, ranges)
+        _sum_sales(cursor, level, ranges)
+        _sum_contacts(cursor, level, ranges)
         cursor.execute(_SQL["renew"], {"level": level, "starts": found})
     return len(found)
 
@@ -135,29 +135,26 @@ def _forget(cursor: psycopg.Cursor[Any], level: Level, dimensions: Sequence[str]
     cursor.execute(_SQL["forget_contacts"], asked)
 
 
-def _sum_quarters(cursor: psycopg.Cursor[Any], ranges: Sequence[_Range], types: list[str] | None) -> None:
-    cursor.execute(_SQL["sum_trades"], _asked(ranges))
-    cursor.execute(_SQL["sum_lines"], _asked(ranges, level="q", dimension="category"))
-    cursor.execute(_SQL["sum_contacts"], _asked(ranges, types=types))
+def _sum_sales(cursor: psycopg.Cursor[Any], level: Level, ranges: Sequence[_Range]) -> None:
+    """Sales of one level: out of trades and their lines, or of the sums of the next shorter level."""
+    if level == "q":
+        cursor.execute(_SQL["sum_trades"], _asked(ranges))
+        cursor.execute(_SQL["sum_lines"], _asked(ranges, level=level, dimension="category"))
+        return
+    dimensions = [*TRADES, *LINES] if level == "m" else list(_SHORT)
+    cursor.execute(_SQL["sum_sales"], _asked(ranges, level=level, of=_SHORTER[level], dimensions=dimensions))
+    if level == "d":
+        cursor.execute(_SQL["sum_lines"], _asked(ranges, level=level, dimension="product"))
 
 
-def _sum_hours(cursor: psycopg.Cursor[Any], ranges: Sequence[_Range]) -> None:
-    asked = _asked(ranges, level="h", of="q", dimensions=list(_SHORT))
-    cursor.execute(_SQL["sum_sales"], asked)
-    cursor.execute(_SQL["sum_contact_sums"], asked)
-
-
-def _sum_days(cursor: psycopg.Cursor[Any], ranges: Sequence[_Range]) -> None:
-    asked = _asked(ranges, level="d", of="h", dimensions=list(_SHORT))
-    cursor.execute(_SQL["sum_sales"], asked)
-    cursor.execute(_SQL["sum_contact_sums"], asked)
-    cursor.execute(_SQL["sum_lines"], _asked(ranges, level="d", dimension="product"))
-
-
-def _sum_months(cursor: psycopg.Cursor[Any], ranges: Sequence[_Range]) -> None:
-    asked = _asked(ranges, level="m", of="d", dimensions=[*TRADES, *LINES])
-    cursor.execute(_SQL["sum_sales"], asked)
-    cursor.execute(_SQL["sum_contact_sums"], asked)
+def _sum_contacts(
+    cursor: psycopg.Cursor[Any], level: Level, ranges: Sequence[_Range], types: list[str] | None = None
+) -> None:
+    """Touchpoints of one level. types: that there are, None for all; asked for of quarters alone."""
+    if level == "q":
+        cursor.execute(_SQL["sum_contacts"], _asked(ranges, types=types))
+    else:
+        cursor.execute(_SQL["sum_contact_sums"], _asked(ranges, level=level, of=_SHORTER[level]))
 
 
 def _asked(ranges: Iterable[_Range], **more: Any) -> dict[str, Any]:
