@@ -9,13 +9,14 @@ from collections.abc import Collection, Iterable
 from projections.columns import cut
 from projections.packing import MARK_SIZE, Packed, pack
 
-__all__ = ["TEXTS", "TOUCH", "contact_kind", "evidence_of", "recounted", "summed"]
+__all__ = ["NAME", "TEXTS", "TOUCH", "contact_kind", "evidence_of", "recounted", "summed"]
 
 _SUM = struct.Struct("!iqiqiq")  # touchpoints, first_at, last_at
 _HEAD = struct.Struct("!hi16s")  # evidence, then type, channel and direction
 _PADDING = bytes(MARK_SIZE - 16)
 
 # Where the columns of a packed row of `events` stand; see `decoding.py`.
+NAME = slice(6, 22)
 _EVIDENCE, _HAPPENED, TOUCH, TEXTS = 26, 46, 75, 76 + 20 + 8 + 12
 
 

@@ -126,11 +126,6 @@ DELETE FROM subjects WHERE customer = ANY (%(customers)s::uuid[]);
 -- Whom deals, tickets, tasks and leads are, or were, about.
 SELECT DISTINCT evidence FROM steps WHERE item = ANY (%(items)s::uuid[]) AND evidence IS NOT NULL;
 
--- name: homes
--- Who is at home where these evidences are, of these customers.
-SELECT evidence, customer FROM evidences
-WHERE evidence = ANY (%(evidences)s::uuid[]) AND customer = ANY (%(customers)s::uuid[]);
-
 -- name: record
 -- Who entered and left, when and why.
 COPY storyline.segment_changes (segment, version, customer, at, entered, because, reason, announce) FROM STDIN;

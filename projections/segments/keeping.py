@@ -7,7 +7,7 @@ found out as a whole yet, only wakes whom a batch touches: it announces nothing 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -19,7 +19,7 @@ import structlog
 from psycopg.errors import QueryCanceled
 
 from eventlog.sql import load
-from projections.columns import NULL
+from projections.contacts import NAME, evidence_of
 from projections.rows import Batch
 from projections.segments.compiling import Facing
 from projections.segments.definitions import Defined, Definitions, Version, kept_by
@@ -48,8 +48,6 @@ _MOST_EVENTS: Final = 5
 _MOST_REASONED: Final = 1000
 """Most customers that changed at once of whom that is looked up: where a whole history comes in nobody asks."""
 _NO_TOPICS: Final[Topics] = frozenset()
-_NAME: Final = 6
-"""Where its name stands in a packed row of an event; its evidence follows, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +107,7 @@ class Keeper:
             cursor.execute(_WAKING["wake"], {"customers": list(met.held), "why": "rebuild"})
             return
         now = told_at(cursor, self.clock, met.batch.newest)
-        told = _Telling(cursor, defined, met)
+        told = _Telling(defined, met)
         gone = self._follow(cursor, met, told)
         held = [one for one in met.held if one not in gone]
         told.add(evaluate_lists(cursor, defined.lists, {*met.fresh, *met.moved} - gone))
@@ -196,8 +194,8 @@ def evidences_in(batch: Batch) -> set[bytes]:
 class _Telling:
     """Why did those change whom a batch changed?"""
 
-    def __init__(self, cursor: _Cursor, defined: Defined, met: Met) -> None:
-        self._cursor, self._defined, self._met = cursor, defined, met
+    def __init__(self, defined: Defined, met: Met) -> None:
+        self._defined, self._met = defined, met
         self._found: list[tuple[Change, str | None]] = []
         self.renamed: set[UUID] = set()
         self.winners: set[UUID | None] = set()
@@ -211,7 +209,7 @@ class _Telling:
         if not self._found:
             return []
         changed = {one.customer for one, _ in self._found}
-        corrected = self._homes(self._met.settled, changed) if self._met.settled else {}
+        corrected = self._homes([one.bytes for one in self._met.settled], changed)
         events = self._events(changed) if len(changed) <= _MOST_REASONED else {}
         told = []
         for one, because in self._found:
@@ -235,26 +233,25 @@ class _Telling:
             reason["events"] = events
         return msgspec.json.encode(reason).decode()
 
-    def _homes(self, evidences: Collection[UUID], customers: Collection[UUID]) -> dict[UUID, list[UUID]]:
+    def _homes(self, evidences: Iterable[bytes], customers: Collection[UUID]) -> dict[UUID, list[bytes]]:
         """The evidences of each of these customers, of these."""
-        asked = {"evidences": list(evidences), "customers": list(customers)}
-        found: dict[UUID, list[UUID]] = {}
-        for evidence, customer in self._cursor.execute(_SQL["homes"], asked):
-            found.setdefault(customer, []).append(evidence)
+        found: dict[UUID, list[bytes]] = {}
+        for evidence in evidences:
+            customer = self._met.homes.get(evidence)
+            if customer is not None and customer in customers:
+                found.setdefault(customer, []).append(evidence)
         return found
 
     def _events(self, customers: Collection[UUID]) -> dict[UUID, list[str]]:
         """Names of the first few events of the batch about each of these customers."""
-        names: dict[UUID, list[str]] = {}
+        names: dict[bytes, list[str]] = {}
         for row in self._met.batch.first.events.rows():
-            place = _NAME + 16
-            if row[place : place + 4] != NULL:
-                evidence = UUID(bytes=row[place + 4 : place + 20])
-                names.setdefault(evidence, []).append(row[_NAME:place].hex())
-        homes = self._homes(names, customers) if names else {}
+            evidence = evidence_of(row)
+            if evidence is not None:
+                names.setdefault(evidence, []).append(row[NAME].hex())
         return {
             customer: [name for evidence in evidences for name in names[evidence]][:_MOST_EVENTS]
-            for customer, evidences in homes.items()
+            for customer, evidences in self._homes(names, customers).items()
         }
 
 

@@ -25,7 +25,7 @@ from domain.segment_leaves import (
 from domain.segment_parts import CONTACT, Selection
 from domain.segments import Leaf, Rule
 from projections.columns import LENGTH
-from projections.contacts import TEXTS, TOUCH, evidence_of
+from projections.contacts import NAME, TEXTS, TOUCH, evidence_of
 from projections.packing import MARK_SIZE, NAME_SIZE
 from projections.rows import Batch, Derived
 
@@ -37,8 +37,8 @@ _TRADES: Final = b":trades"
 _CLAIMS: Final = b":claims"
 _CONSENTS: Final = b":consents"
 _IDENTIFIERS: Final = b":identifiers"
-_NAME: Final = slice(6, 22)
-"""Where its name stands in a packed row of an event, and the evidence in one of a party."""
+_PARTY: Final = slice(6, 22)
+"""Where the evidence stands in a packed row of a party."""
 
 
 def needs_of(rule: Rule, others: Mapping[str, Rule | None], within: Topics = frozenset()) -> Topics:
@@ -102,7 +102,7 @@ def topics_of(batch: Batch, derived: Derived, anew: Collection[UUID]) -> dict[by
             topics.add(row[start : start + LENGTH.unpack_from(row, TEXTS)[0]])
             if row[TOUCH]:
                 topics.add(_TOUCHED)
-            homes[row[_NAME]] = topics
+            homes[row[NAME]] = topics
     for packed, topic in (
         (derived.trades, _TRADES), (derived.claims, _CLAIMS), (derived.consents, _CONSENTS),
         (derived.identifiers, _IDENTIFIERS),
@@ -114,5 +114,5 @@ def topics_of(batch: Batch, derived: Derived, anew: Collection[UUID]) -> dict[by
                 known.add(topic)
     told: dict[bytes, Topics | None] = {evidence: frozenset(topics) for evidence, topics in found.items()}
     told.update(dict.fromkeys([one.bytes for one in anew]))
-    told.update(dict.fromkeys([row[_NAME] for row in derived.parties.rows()]))
+    told.update(dict.fromkeys([row[_PARTY] for row in derived.parties.rows()]))
     return told
