@@ -21,7 +21,6 @@ from projections.contacts import evidence_of
 from projections.figures import model as figures
 from projections.rows import Batch, Derived
 from projections.segments.keeping import Keeper, Met, evidences_in
-from projections.segments.needing import topics_of
 from projections.segments.reaching import Thing, things_of
 from projections.settling import Settled
 from projections.work.model import Item
@@ -74,10 +73,9 @@ def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
     quarters = {quarter_of(at).isoformat() for at in (*touched.settled.times, *times)}
     figures.touch(cursor, quarters.union(touched.batch.quarters))
     if segments is not None:
-        topics = topics_of(touched.batch, touched.derived[0], anew)
         met = Met(
-            touched.batch, held.customers, held.fresh, touched.moved, touched.settled.evidences, things, topics,
-            held.homes,
+            touched.batch, held.customers, held.fresh, touched.moved, touched.settled.evidences, things,
+            touched.derived[0], anew, held.homes,
         )  # fmt: skip
         keeper.keep(cursor, segments, met)
 

@@ -20,7 +20,7 @@ from psycopg.errors import QueryCanceled
 
 from eventlog.sql import load
 from projections.contacts import NAME, evidence_of
-from projections.rows import Batch
+from projections.rows import Batch, Derived
 from projections.segments.compiling import Facing
 from projections.segments.definitions import Defined, Definitions, Version, kept_by
 from projections.segments.evaluating import (
@@ -33,7 +33,7 @@ from projections.segments.evaluating import (
     record,
     told_at,
 )
-from projections.segments.needing import Topics
+from projections.segments.needing import Topics, topics_of
 from projections.segments.reaching import Thing, mark_off, wake_reached
 from projections.work.model import Item
 
@@ -54,8 +54,8 @@ _NO_TOPICS: Final[Topics] = frozenset()
 class Met:
     """Whom a batch met. held: all customers that it touched, who are held. fresh: those of them that nobody had to
     do with before. moved: those that evidences went from, or came to. settled: evidences of events that were
-    corrected. things: of what, that customers have to do with, it says something. topics: of what its events tell, by
-    their evidence, None for one of which more is new. homes: who is at home where each evidence is."""
+    corrected. things: of what, that customers have to do with, it says something. derived: what follows from its
+    events. anew: evidences of which more is new than events. homes: who is at home where each evidence is."""
 
     batch: Batch
     held: Sequence[UUID]
@@ -63,7 +63,8 @@ class Met:
     moved: Collection[UUID]
     settled: Collection[UUID]
     things: Collection[Thing]
-    topics: Mapping[bytes, Topics | None]
+    derived: Derived
+    anew: Collection[UUID]
     homes: Mapping[bytes, UUID]
 
 
@@ -134,10 +135,11 @@ class Keeper:
     ) -> Iterator[tuple[frozenset[Version] | None, list[UUID]]]:
         """Which rules are asked of whom (None: all): of many customers of whom the batch tells the same, those that
         it may change; all of the rest, so that there are few statements."""
+        told_of = topics_of(met.batch, met.derived, met.anew)
         whole = {*met.fresh, *met.moved}
         topics: dict[UUID, Topics | None] = {}
         for evidence, customer in met.homes.items():
-            told, before = met.topics.get(evidence), topics.get(customer, _NO_TOPICS)
+            told, before = told_of.get(evidence), topics.get(customer, _NO_TOPICS)
             topics[customer] = None if told is None or before is None else before | told
         alike: dict[Topics, list[UUID]] = {}
         rest: list[UUID] = []
