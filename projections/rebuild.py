@@ -22,6 +22,7 @@ from eventlog.sql import load
 from projections import rebuild_state as state
 from projections.checking import refuse_damage
 from projections.deriving import Reading
+from projections.identity import filling
 from projections.moves import refuse_moved
 from projections.positions import Positions
 from projections.rebuild_log import parked_of
@@ -47,6 +48,7 @@ from projections.registry import (
     changed,
     has_schema,
     is_beside,
+    on_schemas,
     standing_on,
 )
 from projections.runner import Park
@@ -249,6 +251,9 @@ class Rebuild:
             later += loosen(connection, model, NEXT)
             tables += [f"{model.name}{NEXT}.{table}" for table in tables_of(connection, model.name + NEXT)]
         stood = live.read(connection)
+        if "identity" in self.models:
+            connection.execute(on_schemas("search_path_of", f"identity{NEXT}"))
+            filling.begin(connection)
         events = sum(stood.values())
         parts = parts_of_log(stood) if self.source == "log" else []
         parts += parts_of_timeline(self.models, stood, events)

@@ -47,10 +47,11 @@ __all__ = [
 
 _SQL: Final = load("projections", "rebuild.sql")
 _STAGING: Final = load("projections", "staging.sql")
-STAGES: Final = (1, 2, 3, 4, 5, 6, 7, 8)
-"""The timeline's rows out of the log; its tables made what they have to be; rows out of the timeline; their tables;
-what hangs on whole tables; what hangs on who is who; sums of all that; their tables."""
-_LOG, _LOG_TABLES, _ROWS, _TABLES, _WHOLE, WHO, _SUMS, _SUM_TABLES = STAGES
+STAGES: Final = (1, 2, 3, 4, 5, 6, 7, 8, 9)
+"""The timeline's rows out of the log; its tables made what they have to be; rows out of the timeline; their tables,
+and who hangs together; what hangs on whole tables, and who is who; its tables; what hangs on it; sums of all that;
+their tables."""
+_LOG, _LOG_TABLES, _ROWS, _TABLES, _WHOLE, _WHO_TABLES, WHO, _SUMS, _SUM_TABLES = STAGES
 _RANGE: Final = 200_000
 """About how many events a range of ids has, where work is shared out by them."""
 _SHARES: Final = 4
@@ -103,11 +104,13 @@ def parts_of_timeline(models: Sequence[str], live: dict[int, int], events: int) 
     ranges, found = max(1, events // _RANGE), []
     if set(models) & {"customers", "figures", "work", "directory"}:
         found += [Part(f"events:{part:05}", _ROWS, end, 0.4 * end) for part, end in live.items() if end]
+    if set(models) & {"identity", "directory"}:
+        share = (0.1 * ("identity" in models) + 0.3 * ("directory" in models)) * events / _SHARES
+        found += [Part(f"people:{one}", _ROWS, ranges, share) for one in range(_SHARES)]
     if "identity" in models:
-        found += [Part("people", _ROWS, ranges, 0.5 * events), Part("rulings", _WHOLE, 1, 1)]
-    if "directory" in models:
-        share = 0.3 * events / _SHARES
-        found += [Part(f"names:{one}", _ROWS, ranges, share) for one in range(_SHARES)]
+        found += [Part("rulings", _ROWS, 1, 1), Part("place", _TABLES, 1, 0.1 * events)]
+        found += [Part(f"homes:{one}", _WHOLE, ranges, 0.15 * events / _SHARES) for one in range(_SHARES)]
+        found.append(Part("placed", _WHO_TABLES, 1, 1))
     if "customers" in models:
         found += [Part("contacts", _ROWS, ranges, 0.03 * events), Part("orders", WHO, 1, 0.01 * events)]
     if "work" in models:
@@ -127,6 +130,8 @@ def parts_of_tables(tables: Sequence[str], events: int) -> list[Part]:
 def _stage_of(schema: str, table: str) -> int:
     if schema == f"timeline{NEXT}":
         return _LOG_TABLES
+    if schema == f"identity{NEXT}":
+        return _WHO_TABLES
     return _SUM_TABLES if table in SUMS else _TABLES
 
 
@@ -222,9 +227,13 @@ class Worker:
             end = min(part.total, part.reached + self._plan.batch)
             refill.chunk(cursor, int(which), part.reached, end)
         elif kind == "people":
-            refill.people(cursor, part.reached, part.total)
-        elif kind == "names":
-            refill.names(cursor, int(which) * part.total + part.reached, _SHARES * part.total)
+            refill.people(cursor, int(which) * part.total + part.reached, _SHARES * part.total)
+        elif kind == "place":
+            refill.place(cursor)
+        elif kind == "homes":
+            refill.homes(cursor, int(which) * part.total + part.reached, _SHARES * part.total)
+        elif kind == "placed":
+            refill.placed(cursor)
         elif kind == "contacts":
             refill.contacts(cursor, part.reached, part.total)
         elif kind == "items":

@@ -17,8 +17,10 @@ from projections.registry import ReadModel
 __all__ = ["BULK", "analyze", "finish_table", "loosen", "tables_of"]
 
 _SQL: Final = load("projections", "rebuild.sql")
-BULK: Final = frozenset({"customers", "figures", "work"})
+BULK: Final = frozenset({"identity", "customers", "figures", "work"})
 """Read models whose rows are only copied while they are filled: they need no key until then."""
+_MET_AGAIN: Final = frozenset({"loose", "rulings"})
+"""Tables of theirs that need it all the same: what is put in may be there."""
 
 
 def tables_of(connection: psycopg.Connection, schema: str) -> list[str]:
@@ -32,7 +34,7 @@ def loosen(connection: psycopg.Connection, model: ReadModel, suffix: LiteralStri
     schema: LiteralString = model.name + suffix
     later: list[tuple[str, str]] = []
     for row in connection.execute(_SQL["indexes"], {"schema": schema}).fetchall():
-        later += _dropped(connection, schema, row, model, model.name in BULK)
+        later += _dropped(connection, schema, row, model, model.name in BULK and row[0] not in _MET_AGAIN)
     for table in tables_of(connection, schema):
         connection.execute(sql.SQL(_SQL["set_unlogged"]).format(sql.Identifier(schema, table)))
     return later

@@ -18,7 +18,7 @@ import psycopg
 
 from domain.catalogue.registry import Catalogue
 from domain.errors import Poison
-from eventlog.record import decode, ref_hash
+from eventlog.record import Record, decode, ref_hash
 from eventlog.sql import load
 from projections import settling
 from projections.columns import hash16, micros_of
@@ -30,9 +30,12 @@ from projections.directory.rows import PackedRows, pack_identifier, pack_term
 from projections.figures import model as figures
 from projections.figures.extracting import naming_types
 from projections.identity import apply as identity
+from projections.identity import filling
+from projections.identity.tables import Tables
 from projections.lines import Line, More, ref_kind
 from projections.opening import Opener
 from projections.packing import MARK_SIZE, copy_in, mark, pack
+from projections.registry import NEXT, on_schemas
 from projections.rows import Derived, RulingSeen
 from projections.stories import quarter_of
 from projections.work import model as work
@@ -109,36 +112,47 @@ class Refill:
             copy_in(cursor, _WORK["copy_notices"], derived.notices)
             copy_in(cursor, _WORK["copy_steps"], derived.steps)
 
-    def names(self, cursor: _Cursor, place: int, places: int) -> None:
-        """Fill in the identifiers of the evidences in one of so many ranges of ids: one event of each is opened."""
-        if self._opener is None:
-            return
+    def people(self, cursor: _Cursor, place: int, places: int) -> None:
+        """Fill in what the evidences in one of so many ranges of ids say of people: one event of each is read. Who is
+        who is found out by `place` and `homes`, once all is said and ruled."""
         rows = cursor.execute(_SQL["evidences"], {**_range(place, places), "rulings": list(RULINGS)}).fetchall()
+        if "identity" in self._models:
+            filling.say(cursor, [(one, _tokens_of(self._line.decode(record), one), at) for one, at, record in rows])
+        if self._opener is not None:
+            self._names(cursor, self._opener, [decode(record) for _, _, record in rows])
+
+    def _names(self, cursor: _Cursor, opener: Opener, records: Sequence[Record]) -> None:
+        """Fill in the identifiers in these events, which are opened."""
         identified: list[tuple[bytes, bytes]] = []
         terms: list[tuple[bytes, bytes]] = []
-        records = [decode(record) for _, _, record in rows]
-        for record, opened in zip(records, self._opener.open(records), strict=True):
+        for record, opened in zip(records, opener.open(records), strict=True):
             if opened is not None:
-                found = identifier_rows(record, opened, self._opener.hasher)
+                found = identifier_rows(record, opened, opener.hasher)
                 identified += [(_NO_MARK, pack_identifier(one)) for one in found]
                 terms += [(_NO_MARK, pack_term(one)) for one in identifier_terms(found)]
         rest = [pack(()) for _ in PackedRows._fields]
         packed = PackedRows(*rest)._replace(identifiers=pack(identified), terms=pack(terms))
         directory.apply(cursor, packed)
 
-    def people(self, cursor: _Cursor, place: int, places: int) -> None:
-        """Fill in who is who, of the evidences in one of so many ranges of ids."""
-        rows = cursor.execute(_SQL["evidences"], {**_range(place, places), "rulings": list(RULINGS)}).fetchall()
-        for first in range(0, len(rows), _AT_ONCE):
-            shown = {}
-            for evidence, at, record in rows[first : first + _AT_ONCE]:
-                shown[evidence] = (_tokens_of(self._line.decode(record), evidence), at)
-            identity.apply(cursor, identity.Shown(recounted=shown), identity.LOCK + _STEP)
-
     def rulings(self, cursor: _Cursor) -> None:
-        """Bring in what stewards ruled, and what live remembers of evidences that moved."""
+        """Fill in what stewards ruled."""
         rows = [Stored(*row) for row in cursor.execute(_SQL["rulings"], {"types": list(RULINGS)})]
-        self._resolve(cursor, rows, {})
+        identity.keep(cursor, self._ruled(rows))
+
+    def place(self, cursor: _Cursor) -> None:
+        """Work out what hangs together, once `people` and `rulings` are filled in."""
+        cursor.execute(on_schemas("search_path_of", f"identity{NEXT}"))
+        filling.place(cursor.connection, Tables(cursor).rules())
+
+    def homes(self, cursor: _Cursor, place: int, places: int) -> None:
+        """Fill in who is who, of one of so many shares of the components."""
+        cursor.execute(on_schemas("search_path_of", f"identity{NEXT}"))
+        filling.resolve_share(cursor.connection, Tables(cursor).rules(), place, places)
+
+    def placed(self, cursor: _Cursor) -> None:
+        """Every component is filled in: forget how, and take over what live remembers of evidences that moved."""
+        self._remember(cursor)
+        filling.end(cursor.connection)
 
     def contacts(self, cursor: _Cursor, place: int, places: int) -> None:
         """Fill in the sums of the evidences in one of so many ranges of ids."""
@@ -234,16 +248,24 @@ class Refill:
         """Find out who is who since these events, and what rulings among them say; gives customers that moved."""
         times = settling.earliest(cursor, evidences) if evidences else {}
         shown = {one: (tokens, times.get(one)) for one, tokens in evidences.items()}
+        found = identity.Shown(recounted=shown, rulings=self._ruled(rows))
+        moved = identity.apply(cursor, found, identity.LOCK + _STEP)
+        self._remember(cursor)
+        return moved
+
+    def _ruled(self, rows: Sequence[Stored]) -> list[tuple[RulingSeen, bool]]:
+        """The rulings among these events, and whether each counts."""
         rulings: list[tuple[RulingSeen, bool]] = []
         for one in rows:
             line = self._line.decode(one.record)
             if line.type in RULINGS:
                 more = self._more(one, line, False)
                 rulings += [(seen, not one.retracted) for seen in self._deriver.follow([more]).rulings]
-        moved = identity.apply(cursor, identity.Shown(recounted=shown, rulings=rulings), identity.LOCK + _STEP)
+        return rulings
+
+    def _remember(self, cursor: _Cursor) -> None:
         if "timeline" not in self._models:  # who made it out of the log noted there what is loose
             cursor.execute(_SQL["loose"])
-        return moved
 
     def _count(self, cursor: _Cursor, orders: list[UUID]) -> set[datetime]:
         """Find out which trades of these orders count; gives when those happened of which that changed."""

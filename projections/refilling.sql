@@ -61,9 +61,7 @@ WITH shown AS (
 known AS (
     SELECT evidence, min(at) AS at, (array_agg(name))[1] AS name FROM shown GROUP BY evidence
 )
-SELECT known.evidence, known.at, events.record
-FROM known JOIN events ON events.name = known.name
-ORDER BY known.at NULLS LAST, known.evidence;
+SELECT known.evidence, known.at, events.record FROM known JOIN events ON events.name = known.name;
 
 -- name: contacts
 -- Sums of the evidences of a range of ids, over all events that count.

@@ -41,19 +41,21 @@ def told(postgres: PostgresServer) -> Iterator[Story]:
     postgres.drop_database(name)
 
 
-def history(random: Random, count: int) -> list[dict[str, Any]]:
-    """Events that name one to three of a few people's identifiers."""
+def history(random: Random, count: int, told: str = "h") -> list[dict[str, Any]]:
+    """Events that name one to three of a few people's identifiers. told: what their ids begin with."""
     kinds = {"customer_no": 24, "external": 16, "email": 30, "phone": 12, "cookie": 40}
     events = []
     for number in range(count):
         chosen = random.choices(sorted(kinds), k=random.choice((1, 2, 2, 3)))
         who = [{"kind": kind, "value": f"{kind}-{random.randint(1, kinds[kind])}"} for kind in chosen]
-        events.append(event(random.randint(0, 500), id=f"h-{number}", data={"who": who, "content": {}}))
+        events.append(event(random.randint(0, 500), id=f"{told}-{number}", data={"who": who, "content": {}}))
     taken = [one["id"] for one in random.sample(events, 6)]
     for number, gone in enumerate(taken):
         about = [{"relation": "retracts", "source": "test/mail", "id": gone}]
         events.append(
-            event(600, id=f"r-{number}", type="event.retracted", data={"who": [], "about": about, "content": {}})
+            event(
+                600, id=f"r{told}-{number}", type="event.retracted", data={"who": [], "about": about, "content": {}}
+            )
         )
     return events
 

@@ -24,7 +24,7 @@ from projections.identity.tables import EvidenceRow, NodeRow, PlainRow, Tables, 
 from projections.lines import kind_of_token
 from projections.rows import RulingSeen, Sighting
 
-__all__ = ["LOCK", "Shown", "apply"]
+__all__ = ["LOCK", "Shown", "apply", "keep"]
 
 LOCK = 7053081010
 """The advisory lock of those who change who is who in the live tables."""
@@ -70,6 +70,13 @@ def apply(cursor: psycopg.Cursor[Any], shown: Shown, lock: int = LOCK) -> set[UU
     if changes or shown.rulings:
         _Resolving(tables, _kinds(shown, tokens), changes, shown.rulings).run()
     return tables.moved
+
+
+def keep(cursor: psycopg.Cursor[Any], rulings: Iterable[tuple[RulingSeen, bool]]) -> None:
+    """Note rulings, and whether each counts, for whoever fills the tables as a whole: nothing is resolved by it."""
+    tables = Tables(cursor)
+    for seen, counts in rulings:
+        tables.put_ruling(_ruling(seen), counts)
 
 
 def _any_change(tables: Tables, shown: Shown) -> bool:

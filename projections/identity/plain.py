@@ -36,6 +36,16 @@ class _Taken(NamedTuple):
     renamed: bool
 
 
+class _Held:
+    """What a component holds that was resolved. `plain`: it is one customer, and nobody ruled on it."""
+
+    __slots__ = ("customer", "links", "nodes", "numbers", "plain")
+
+    def __init__(self, customer: UUID) -> None:
+        self.customer, self.nodes, self.links, self.plain = customer, 0, 0, True
+        self.numbers: list[str] = []
+
+
 class Plain:
     """Takes groups of evidences into plain components. `nodes`: those of the evidences that are known."""
 
@@ -184,25 +194,36 @@ def plains_of(
 ) -> dict[UUID, PlainRow]:
     """The plain ones among components that were resolved: their nodes, and the evidences that count. `ruled`: nodes
     that rulings speak of."""
-    members: dict[UUID, list[UUID]] = {}
+    held: dict[UUID, _Held] = {}
     for node, state in states.items():
-        if state.component is not None:
-            members.setdefault(state.component, []).append(node)
-    links = dict.fromkeys(members, 0)
+        if state.component is None:
+            continue
+        one = held.get(state.component)
+        if one is None:
+            one = held[state.component] = _Held(state.customer)
+        elif one.customer is not state.customer and one.customer != state.customer:
+            one.plain = False
+        one.nodes += 1
+        if kinds[node].kind in rules.limits:
+            one.numbers.append(_group(kinds[node]))
+        if ruled and node in ruled:
+            one.plain = False
     for together in evidences:
-        linking = [states[node].component for node in together if node in states and not states[node].shared]
-        if linking and linking[0] is not None:
-            links[linking[0]] += len(linking) * (len(linking) - 1) // 2
+        linking = [state for state in map(states.get, together) if state is not None and not state.shared]
+        if len(linking) > 1 and linking[0].component is not None:
+            held[linking[0].component].links += len(linking) * (len(linking) - 1) // 2
     found = {}
-    for component, nodes in members.items():
-        numbers = [_group(kinds[node]) for node in nodes if kinds[node].kind in rules.limits]
-        one = len({states[node].customer for node in nodes}) == 1
-        first = states[nodes[0]].customer
-        at = states[first].first_at if first in states else None
-        few = all(numbers.count(number) <= rules.limits[_kind(number)] for number in set(numbers))
-        if one and few and at is not None and component not in stars and not any(node in ruled for node in nodes):
+    for component, one in held.items():
+        numbers, first = one.numbers, states.get(one.customer)
+        few = not numbers or all(numbers.count(number) <= rules.limits[_kind(number)] for number in set(numbers))
+        if one.plain and few and first is not None and first.first_at is not None and component not in stars:
             found[component] = PlainRow(
-                first, kinds[first].priority, at, len(nodes), links[component], tuple(sorted(numbers))
+                one.customer,
+                kinds[one.customer].priority,
+                first.first_at,
+                one.nodes,
+                one.links,
+                tuple(sorted(numbers)),
             )
     return found
 
