@@ -20,8 +20,10 @@ from bench.hammer import get, hammer
 from bench.processes import Deployment, memory
 from bench.report import Entry, percentile, progress, show
 from bench.stand import stand
+from domain.configuration import Rfm
 from eventlog.sql import load
 from projections.figures import folding
+from projections.figures.buyers import Buying
 from projections.registry import use
 
 __all__ = ["main"]
@@ -53,7 +55,7 @@ def _fill(dsn: str, events: int, customers: int) -> None:
             _fold(connection, kind)
         progress("folding sums")
         connection.execute(_SQL["settle"])
-        folding.fold_all(connection, "")
+        folding.fold_all(connection, "", buying=Buying.of("Europe/London", Rfm()))
         connection.execute(_SQL["settle"])
 
 

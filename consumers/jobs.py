@@ -20,6 +20,7 @@ from commands.working import Actor, Key, Working
 from consumers.scheduler import Chore, Due, Job, TooLateError
 from domain.catalogue.registry import Catalogue
 from domain.configuration import Configuration, TimedMove
+from projections.figures.buyers import Buying
 from projections.figures.filling import define
 from projections.figures.folding import fold
 from projections.work import due as rows
@@ -56,7 +57,7 @@ def jobs_of(
         _timed_tickets(rules, working),
         _reminders(working, reminders_of_use),
         _tidying(pool),
-        _summing(rules, working.desk.catalogue, pool),
+        _summing(rules, working.desk.catalogue, Buying.of(working.zone.key, rules.rfm), pool),
     )
 
 
@@ -207,7 +208,7 @@ def _tidying(pool: ConnectionPool) -> Job:
     return Job(name, _QUARTER, "late", find, act)
 
 
-def _summing(rules: Configuration, catalogue: Catalogue, pool: ConnectionPool) -> Chore:
+def _summing(rules: Configuration, catalogue: Catalogue, buying: Buying, pool: ConnectionPool) -> Chore:
     """Sums of figures are kept up. Nothing of it is claimed: what is to be summed stands in a table, one at a time
     sums, and what one leaves the next finds."""
 
@@ -215,7 +216,7 @@ def _summing(rules: Configuration, catalogue: Catalogue, pool: ConnectionPool) -
         with pool.connection() as connection:
             define(connection, rules.metrics)
             for _ in range(_FOLDS):
-                if not fold(connection, catalogue=catalogue):
+                if not fold(connection, catalogue=catalogue, buying=buying):
                     break
         return False  # the rest is for the next look
 

@@ -23,6 +23,7 @@ from eventlog.sql import load
 from projections.deriving import Reading
 from projections.directory.model import CREATE_STAGING
 from projections.family import GoAloneError
+from projections.figures.buyers import Buying
 from projections.figures.folding import PARTS, SUMS, fold_part
 from projections.rebuild_log import Parted, noted
 from projections.rebuild_state import Part
@@ -116,7 +117,7 @@ def parts_of_timeline(models: Sequence[str], live: dict[int, int], events: int) 
     if "work" in models:
         found.append(Part("items", _WHOLE, 2**16, 0.1 * events))
     if "figures" in models:
-        weights = {"sales": 0.15, "contacts": 0.05, "metrics": 0.01}
+        weights = {"sales": 0.15, "contacts": 0.05, "metrics": 0.01, "buyers": 0.1}
         found += [Part(f"sums:{part}", _SUMS, 1, weights[part] * events) for part in PARTS]
     return found
 
@@ -240,7 +241,9 @@ class Worker:
             last = refill.items(cursor, UUID(part.state or "0" * 32), _ITEMS)
             return (part.total, "") if last is None else (last.int >> 112, last.hex)
         elif kind == "sums":
-            fold_part(self._connection.cursor(), which)  # one that takes several statements at once
+            facing = self._plan.reading.facing
+            buying = Buying.of(str(facing.zone), facing.rfm)
+            fold_part(self._connection.cursor(), which, buying=buying)  # one that takes several statements at once
         elif kind == "rulings":
             refill.rulings(cursor)
         else:

@@ -210,6 +210,10 @@ class Refill:
         if "figures" in self._models:
             times.update([one.happened_at for one in rows])
             figures.touch(cursor, {quarter_of(at).isoformat() for at in times})
+            if {"identity", "customers"} <= self._models:
+                figures.touch_buyers(cursor, [one.bytes for one in evidences], around, {one.hex for one in orders})
+            else:  # who went from where, and what was taken back, is known to those alone who moved it
+                figures.give_up_buyers(cursor)
         if "segments" in self._models:
             cursor.execute(_SQL["wake"], {"customers": list(around)})
 

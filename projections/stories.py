@@ -53,7 +53,7 @@ class Touched:
 
 def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
     """Find out anew what depends on whole stories. keeper: of this build's memberships."""
-    evidences, orders = _orders(touched.derived)
+    evidences, orders, buyers = _orders(touched.derived)
     if touched.settled.orders:
         evidences |= {one.bytes for one in touched.settled.evidences}
     segments = keeper.defined(cursor)
@@ -69,7 +69,9 @@ def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
     held = touching.hold(cursor, wanted, touched.moved) if wanted or touched.moved else touching.NOBODY
     if b"" in evidences:
         cursor.execute(_SQL["lock_orders"], {"key": _ORDERS_LOCK})
-    times = _count_trades(cursor, orders, touched)
+    keys = _keys(cursor, orders, touched)
+    times = _count_trades(cursor, keys, touched)
+    figures.touch_buyers(cursor, buyers | {one.bytes for one in touched.settled.evidences}, touched.moved, keys)
     quarters = {quarter_of(at).isoformat() for at in (*touched.settled.times, *times)}
     figures.touch(cursor, quarters.union(touched.batch.quarters))
     if segments is not None:
@@ -85,13 +87,19 @@ def quarter_of(at: datetime) -> datetime:
     return at - (at - _START) % _QUARTER
 
 
-def _count_trades(cursor: _Cursor, orders: set[bytes], touched: Touched) -> list[datetime]:
-    """Which trades count of orders that a batch touched; gives when those happened of which that changed,
-    or of whose order several tell."""
+def _keys(cursor: _Cursor, orders: set[bytes], touched: Touched) -> set[str]:
+    """The keys, in hex, of orders whose trades a batch touched, and of those that several tell of whose customers
+    others are now."""
     keys = {one.hex() for one in orders} | {one.hex for one in touched.settled.orders}
     if touched.moved:
         asked = {"customers": list(touched.moved)}
         keys.update(row[0].hex for row in cursor.execute(_SQL["orders_moved"], asked))
+    return keys
+
+
+def _count_trades(cursor: _Cursor, keys: set[str], touched: Touched) -> list[datetime]:
+    """Which trades count of these orders; gives when those happened of which that changed, or of whose order several
+    tell."""
     if not keys:
         return []
     told = f"{{{','.join(keys)}}}"
@@ -99,15 +107,18 @@ def _count_trades(cursor: _Cursor, orders: set[bytes], touched: Touched) -> list
     return changed + figures.order_times(cursor, told, touched.settled.orders)
 
 
-def _orders(derived: Sequence[Derived]) -> tuple[set[bytes], set[bytes]]:
-    """Of the trades that name an order: the evidences (b"" where nobody is named) and the keys of the orders."""
+def _orders(derived: Sequence[Derived]) -> tuple[set[bytes], set[bytes], set[bytes]]:
+    """Of the trades that name an order: the evidences (b"" where nobody is named) and the keys of the orders. And the
+    evidences of all trades."""
     evidences: set[bytes] = set()
     orders: set[bytes] = set()
+    buyers: set[bytes] = set()
     for one in derived:
         for row in one.trades.rows():
             evidence = evidence_of(row) or b""
+            buyers.add(evidence)
             key = _KEY + len(evidence)
             if row[key + _SIZE : key + _SIZE + 4] != NULL:
                 evidences.add(evidence)
                 orders.add(row[key : key + _SIZE])
-    return evidences, orders
+    return evidences, orders, buyers - {b""}

@@ -25,6 +25,15 @@ COPY things FROM STDIN (FORMAT BINARY);
 -- Quarters of an hour whose sums are to be made anew.
 INSERT INTO touched (quarters) VALUES (%(quarters)s::timestamptz[]);
 
+-- name: touch_buyers
+-- Of these evidences, customers and orders it is to be found out anew what was bought.
+INSERT INTO touched_buyers (evidences, customers, orders)
+VALUES (%(evidences)s::uuid[], %(customers)s::uuid[], %(orders)s::uuid[]);
+
+-- name: give_up_buyers
+-- No sums of what was bought are to be trusted.
+DELETE FROM buyers_kept;
+
 -- name: order_times
 -- When trades happened of orders of which several trades tell, or of which something was taken away.
 SELECT happened_at FROM (

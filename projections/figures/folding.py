@@ -13,6 +13,7 @@ import psycopg
 
 from domain.catalogue.registry import Catalogue
 from eventlog.sql import load
+from projections.figures.buyers import Buying, fill_buyers, fold_buyers
 from projections.figures.filling import fill, fill_all, sum_metrics
 from projections.figures.pieces import EVER, Level, begin_of, merged
 from projections.registry import use
@@ -20,13 +21,13 @@ from projections.registry import use
 __all__ = ["LINES", "PARTS", "SUMS", "TRADES", "fold", "fold_all", "fold_part"]
 
 _SQL: Final = load("projections.figures", "folding.sql")
-TRADES: Final = ("", "channel", "country", "campaign", "actor", "type")
-"""Dimensions that a trade says."""
+TRADES: Final = ("", "channel", "country", "campaign", "actor", "type", "nobody")
+"""Dimensions that a trade says; `nobody`: those of nobody that is known."""
 LINES: Final = ("category", "product")
 """Dimensions of its lines. Of products there are sums by day and month alone: there may be as many as lines."""
-PARTS: Final = ("sales", "contacts", "metrics")
+PARTS: Final = ("sales", "contacts", "metrics", "buyers")
 """Of all sums those that can be made beside each other."""
-SUMS: Final = ("sales_sums", "contact_sums")
+SUMS: Final = ("sales_sums", "contact_sums", "buyers", "buyer_days", "buyer_repeats", "buyer_sums")
 """Tables that nothing but their sums is in, of which there may be many."""
 _SHORT: Final = (*TRADES, "category")
 _SHORTER: Final[dict[Level, Level]] = {"h": "q", "d": "h", "m": "d"}
@@ -41,20 +42,25 @@ def fold(
     suffix: LiteralString = "",
     most: int = _MOST_QUARTERS,
     catalogue: Catalogue | None = None,
+    buying: Buying | None = None,
 ) -> int:
-    """Sum anew about `most` quarters that batches touched, then some days and months, then a piece of the past of a
-    metric, of the build in schema figures + suffix. Gives how many of all these; 0 when there is nothing to do, or
-    somebody else does it. connection: in autocommit; catalogue: of the deployment, for versions of its types."""
+    """Sum anew about `most` quarters that batches touched, then some days and months, what some customers bought, and
+    a piece of the past of a metric, of the build in schema figures + suffix. Gives how many of all these; 0 when
+    there is nothing to do, or somebody else does it. connection: in autocommit; catalogue: of the deployment, for
+    versions of its types; buying: how what customers bought is summed up, None: as before, if at all."""
     lock = {"build": f"figures{suffix}"}
     if connection.execute(_SQL["lock"], lock).fetchone() != (True,):
         return 0
     try:
-        return _fold(connection, suffix, most, catalogue)
+        return _fold(connection, suffix, most, catalogue, buying)
     finally:
         connection.execute(_SQL["unlock"], lock)
 
 
-def _fold(connection: psycopg.Connection[Any], suffix: LiteralString, most: int, catalogue: Catalogue | None) -> int:
+def _fold(
+    connection: psycopg.Connection[Any], suffix: LiteralString, most: int, catalogue: Catalogue | None,
+    buying: Buying | None,
+) -> int:  # fmt: skip
     with connection.transaction():
         cursor = connection.cursor()
         cursor.execute(_SQL["snapshot"])
@@ -65,7 +71,7 @@ def _fold(connection: psycopg.Connection[Any], suffix: LiteralString, most: int,
             _fold_quarters(cursor, quarters, catalogue)
             cursor.execute(_SQL["forget_touched"], {"marks": [mark for mark, _ in touched]})
         longer = _fold_longer(cursor, "d") + _fold_longer(cursor, "m")
-        return len(quarters) + longer + fill(cursor, catalogue)
+        return len(quarters) + longer + fold_buyers(cursor, buying) + fill(cursor, catalogue)
 
 
 def fold_all(
@@ -73,20 +79,26 @@ def fold_all(
     suffix: LiteralString,
     only: Collection[str] | None = None,
     catalogue: Catalogue | None = None,
+    buying: Buying | None = None,
 ) -> None:
     """Make all sums of a build anew by one pass over its rows, within the caller's transaction or one of its own.
-    only: as `registry.use` has it; catalogue: as `fold`."""
+    only: as `registry.use` has it; catalogue, buying: as `fold`, but for None: nothing is kept of what was bought."""
     with connection.transaction():
         cursor = connection.cursor()
         use(cursor, suffix, only)
         for part in PARTS:
-            fold_part(cursor, part, catalogue)
+            fold_part(cursor, part, catalogue, buying)
 
 
-def fold_part(cursor: psycopg.Cursor[Any], part: str, catalogue: Catalogue | None = None) -> None:
+def fold_part(
+    cursor: psycopg.Cursor[Any], part: str, catalogue: Catalogue | None = None, buying: Buying | None = None
+) -> None:
     """Make the sums of one of `PARTS` anew in the build that stands first in the search path, within the caller's
     transaction. Nothing else may be touched meanwhile: what is noted of that goes with the last of them."""
     cursor.execute(_SQL["settings"])
+    if part == "buyers":
+        fill_buyers(cursor, buying)
+        return
     cursor.execute(_SQL[f"empty_{part}"])
     ever = [EVER]
     if part == "sales":

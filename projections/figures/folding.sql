@@ -50,7 +50,7 @@ WHERE s.level = %(level)s::"char" AND s.dimension = d AND s.at >= r.start AND s.
 INSERT INTO sales_sums
 WITH sold AS MATERIALIZED (
     SELECT date_bin('15 minutes', t.happened_at, '2000-01-01 00:00+00') AS at, t.currency, t.refund, t.amount,
-        t.order_key, t.channel, t.country, t.campaign, t.actor, t.type, u.units,
+        t.order_key, t.channel, t.country, t.campaign, t.actor, t.type, t.evidence, u.units,
         t.ref IS NULL OR NOT EXISTS (
             SELECT FROM trades AS o
             WHERE o.order_key = t.order_key AND o.name <> t.name AND o.counts AND NOT o.refund
@@ -66,8 +66,10 @@ SELECT 'q', d.dimension, at, coalesce(d.value, ''), currency, count(*) FILTER (W
     array_agg(order_key) FILTER (WHERE NOT refund AND NOT alone)
 FROM sold
 CROSS JOIN LATERAL (VALUES
-    ('', ''), ('channel', channel), ('country', country), ('campaign', campaign), ('actor', actor), ('type', type)
+    ('', ''), ('channel', channel), ('country', country), ('campaign', campaign), ('actor', actor), ('type', type),
+    ('nobody', '')
 ) AS d (dimension, value)
+WHERE d.dimension <> 'nobody' OR evidence IS NULL
 GROUP BY 2, 3, 4, 5;
 
 -- name: sum_lines

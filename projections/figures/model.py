@@ -13,7 +13,7 @@ from eventlog.sql import load
 from projections.packing import copy_in
 from projections.rows import Derived
 
-__all__ = ["TABLES", "apply", "forget", "order_times", "touch"]
+__all__ = ["TABLES", "apply", "forget", "give_up_buyers", "order_times", "touch", "touch_buyers"]
 
 _SQL: Final = load("projections.figures", "apply.sql")
 TABLES: Final = ("lines", "scores", "moods", "mentions", "things")
@@ -33,6 +33,22 @@ def touch(cursor: psycopg.Cursor[Any], quarters: Collection[str]) -> None:
     """The sums of these quarters of an hour (by their begin, as Postgres reads it) are to be made anew."""
     if quarters:
         cursor.execute(_SQL["touch"], {"quarters": f"{{{','.join(quarters)}}}"})
+
+
+def touch_buyers(
+    cursor: psycopg.Cursor[Any], evidences: Collection[bytes], customers: Collection[UUID], orders: Collection[str]
+) -> None:
+    """What these customers bought is to be found out anew: those of evidences of trades, those that evidences came to
+    or went from, and those with one of these orders (in hex)."""
+    if evidences or customers or orders:
+        told = ([one.hex() for one in evidences], [one.hex for one in customers], orders)
+        names = ("evidences", "customers", "orders")
+        cursor.execute(_SQL["touch_buyers"], {n: f"{{{','.join(ids)}}}" for n, ids in zip(names, told, strict=True)})
+
+
+def give_up_buyers(cursor: psycopg.Cursor[Any]) -> None:
+    """What customers bought is summed up no more, until the scheduler sums up all of it."""
+    cursor.execute(_SQL["give_up_buyers"])
 
 
 def order_times(cursor: psycopg.Cursor[Any], orders: str, settled: Collection[UUID]) -> list[datetime]:

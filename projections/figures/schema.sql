@@ -116,6 +116,84 @@ CREATE TABLE contact_sums (
     PRIMARY KEY (level, at, channel, direction)
 );
 
+-- Customers of whom a batch changed what they bought since it was summed up, a row for each batch, as in `touched`: by
+-- evidences of trades, by customers that evidences came to or went from, and by the keys of orders.
+CREATE TABLE touched_buyers (
+    mark bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    evidences uuid[] NOT NULL,
+    customers uuid[] NOT NULL,
+    orders uuid[] NOT NULL
+);
+
+-- How what customers bought is summed up (one row, or none where it is not): by days of which zone, in which currency and
+-- by which edges their scores of RFM are told, and by which table of who is who (its oid: other rules of identity make
+-- another one).
+CREATE TABLE buyers_kept (
+    zone text NOT NULL,
+    currency text NOT NULL,
+    frequency numeric[] NOT NULL,
+    monetary numeric[] NOT NULL,
+    people oid NOT NULL
+);
+
+-- Where each customer stands who bought, by counted trades: derived, as all that follows. `orders`: different ones, of any
+-- currency; `revenue`, `refunds`: in the one of `buyers_kept`; `scores`: 10 times that of frequency, and that of the
+-- monetary value.
+CREATE TABLE buyers (
+    customer uuid PRIMARY KEY,
+    first_at timestamptz NOT NULL,
+    last_at timestamptz NOT NULL,
+    orders bigint NOT NULL,
+    revenue numeric NOT NULL,
+    refunds numeric NOT NULL,
+    scores integer NOT NULL
+);
+CREATE INDEX buyers_last ON buyers (last_at);
+
+-- On which days each of them bought, an entry for each day and currency, the earliest first: as it went into
+-- `buyer_sums`, so that it can be taken out again. `counts`: orders that one purchase alone tells of. `second_on`: the
+-- day of the second order, infinity where there is none.
+CREATE TABLE buyer_days (
+    customer uuid PRIMARY KEY,
+    second_on date NOT NULL,
+    days date[] NOT NULL,
+    currencies text[] NOT NULL,
+    counts bigint[] NOT NULL,
+    amounts numeric[] NOT NULL
+);
+
+-- Purchases of orders of which several tell, so that none is counted twice. `first_on`: the day of the customer's first
+-- purchase.
+CREATE TABLE buyer_repeats (
+    customer uuid NOT NULL,
+    bought_on date NOT NULL,
+    first_on date NOT NULL,
+    currency text NOT NULL,
+    order_key uuid NOT NULL
+);
+CREATE INDEX buyer_repeats_customer ON buyer_repeats (customer);
+CREATE INDEX buyer_repeats_bought ON buyer_repeats (bought_on);
+
+-- How many customers bought in each time (`level`: d or m, which begins `at`), with their orders and amounts. `kind` a: by
+-- the day of their first purchase (`since`), in a currency (of a month also in all: ''). `kind` b: by the day of their last purchase
+-- before that time (`since`, -infinity for none), and by the day of their second order (`second`) where that came
+-- later, else -infinity; `fresh`: 1 whose first purchase lies in the same month, 2 in the same week, 3 in both. `kind` c
+-- (revenue) and d (refunds): by the day of their last purchase, with all of each customer; `fresh`: the `scores`.
+CREATE TABLE buyer_sums (
+    level "char" NOT NULL,
+    kind "char" NOT NULL,
+    at date NOT NULL,
+    since date NOT NULL,
+    second date NOT NULL,
+    fresh integer NOT NULL,
+    currency text NOT NULL,
+    customers bigint NOT NULL,
+    orders bigint NOT NULL,
+    amount numeric NOT NULL,
+    PRIMARY KEY (level, kind, at, since, second, fresh, currency)
+);
+CREATE INDEX buyer_sums_empty ON buyer_sums (at) WHERE customers = 0;
+
 -- What the deployment's own metrics come to by quarter of an hour and by their dimensions (in the order of their codes).
 -- `version`: the hash of the definition. `told`: how many events had a value. `evidences`: where customers are counted.
 CREATE TABLE metric_sums (

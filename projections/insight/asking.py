@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+import psycopg
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
@@ -72,10 +74,15 @@ class Figures:
         [found] = await self.fetch_all([query], asked)
         return found
 
-    async def fetch_all(self, queries: Sequence[Query], asked: Mapping[str, Any]) -> list[list[Any]]:
-        """The rows of several queries, all of one moment."""
+    @asynccontextmanager
+    async def moment(self) -> AsyncIterator[psycopg.AsyncCursor[Any]]:
+        """A cursor for what has to be of one moment, though one answer says what to ask next."""
         async with reading(self._pool) as connection, connection.transaction():
             await connection.execute(_SQL["snapshot"])
             await connection.execute(_SQL["room"])
-            cursor = connection.cursor(binary=True)
+            yield connection.cursor(binary=True)
+
+    async def fetch_all(self, queries: Sequence[Query], asked: Mapping[str, Any]) -> list[list[Any]]:
+        """The rows of several queries, all of one moment."""
+        async with self.moment() as cursor:
             return [await (await cursor.execute(query, asked)).fetchall() for query in queries]

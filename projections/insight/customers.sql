@@ -1,9 +1,9 @@
 -- How good are the customers, do they come back, and why do they leave? Per customer over all counted purchases, which
 -- are those that `domain/facts.py` counts.
 
--- name: scored
--- Each customer who bought until the moment, with the scores of domain/rfm.py. `edges_…`: between the scores, ascending.
-WITH standing AS (
+-- name: standing
+-- Where each customer stands, out of the trades until the moment.
+standing AS (
     SELECT whose.customer, min(t.happened_at) FILTER (WHERE NOT t.refund) AS first_at,
         max(t.happened_at) FILTER (WHERE NOT t.refund) AS last_at,
         count(DISTINCT t.order_key) FILTER (WHERE NOT t.refund) AS orders,
@@ -15,7 +15,15 @@ WITH standing AS (
             SELECT n.customer FROM identity.nodes AS n WHERE n.node = %(customer)s
         ))
     GROUP BY whose.customer
-),
+)
+
+-- name: standing_kept
+-- The same out of what is noted of each, and of the trades of those of whom that is not up to date.
+{stale}, {raw}, {standing}
+
+-- name: scored
+-- Each customer who bought until the moment, with the scores of domain/rfm.py. `edges_…`: between the scores, ascending.
+WITH {where_they_stand},
 scored AS (
     SELECT customer, first_at, last_at, orders, revenue, refunds,
         5 - width_bucket(extract(epoch FROM %(now)s - last_at), %(edges_recency)s::numeric[]) AS recency,

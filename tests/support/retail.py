@@ -19,6 +19,8 @@ import psycopg
 import pytest
 
 from adapters.online_retail import COLUMNS, Line, event_of, line_of
+from domain.configuration import Rfm
+from projections.figures.buyers import Buying
 from projections.figures.folding import fold_all
 from tests.support.postgres import PostgresServer
 from tests.support.story import Story, story
@@ -93,7 +95,7 @@ def imported(postgres: PostgresServer) -> Iterator[Retail]:
             made.log.append(made.seal(events[start : start + 500], _RECORDED))
         made.project()
         with psycopg.connect(dsn, autocommit=True) as connection:
-            fold_all(connection, "")
+            fold_all(connection, "", buying=Buying.of("Europe/London", Rfm()))
         yield Retail(made, [_plain(row) for row in rows])
     postgres.drop_database(name)
 

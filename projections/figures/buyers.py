@@ -1,0 +1,105 @@
+"""How is it kept up what customers bought? For each customer it is noted as it went into the sums, so that it can be
+taken out again; of whom a batch changed it, it is found out anew. Until then readers take that customer out
+themselves, and put in her trades instead, so that no figure is wrong for it, only slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final, LiteralString, NamedTuple
+
+import psycopg
+from psycopg import sql
+
+from domain.configuration import Rfm
+from eventlog.sql import load
+from projections.figures.pieces import EVER
+
+__all__ = ["QUERIES", "Buying", "customers_query", "fill_buyers", "fold_buyers", "kept_in", "put_together"]
+
+QUERIES: Final = load("projections.figures", "buyers.sql")
+_PARTS: Final = ("raw", "changes", "repeats", "standing")
+_MOST: Final = 5000
+"""About as many evidences, customers and orders are found out about at a time."""
+_Cursor = psycopg.Cursor[Any]
+
+
+class Buying(NamedTuple):
+    """How what customers bought is summed up. zone: IANA, of its days; currency, frequency, monetary: in which scores
+    of RFM are told, and the edges between them."""
+
+    zone: str
+    currency: str
+    frequency: tuple[Decimal, ...]
+    monetary: tuple[Decimal, ...]
+
+    @classmethod
+    def of(cls, zone: str, rules: Rfm) -> Buying:
+        """As a deployment has it."""
+        return cls(zone, rules.currency, tuple(map(Decimal, rules.frequency)), tuple(map(Decimal, rules.monetary)))
+
+    def asked(self) -> dict[str, Any]:
+        """What queries of it are asked with."""
+        return {**self._asdict(), "frequency": list(self.frequency), "monetary": list(self.monetary)}
+
+
+def kept_in(row: Sequence[Any] | None) -> Buying | None:
+    """How it is summed up, by the row of the query `kept`; None: not at all, or of other people than there are."""
+    return None if row is None else Buying(row[0], row[1], tuple(row[2]), tuple(row[3]))
+
+
+def put_together(query: sql.SQL, whose: str) -> sql.Composed:
+    """A query with its parts filled in. whose: whose trades are read: those of `everybody`, of `some` (`customers`),
+    or of `nobody`, which costs the planner much less."""
+    parts = {part: sql.SQL(QUERIES[f"{part}_calm" if whose == "nobody" else part]) for part in _PARTS}
+    return query.format(stale=sql.SQL(QUERIES[whose]), **parts)
+
+
+def customers_query(marked: LiteralString = "touched_buyers") -> sql.Composed:
+    """Who is to be read as they are: those whom marks are about, all or some, and who bought after `until`."""
+    stale = sql.SQL(QUERIES["stale"]).format(marked=sql.SQL(marked))
+    return sql.SQL(QUERIES["customers"]).format(stale=stale)
+
+
+def fold_buyers(cursor: _Cursor, buying: Buying | None, most: int = _MOST) -> int:
+    """Find out anew what some of those bought whom batches touched, within the caller's transaction, which is of one
+    moment, alone makes sums, and whose search path says of which build. buying: how; None: as before, if at all.
+    Gives how many marks were seen to."""
+    kept = kept_in(cursor.execute(QUERIES["kept"]).fetchone())
+    wanted = buying or kept
+    if wanted is None:
+        return 0
+    if kept != wanted:
+        fill_buyers(cursor, wanted)
+        return 1
+    marks = [row[0] for row in cursor.execute(QUERIES["marks"], {"most": most}).fetchall()]
+    if marks:
+        asked = {**_asked(wanted), "marks": marks}
+        customers = [row[0] for row in cursor.execute(customers_query(QUERIES["marked"]), asked).fetchall()]
+        _find_out(cursor, "add_up", "some", {**asked, "customers": customers})
+        cursor.execute(QUERIES["forget_empty"])
+        cursor.execute(QUERIES["forget_marks"], asked)
+    return len(marks)
+
+
+def fill_buyers(cursor: _Cursor, buying: Buying | None) -> None:
+    """Find out what everybody bought, within the caller's transaction; nothing of it where it is not to be kept."""
+    cursor.execute(QUERIES["empty"])
+    if buying is not None:
+        asked = _asked(buying)
+        _find_out(cursor, "sum_all", "everybody", asked)
+        cursor.execute(QUERIES["keep"], asked)
+        cursor.execute(QUERIES["analyze"])
+
+
+def _find_out(cursor: _Cursor, how: str, whose: str, asked: dict[str, Any]) -> None:
+    cursor.execute(put_together(sql.SQL(QUERIES[how]), whose), asked)
+    if whose == "some":
+        for table in ("buyers", "days", "repeats"):
+            cursor.execute(QUERIES[f"forget_{table}"], asked)
+    cursor.execute(put_together(sql.SQL(QUERIES["note_all"]), whose), asked)
+
+
+def _asked(buying: Buying) -> dict[str, Any]:
+    return {**buying.asked(), "until": EVER[1]}
