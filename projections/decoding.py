@@ -75,15 +75,6 @@ def _rows(events: Sequence[_Event]) -> Rows:
     )
 
 
-def _quarters(events: Sequence[_Event]) -> tuple[str, ...]:
-    found = {event[6] // _QUARTER for event in events}
-    return tuple([(_EPOCH + timedelta(minutes=15 * one)).isoformat() for one in sorted(found)])
-
-
-def _contacts(events: Sequence[_Event]) -> Packed:
-    return summed([(event[5], event[6]) for event in events if len(event[5]) > NAME_SIZE])
-
-
 def _evidences(events: Sequence[_Event], more: Sequence[More]) -> set[bytes]:
     found = {event[5][:NAME_SIZE] for event in events if event[5]}
     found.update([hash16(party.evidence) for one in more for party in one.line.parties if party.tokens])
@@ -137,7 +128,7 @@ class Decoder:
             names=f"{{{','.join([event[0][:NAME_SIZE].hex() for event in first])}}}",
             first=_rows(first),
             again=_rows(again),
-            derived=follows.derived._replace(contacts=_contacts(first)),
+            derived=follows.derived._replace(contacts=self._contacts(first)),
             sightings=follows.sightings,
             rulings=follows.rulings,
             evidences=b"".join(_evidences(first, more)),
@@ -146,8 +137,15 @@ class Decoder:
             newest=max([event[1] for event in events]).timestamp() if events else 0.0,
             anchors={partition: Anchor(offset, record_hash(value)) for partition, (offset, value) in last.items()},
             unopened=self._deriver.unopened - unknown,
-            quarters=_quarters(first),
+            quarters=self._quarters(first),
         )
+
+    def _quarters(self, events: Sequence[_Event]) -> tuple[str, ...]:
+        found = {event[6] // _QUARTER for event in events}
+        return tuple([(_EPOCH + timedelta(minutes=15 * one)).isoformat() for one in sorted(found)])
+
+    def _contacts(self, events: Sequence[_Event]) -> Packed:
+        return summed([(event[5], event[6]) for event in events if len(event[5]) > NAME_SIZE])
 
     def _read(self, value: bytes) -> Line:
         line = self._line.decode(value)

@@ -117,6 +117,10 @@ LEFT JOIN pg_constraint AS c ON c.conindid = x.indexrelid AND c.conrelid = x.ind
 WHERE t.relnamespace = to_regnamespace(%(schema)s) AND t.relkind = 'r'
 ORDER BY t.relname, i.relname;
 
+-- name: is_there
+-- Was this index made already?
+SELECT to_regclass(%(name)s) IS NOT NULL;
+
 -- name: drop_index
 -- An index that is made later. The braces are filled with quoted names.
 DROP INDEX {};

@@ -20,6 +20,7 @@ from projections.decoding import Decoder
 from projections.deriving import Anew, Deriver
 from projections.family import Lost, TimelineAlone
 from projections.lines import Line
+from projections.packing import Packed, pack
 from projections.registry import NEXT
 from projections.runner import Parked
 
@@ -53,7 +54,7 @@ class Parted:
     def __init__(self, log_url: str, catalogue: Catalogue) -> None:
         self._log = open_log(log_url)
         self._deriver = _Deriver(catalogue)
-        self._decoder = Decoder(self._deriver)
+        self._decoder = _Decoder(self._deriver)
         self._family = TimelineAlone(self._deriver, NEXT)
 
     def close(self) -> None:
@@ -62,7 +63,7 @@ class Parted:
 
     def forget(self) -> None:
         """What was read last was not committed: nothing of it is known."""
-        self._decoder = Decoder(self._deriver)
+        self._decoder = _Decoder(self._deriver)
 
     def step(self, cursor: _Cursor, partition: int, start: int, end: int, limit: int, alone: bool) -> Read:
         """Apply what comes from `start` on, before `end`, within the caller's transaction. Raises GoAloneError where
@@ -80,6 +81,22 @@ class Parted:
         if lost:
             self.forget()
         return Read(batch.cursor[partition], unapplied)
+
+
+class _Decoder(Decoder):
+    """Packs what is of the timeline alone."""
+
+    def _contacts(self, events: Sequence[Any]) -> Packed:
+        del events
+        return pack(())
+
+    def _quarters(self, events: Sequence[Any]) -> tuple[str, ...]:
+        del events
+        return ()
+
+    def _has_new_code(self, refs: dict[bytes, str]) -> bool:
+        del refs
+        return False
 
 
 class _Deriver(Deriver):

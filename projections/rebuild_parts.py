@@ -27,7 +27,7 @@ from projections.figures.buyers import Buying
 from projections.figures.folding import PARTS, SUMS, fold_part
 from projections.rebuild_log import Parted, noted
 from projections.rebuild_state import Part
-from projections.rebuild_tables import finish_table
+from projections.rebuild_tables import SOON, finish_table, ready_table
 from projections.refilling import Refill
 from projections.registry import NEXT, use
 from projections.segments.filling import fill as memberships
@@ -125,7 +125,10 @@ def parts_of_timeline(models: Sequence[str], live: dict[int, int], events: int) 
 def parts_of_tables(tables: Sequence[str], events: int) -> list[Part]:
     """A part for each table (`schema.table`) of a build."""
     weight = 0.3 * events / len(tables)
-    return [Part(f"table:{one}", _stage_of(*one.split(".")), 1, weight) for one in tables]
+    soon = [one for one in tables if one.startswith("timeline") and one.partition(".")[2] in SOON]
+    found = [Part(f"ready:{one}", _LOG_TABLES, 1, weight) for one in soon]
+    found += [Part(f"table:{one}", _TABLES, 1, 0.2 * events) for one in soon]
+    return found + [Part(f"table:{one}", _stage_of(*one.split(".")), 1, weight) for one in tables if one not in soon]
 
 
 def _stage_of(schema: str, table: str) -> int:
@@ -215,10 +218,11 @@ class Worker:
     def _do(self, cursor: _Cursor, part: _Taken) -> tuple[int, str]:
         """Do a step of a part; gives how far that is, and what to go on with."""
         kind, _, which = part.name.partition(":")
-        if kind == "table":
+        if kind in ("table", "ready"):
             schema, _, table = which.partition(".")
             statements = [statement for its, statement in self._plan.later if its == which]
-            finish_table(self._connection, schema, table, statements)
+            finish = finish_table if kind == "table" else ready_table
+            finish(self._connection, schema, table, statements)
             return part.total, ""
         use(cursor, NEXT, self._plan.models)
         if kind == "log":

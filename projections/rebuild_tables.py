@@ -14,11 +14,13 @@ from psycopg import sql
 from eventlog.sql import load
 from projections.registry import ReadModel
 
-__all__ = ["BULK", "analyze", "finish_table", "loosen", "tables_of"]
+__all__ = ["BULK", "SOON", "analyze", "finish_table", "loosen", "ready_table", "tables_of"]
 
 _SQL: Final = load("projections", "rebuild.sql")
 BULK: Final = frozenset({"identity", "customers", "figures", "work"})
 """Read models whose rows are only copied while they are filled: they need no key until then."""
+SOON: Final = {"events": "events_position"}
+"""Tables that are read before they are what they have to be, and the index that they are read by."""
 _MET_AGAIN: Final = frozenset({"loose", "rulings"})
 """Tables of theirs that need it all the same: what is put in may be there."""
 
@@ -62,7 +64,22 @@ def finish_table(
     """Make a table that was filled what it has to be, within the caller's transaction."""
     connection.execute(sql.SQL(_SQL["set_logged"]).format(sql.Identifier(schema, table)))
     for statement in statements:
-        connection.execute(statement.encode())  # what Postgres itself said of its tables
+        if table not in SOON or SOON[table] not in statement or not _is_there(connection, schema, SOON[table]):
+            connection.execute(statement.encode())  # what Postgres itself said of its tables
+    if table not in SOON:
+        analyze(connection, schema, table)
+
+
+def _is_there(connection: psycopg.Connection, schema: str, index: str) -> bool:
+    return connection.execute(_SQL["is_there"], {"name": f"{schema}.{index}"}).fetchone() == (True,)
+
+
+def ready_table(connection: psycopg.Connection, schema: LiteralString, table: str, statements: Iterable[str]) -> None:
+    """Make a table of `SOON` ready to be read, within the caller's transaction. The rest may take its time beside
+    others: to write all of a large table to the log of Postgres keeps no worker waiting then."""
+    for statement in statements:
+        if SOON[table] in statement:
+            connection.execute(statement.encode())
     analyze(connection, schema, table)
 
 

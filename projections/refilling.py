@@ -18,7 +18,7 @@ import psycopg
 
 from domain.catalogue.registry import Catalogue
 from domain.errors import Poison
-from eventlog.record import Record, decode, ref_hash
+from eventlog.record import Head, Record, decode, ref_hash
 from eventlog.sql import load
 from projections import settling
 from projections.columns import hash16, micros_of
@@ -48,6 +48,7 @@ _WORK: Final = load("projections.work", "apply.sql")
 _STEP: Final = 400
 """Locks of their own for builds that are filled so."""
 _MEMORY: Final = 500_000
+_TYPES: Final = 4096
 _AT_ONCE: Final = 5000
 _LAST: Final = 2**128 - 1
 _NO_MARK: Final = bytes(MARK_SIZE)
@@ -91,6 +92,7 @@ class Refill:
             self._types += naming_types(catalogue)
         self._refs = bool(self._models & {"customers", "figures", "directory"})
         self._codes: set[bytes] = set()
+        self._told: dict[str, bool] = {}
 
     def close(self) -> None:
         """Let go of the key store."""
@@ -116,10 +118,14 @@ class Refill:
         """Fill in what the evidences in one of so many ranges of ids say of people: one event of each is read. Who is
         who is found out by `place` and `homes`, once all is said and ruled."""
         rows = cursor.execute(_SQL["evidences"], {**_range(place, places), "rulings": list(RULINGS)}).fetchall()
+        records = [decode(record) for _, _, record in rows] if self._opener is not None else []
         if "identity" in self._models:
-            filling.say(cursor, [(one, _tokens_of(self._line.decode(record), one), at) for one, at, record in rows])
+            heads: list[Line | Head] = [one.head for one in records]
+            heads = heads or [self._line.decode(record) for _, _, record in rows]
+            said = [(one, _tokens_of(head, one), at) for head, (one, at, _) in zip(heads, rows, strict=True)]
+            filling.say(cursor, said)
         if self._opener is not None:
-            self._names(cursor, self._opener, [decode(record) for _, _, record in rows])
+            self._names(cursor, self._opener, records)
 
     def _names(self, cursor: _Cursor, opener: Opener, records: Sequence[Record]) -> None:
         """Fill in the identifiers in these events, which are opened."""
@@ -283,11 +289,12 @@ class Refill:
         """What more follows from. again: nothing of it is taken for known."""
         more: list[More] = []
         anew: dict[bytes, Anew] = {}
+        directory = "directory" in self._models
         for stored in rows:
             line = self._line.decode(stored.record)
             spoken = stored.retracted or stored.amended_by is not None
             unmet = again and bool(line.tokens or line.parties)
-            numbered = "directory" in self._models and self._numbered(line, again)
+            numbered = bool(line.refs) and directory and self._numbered(line, again)
             if not (spoken or unmet or numbered or self._tells(line)):
                 continue
             one = self._more(stored, line, unmet, numbered)
@@ -303,7 +310,7 @@ class Refill:
 
     def _numbered(self, line: Line, again: bool) -> bool:
         """Does it name a number that the directory may not know yet?"""
-        numbers = {ref_hash(ref) for ref in line.refs if ref_kind(ref) in CODE_KINDS} if line.refs else set[bytes]()
+        numbers = {ref_hash(ref) for ref in line.refs if ref_kind(ref) in CODE_KINDS}
         if numbers <= self._codes:
             return again and bool(numbers)
         if len(self._codes) > _MEMORY:
@@ -323,7 +330,12 @@ class Refill:
 
     def _tells(self, line: Line) -> bool:
         """Does more follow from it for one of the read models that are filled?"""
-        if self._telling(line.type):
+        telling = self._told.get(line.type)
+        if telling is None:
+            telling = self._telling(line.type)
+            if len(self._told) < _TYPES:
+                self._told[line.type] = telling
+        if telling:
             return True
         if not self._models & {"customers", "figures"} or not self._deriver.touches(line.type):
             return False
@@ -359,8 +371,12 @@ def _people_of(line: Line) -> dict[UUID, tuple[str, ...]]:
     return found | {UUID(bytes=hash16(one.evidence)): one.tokens for one in line.parties if one.tokens}
 
 
-def _tokens_of(line: Line, evidence: UUID) -> tuple[str, ...]:
-    return _people_of(line)[evidence]
+def _tokens_of(line: Line | Head, evidence: UUID) -> tuple[str, ...]:
+    """The tokens of an evidence that an event names."""
+    its = evidence.hex
+    if line.tokens and line.evidence[-32:] == its:
+        return line.tokens
+    return next(one.tokens for one in line.parties if one.tokens and one.evidence[-32:] == its)
 
 
 def _amendment(value: bytes | None) -> Any:
