@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,7 @@ from projections.positions import Positions
 from projections.rebuild_log import parked_of
 from projections.rebuild_parts import (
     WHO,
+    Others,
     Plan,
     complete,
     fill,
@@ -190,6 +192,12 @@ class Rebuild:
         return differ
 
     def _make(self, connection: psycopg.Connection, differ: bool) -> tuple[bool | None, Hashes, int]:
+        with closing(Others(self.workers - 1)) as others:
+            return self._make_with(connection, differ, others)
+
+    def _make_with(
+        self, connection: psycopg.Connection, differ: bool, others: Others
+    ) -> tuple[bool | None, Hashes, int]:
         live = Positions("live", self.log.log_id)
         live.begin(connection, range(self.log.partitions))
         found = self._prepare(connection, live)
@@ -198,7 +206,7 @@ class Rebuild:
         )
         try:
             if found.step == "filling":
-                self._fill(connection, found)
+                self._fill(connection, found, others)
             source.near(connection)
             self.reached("near")
             same, hashes = (None, {}) if differ else self._compare(source)
@@ -261,7 +269,7 @@ class Rebuild:
         state.begin(connection, new, [*parts, *parts_of_tables(tables, events)])
         return new
 
-    def _fill(self, connection: psycopg.Connection, found: state.Known) -> None:
+    def _fill(self, connection: psycopg.Connection, found: state.Known, others: Others) -> None:
         self.reached("filled")
         begun_at = state.identity_of(connection)
         plan = Plan(self.dsn, self.log_url, self.reading, self.models, found.later, begun_at, self.batch)
@@ -270,7 +278,7 @@ class Rebuild:
             done, total = connection.execute(_SQL["progress"]).fetchone() or (0, 0)
             self.told(round(done), round(total))
 
-        fill(plan, self.workers, tell, lambda stage: self.reached("rows") if stage == WHO else None)
+        fill(plan, others, tell, lambda stage: self.reached("rows") if stage == WHO else None)
         complete(plan)
         with connection.transaction():
             if self.source == "log":

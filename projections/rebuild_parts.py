@@ -9,9 +9,10 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -35,6 +36,7 @@ from projections.segments.filling import fill as memberships
 __all__ = [
     "STAGES",
     "WHO",
+    "Others",
     "Plan",
     "Worker",
     "complete",
@@ -273,30 +275,53 @@ def connect(dsn: str) -> psycopg.Connection:
     return connection
 
 
+class Others:
+    """Further workers: processes that start before it is known what there is to do, since to start takes them as long
+    as to make empty tables."""
+
+    def __init__(self, count: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._processes: list[BaseProcess] = []
+        self._told: list[Connection] = []
+        for _ in range(count):
+            receiver, sender = context.Pipe(duplex=False)
+            process: BaseProcess = context.Process(
+                target=_serve, args=(receiver, os.getpid()), name="storyline-worker", daemon=True
+            )
+            process.start()
+            receiver.close()
+            self._processes.append(process)
+            self._told.append(sender)
+
+    def begin(self, plan: Plan) -> None:
+        """Tell them what to do. Whoever was killed by now is missed by nobody."""
+        for sender in self._told:
+            with suppress(OSError):
+                sender.send(plan)
+
+    def close(self) -> None:
+        """End them."""
+        for sender in self._told:
+            sender.close()
+        for process in self._processes:
+            process.terminate()
+            process.join(10)
+            process.close()
+
+
 def fill(
-    plan: Plan, workers: int, told: Callable[[], None], over: Callable[[int], None] = lambda stage: None
+    plan: Plan, others: Others, told: Callable[[], None], over: Callable[[int], None] = lambda stage: None
 ) -> None:
-    """Do all parts, with so many processes; this one is the first of them. told, over: as `Worker.run`."""
-    context = multiprocessing.get_context("spawn")
-    others: list[BaseProcess] = []
+    """Do all parts, with these processes; this one is the first of them. told, over: as `Worker.run`."""
+    others.begin(plan)
     worker = Worker(plan)
     before = gc.get_threshold()
     gc.set_threshold(*_SELDOM)
     try:
-        for _ in range(workers - 1):
-            process: BaseProcess = context.Process(
-                target=_serve, args=(plan, os.getpid()), name="storyline-worker", daemon=True
-            )
-            process.start()
-            others.append(process)
         worker.run(told, over)
     finally:
         gc.set_threshold(*before)
         worker.close()
-        for process in others:
-            process.terminate()
-            process.join(10)
-            process.close()
 
 
 def complete(plan: Plan) -> None:
@@ -313,8 +338,12 @@ def now_of(connection: psycopg.Connection) -> datetime:
     return at
 
 
-def _serve(plan: Plan, parent: int) -> None:
+def _serve(receiver: Connection, parent: int) -> None:
     """The whole life of a further worker; it ends with its parent, however that went."""
+    try:
+        plan: Plan = receiver.recv()
+    except EOFError:
+        return
     gc.set_threshold(*_SELDOM)
 
     def look() -> None:

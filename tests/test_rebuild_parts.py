@@ -4,6 +4,7 @@ what it does not need?
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from typing import Any
 
@@ -76,3 +77,27 @@ def test_cut_off_while_it_finds_out_who_is_who_it_goes_on_or_is_given_up(
     assert again.run().same is True
     assert small.rows(THERE, list(SCRATCH)) == []
     assert small.hashes() != before
+
+
+def test_workers_start_while_the_empty_tables_are_made_and_end_with_the_rebuild(small: Story) -> None:
+    found: dict[str, int] = {}
+
+    def count(point: str) -> None:
+        workers = [one for one in multiprocessing.active_children() if one.name == "storyline-worker"]
+        found[point] = len(workers)
+
+    assert rebuild(small, "all", workers=3, reached=count).run().same is True
+    assert found["begun"] == 2
+    count("over")
+    assert found["over"] == 0
+
+
+def test_a_worker_that_is_killed_before_it_is_told_anything_is_missed_by_nobody(small: Story) -> None:
+    def kill(point: str) -> None:
+        if point == "begun":
+            for one in multiprocessing.active_children():
+                if one.name == "storyline-worker":
+                    one.kill()
+                    one.join()
+
+    assert rebuild(small, "all", workers=2, reached=kill).run().same is True
