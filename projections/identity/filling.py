@@ -38,6 +38,8 @@ _SQL = load("projections.identity", "filling.sql")
 _FETCHED = 5000
 _AT_ONCE = 5000
 """Nodes of small components that are resolved together: a call for each would cost more than the work."""
+_STRETCH = 100_000
+"""Numbers of nodes whose components are looked at by one statement."""
 
 _Told = Callable[[int, int], None]
 _Said = tuple[UUID, tuple[str, ...], datetime | None]
@@ -50,7 +52,9 @@ def fill(connection: psycopg.Connection, rules: Rules, told: _Told = lambda done
     for query in ("work_mem", "of_live", "keep_rulings", "keep_loose"):
         connection.execute(_SQL[query])
     count = _place(connection, rules, "TEMP")
-    _Filling(connection, rules, told, count).run(0, count)
+    filling = _Filling(connection, rules, told, count)
+    for first in range(0, count, _STRETCH):
+        filling.run(first, min(count, first + _STRETCH))
     for query in ("drop_scratch", "forget_of_live", "no_rules"):
         connection.execute(_SQL[query])
     connection.execute(_SQL["put_rules"], {"rules": Jsonb(rules.to_json())})
