@@ -52,7 +52,13 @@ DELETE FROM scores WHERE name = ANY (%(names)s::uuid[]);
 
 -- name: forget_moods
 -- What these events said.
-DELETE FROM moods WHERE name = ANY (%(names)s::uuid[]);
+WITH gone AS (
+    DELETE FROM moods WHERE name = ANY (%(names)s::uuid[]) RETURNING target
+)
+INSERT INTO touched (quarters)
+SELECT array_agg(DISTINCT date_bin('15 minutes', e.happened_at, '2000-01-01 00:00+00'))
+FROM gone JOIN events AS e ON e.name = gone.target
+HAVING count(*) > 0;
 
 -- name: forget_mentions
 -- What these events said.
@@ -67,6 +73,14 @@ INSERT INTO touched (quarters)
 SELECT array_agg(DISTINCT date_bin('15 minutes', l.happened_at, '2000-01-01 00:00+00'))
 FROM gone JOIN lines AS l ON l.product = gone.ref
 WHERE gone.kind = 'product' AND l.category IS NULL
+HAVING count(*) > 0;
+
+-- name: touch_moods
+-- Of texts that these events tell the mood of, the sums are to be made anew.
+INSERT INTO touched (quarters)
+SELECT array_agg(DISTINCT date_bin('15 minutes', e.happened_at, '2000-01-01 00:00+00'))
+FROM moods AS m JOIN events AS e ON e.name = m.target
+WHERE m.name = ANY (%(names)s::uuid[])
 HAVING count(*) > 0;
 
 -- name: touch_categories

@@ -15,6 +15,8 @@ from domain.catalogue.registry import Catalogue
 from eventlog.sql import load
 from projections.figures.buyers import Buying, fill_buyers, fold_buyers
 from projections.figures.filling import fill, fill_all, sum_metrics
+from projections.figures.moods import QUERIES as MOODS
+from projections.figures.moods import forget_moods, sum_moods
 from projections.figures.pieces import EVER, Level, begin_of, merged
 from projections.registry import use
 
@@ -25,9 +27,9 @@ TRADES: Final = ("", "channel", "country", "campaign", "actor", "type", "nobody"
 """Dimensions that a trade says; `nobody`: those of nobody that is known."""
 LINES: Final = ("category", "product")
 """Dimensions of its lines. Of products there are sums by day and month alone: there may be as many as lines."""
-PARTS: Final = ("sales", "contacts", "metrics", "buyers")
+PARTS: Final = ("sales", "contacts", "metrics", "moods", "buyers")
 """Of all sums those that can be made beside each other."""
-SUMS: Final = ("sales_sums", "contact_sums", "buyers", "buyer_days", "buyer_repeats", "buyer_sums")
+SUMS: Final = ("sales_sums", "contact_sums", "mood_sums", "buyers", "buyer_days", "buyer_repeats", "buyer_sums")
 """Tables that nothing but their sums is in, of which there may be many."""
 _SHORT: Final = (*TRADES, "category")
 _SHORTER: Final[dict[Level, Level]] = {"h": "q", "d": "h", "m": "d"}
@@ -99,8 +101,14 @@ def fold_part(
     if part == "buyers":
         fill_buyers(cursor, buying)
         return
-    cursor.execute(_SQL[f"empty_{part}"])
     ever = [EVER]
+    if part == "moods":
+        cursor.execute(MOODS["empty"])
+        for level in _LEVELS:
+            sum_moods(cursor, level, ever)
+        cursor.execute(MOODS["analyze"])
+        return
+    cursor.execute(_SQL[f"empty_{part}"])
     if part == "sales":
         for level in _LEVELS:
             _sum_sales(cursor, level, ever)
@@ -120,9 +128,11 @@ def _fold_quarters(cursor: psycopg.Cursor[Any], quarters: set[datetime], catalog
     _forget(cursor, "q", _SHORT, ranges)
     _sum_sales(cursor, "q", ranges)
     _sum_contacts(cursor, "q", ranges, types)
+    sum_moods(cursor, "q", ranges, types)
     _forget(cursor, "h", _SHORT, hours)
     _sum_sales(cursor, "h", hours)
     _sum_contacts(cursor, "h", hours)
+    sum_moods(cursor, "h", hours)
     sum_metrics(cursor, ranges, catalogue)
     for level in ("d", "m"):
         starts = sorted({begin_of(level, one) for one in quarters})
@@ -137,14 +147,17 @@ def _fold_longer(cursor: psycopg.Cursor[Any], level: Level) -> int:
         _forget(cursor, level, (*TRADES, *LINES), ranges)
         _sum_sales(cursor, level, ranges)
         _sum_contacts(cursor, level, ranges)
+        types = [row[0] for row in cursor.execute(_SQL["types"]).fetchall()] if level == "d" else None
+        sum_moods(cursor, level, ranges, types)
         cursor.execute(_SQL["renew"], {"level": level, "starts": found})
     return len(found)
 
 
-def _forget(cursor: psycopg.Cursor[Any], level: Level, dimensions: Sequence[str], ranges: Iterable[_Range]) -> None:
+def _forget(cursor: psycopg.Cursor[Any], level: Level, dimensions: Sequence[str], ranges: Sequence[_Range]) -> None:
     asked = _asked(ranges, level=level, dimensions=list(dimensions))
     cursor.execute(_SQL["forget_sales"], asked)
     cursor.execute(_SQL["forget_contacts"], asked)
+    forget_moods(cursor, level, ranges)
 
 
 def _sum_sales(cursor: psycopg.Cursor[Any], level: Level, ranges: Sequence[_Range]) -> None:

@@ -25,6 +25,8 @@ def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived]) -> None:
     for one in derived:
         for table in TABLES:
             copy_in(cursor, _SQL[f"copy_{table}"], getattr(one, table))
+        if len(one.moods):
+            cursor.execute(_SQL["touch_moods"], {"names": [UUID(bytes=name) for name in one.moods.names()]})
         if len(one.things):
             cursor.execute(_SQL["touch_categories"], {"names": [UUID(bytes=name) for name in one.things.names()]})
 

@@ -116,6 +116,20 @@ CREATE TABLE contact_sums (
     PRIMARY KEY (level, at, channel, direction)
 );
 
+-- The sentiment of what customers wrote by time, in all ('') or by a dimension, likewise: of each text what was derived last.
+-- `value` '' where a text says none; a text that speaks of several products is in the sums of each.
+CREATE TABLE mood_sums (
+    level "char" NOT NULL,
+    dimension text NOT NULL,
+    at timestamptz NOT NULL,
+    value text NOT NULL,
+    texts bigint NOT NULL,
+    total numeric NOT NULL,
+    negative bigint NOT NULL,
+    positive bigint NOT NULL,
+    PRIMARY KEY (level, dimension, at, value)
+);
+
 -- Customers of whom a batch changed what they bought since it was summed up, a row for each batch, as in `touched`: by
 -- evidences of trades, by customers that evidences came to or went from, and by the keys of orders.
 CREATE TABLE touched_buyers (

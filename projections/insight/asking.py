@@ -76,10 +76,12 @@ class Figures:
 
     @asynccontextmanager
     async def moment(self) -> AsyncIterator[psycopg.AsyncCursor[Any]]:
-        """A cursor for what has to be of one moment, though one answer says what to ask next."""
+        """A cursor for what has to be of one moment, though one answer says what to ask next. Bare names of tables
+        are of the builds that serve."""
         async with reading(self._pool) as connection, connection.transaction():
             await connection.execute(_SQL["snapshot"])
             await connection.execute(_SQL["room"])
+            await connection.execute(_SQL["live"])
             yield connection.cursor(binary=True)
 
     async def fetch_all(self, queries: Sequence[Query], asked: Mapping[str, Any]) -> list[list[Any]]:

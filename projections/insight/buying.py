@@ -87,9 +87,8 @@ class _Nobody(NamedTuple):
 
 
 async def kept(cursor: _Cursor, until: datetime, recorded_by: datetime) -> Kept | None:
-    """How what was bought is summed up in the build that serves, whose tables are found by their bare names from
-    here; None where it is not, or where it is asked for as it was known then. until: later purchases do not count."""
-    await cursor.execute(_SQL["live"])
+    """How what was bought is summed up in the build that serves; None where it is not, or where it is asked for as it
+    was known then. until: later purchases do not count."""
     buying = kept_in(await (await cursor.execute(QUERIES["kept"])).fetchone())
     if buying is None or recorded_by < EVER[1]:
         return None

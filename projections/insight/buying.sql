@@ -1,10 +1,6 @@
 -- Do customers come back? Out of the sums of what they bought (see projections/figures/buyers.sql), whose parts stand in braces;
 -- over whole days of the zone that they are of.
 
--- name: live
--- Tables are those that serve.
-SET LOCAL search_path = identity, customers, figures, timeline;
-
 -- name: classes
 -- How many customers have each three scores, with their orders, revenue and refunds. `cut`: days in which a score of recency
 -- ends; of all others it is that of their begin. `starts`, `ends`: moments between which those days lie.

@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from eventlog.sql import load
 from projections.insight.asking import MOST_GROUPS, Figures, Query, Window, keys_of
+from projections.insight.sentiment import summed
 
 __all__ = ["FeedbackReader", "Mood", "Moods", "Opinions", "Page", "Score", "Scores", "Sentiment"]
 
@@ -128,7 +129,12 @@ class FeedbackReader:
         """(all of them, by group). by: one of BUCKETS, product, channel, type or method. A text that speaks of
         several products stands in the group of each."""
         asked = {**window._asdict(), **chosen._asdict(), "most": MOST_GROUPS}
-        whole, *groups = await self._figures.fetch(_moods("sentiment", by), asked)
+        async with self._figures.moment() as cursor:
+            found = await summed(cursor, window, asked, by)
+            if found is not None:
+                all_, rows = found
+                return Sentiment(*(all_ or (None, 0, None, 0, 0))), [Sentiment(*row) for row in rows]
+            whole, *groups = await (await cursor.execute(_moods("sentiment", by), asked)).fetchall()
         return Sentiment(*whole[1:]), [Sentiment(*row[1:]) for row in groups]
 
     async def moods(self, window: Window, chosen: Moods, tone: str | None, page: Page) -> list[Mood]:

@@ -6,6 +6,10 @@
 -- One moment for all queries of this transaction.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
 
+-- name: live
+-- Tables are those that serve.
+SET LOCAL search_path = identity, customers, figures, timeline;
+
 -- name: room
 -- A year of rows is sorted and grouped in memory.
 SET LOCAL work_mem = '64MB';

@@ -1,0 +1,50 @@
+"""How are sums of sentiment made? Out of what was derived last of each text, by quarters of an hour, and longer ones
+out of those; by product by day and month alone, since there may be as many products as texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from eventlog.sql import load
+from projections.figures.pieces import Level
+
+__all__ = ["DIMENSIONS", "PRODUCT", "QUERIES", "forget_moods", "sum_moods"]
+
+QUERIES: Final = load("projections.figures", "moods.sql")
+DIMENSIONS: Final = ("", "channel", "type")
+"""What a text says itself."""
+PRODUCT: Final = "product"
+_SHORTER: Final[dict[Level, Level]] = {"h": "q", "d": "h", "m": "d"}
+_Range = tuple[datetime, datetime]
+_Cursor = psycopg.Cursor[Any]
+
+
+def forget_moods(cursor: _Cursor, level: Level, ranges: Sequence[_Range]) -> None:
+    """The sums of one level in these times."""
+    cursor.execute(QUERIES["forget"], _asked(ranges, level=level))
+
+
+def sum_moods(cursor: _Cursor, level: Level, ranges: Sequence[_Range], types: list[str] | None = None) -> None:
+    """The sums of one level. types: of touchpoints that there are, None for all."""
+    asked = _asked(ranges, level=level, types=types)
+    if level == "q":
+        _out_of_texts(cursor, "sum_quarters", asked)
+        return
+    dimensions = [*DIMENSIONS, PRODUCT] if level == "m" else list(DIMENSIONS)
+    cursor.execute(QUERIES["sum_longer"], {**asked, "of": _SHORTER[level], "dimensions": dimensions})
+    if level == "d":
+        _out_of_texts(cursor, "sum_products", asked)
+
+
+def _out_of_texts(cursor: _Cursor, query: str, asked: dict[str, Any]) -> None:
+    cursor.execute(sql.SQL(QUERIES[query]).format(texts=sql.SQL(QUERIES["texts"])), asked)
+
+
+def _asked(ranges: Iterable[_Range], **more: Any) -> dict[str, Any]:
+    edges = list(ranges)
+    return {"starts": [one for one, _ in edges], "ends": [one for _, one in edges], **more}
