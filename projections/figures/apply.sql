@@ -76,11 +76,10 @@ WHERE gone.kind = 'product' AND l.category IS NULL
 HAVING count(*) > 0;
 
 -- name: touch_moods
--- Of texts that these events tell the mood of, the sums are to be made anew.
+-- Of these texts, whose mood is told anew, the sums are to be made anew.
 INSERT INTO touched (quarters)
-SELECT array_agg(DISTINCT date_bin('15 minutes', e.happened_at, '2000-01-01 00:00+00'))
-FROM moods AS m JOIN events AS e ON e.name = m.target
-WHERE m.name = ANY (%(names)s::uuid[])
+SELECT array_agg(DISTINCT date_bin('15 minutes', happened_at, '2000-01-01 00:00+00'))
+FROM events WHERE name = ANY (%(targets)s::uuid[])
 HAVING count(*) > 0;
 
 -- name: touch_categories

@@ -19,7 +19,7 @@ from projections.figures.pieces import EVER
 __all__ = ["QUERIES", "Buying", "customers_query", "fill_buyers", "fold_buyers", "kept_in", "put_together"]
 
 QUERIES: Final = load("projections.figures", "buyers.sql")
-_PARTS: Final = ("raw", "changes", "repeats", "standing")
+_PARTS: Final = ("raw", "changes", "moves", "repeats", "standing")
 _MOST: Final = 5000
 """About as many evidences, customers and orders are found out about at a time."""
 _Cursor = psycopg.Cursor[Any]

@@ -64,7 +64,7 @@ SELECT customer FROM stale;
 DELETE FROM touched_buyers WHERE mark = ANY (%(marks)s::bigint[]);
 
 -- name: raw
--- The counted trades of stale customers, as they are. `alone`: no other purchase tells of the order. And where each stands by
+-- The counted trades of stale customers, as they are, customer by customer along the indexes. `alone`: no other purchase tells of the order. And where each stands by
 -- purchases: `second_at`: when the second order began.
 raw AS MATERIALIZED (
     SELECT s.customer, t.happened_at, t.order_key, t.amount, t.currency, t.refund,
@@ -73,8 +73,9 @@ raw AS MATERIALIZED (
             SELECT FROM trades AS o
             WHERE o.order_key = t.order_key AND o.name <> t.name AND o.counts AND NOT o.refund
         ) AS alone
-    FROM stale AS s JOIN evidences AS e ON e.customer = s.customer JOIN trades AS t ON t.evidence = e.evidence
-    WHERE t.counts
+    FROM stale AS s
+    CROSS JOIN LATERAL (SELECT evidence FROM evidences AS e WHERE e.customer = s.customer OFFSET 0) AS e
+    CROSS JOIN LATERAL (SELECT * FROM trades AS t WHERE t.evidence = e.evidence AND t.counts OFFSET 0) AS t
 ),
 known AS MATERIALIZED (
     SELECT customer, (min(at) AT TIME ZONE %(zone)s)::date AS first_on,
@@ -107,14 +108,32 @@ days AS MATERIALIZED (
     SELECT 1 AS sign, customer, bought_on, currency, orders, amount, first_on, second_on
     FROM raw_days JOIN known USING (customer)
     UNION ALL
-    SELECT -1, customer, d.bought_on, d.currency, d.orders, d.amount, b.days[1], b.second_on
-    FROM stale JOIN buyer_days AS b USING (customer)
+    SELECT -1, b.customer, d.bought_on, d.currency, d.orders, d.amount, b.days[1], b.second_on
+    FROM stale AS s
+    CROSS JOIN LATERAL (SELECT * FROM buyer_days AS b WHERE b.customer = s.customer OFFSET 0) AS b
     CROSS JOIN LATERAL unnest(b.days, b.currencies, b.counts, b.amounts) AS d (bought_on, currency, orders, amount)
 ),
+changed AS MATERIALIZED ( -- before the month in which a customer's days begin to differ she is the same
+    SELECT customer, CASE WHEN bool_or(same) IS NOT TRUE OR min(first) <> max(last) OR min(second) <> max(later)
+            THEN '-infinity' ELSE date_trunc('month', (min(bought_on) FILTER (WHERE NOT same))::timestamp)::date
+        END AS begins_on
+    FROM (
+        SELECT customer, bought_on, count(*) = 2 AS same, min(first_on) AS first, max(first_on) AS last,
+            min(second_on) AS second, max(second_on) AS later
+        FROM days GROUP BY customer, bought_on, currency, orders, amount
+    ) AS of_each
+    GROUP BY customer
+),
+differing AS MATERIALIZED (
+    SELECT days.* FROM days JOIN changed USING (customer) WHERE bought_on >= begins_on
+),
 met AS (
-    SELECT sign, customer, bought_on, first_on, second_on,
-        lag(bought_on, 1, '-infinity') OVER (PARTITION BY sign, customer ORDER BY bought_on) AS before
-    FROM (SELECT DISTINCT sign, customer, bought_on, first_on, second_on FROM days) AS of_each
+    SELECT of_each.* FROM (
+        SELECT sign, customer, bought_on, first_on, second_on,
+            lag(bought_on, 1, '-infinity') OVER (PARTITION BY sign, customer ORDER BY bought_on) AS before
+        FROM (SELECT DISTINCT sign, customer, bought_on, first_on, second_on FROM days) AS of_each
+    ) AS of_each
+    JOIN changed USING (customer) WHERE bought_on >= begins_on
 ),
 changes AS MATERIALIZED (
     SELECT level, 'a'::"char" AS kind, at, first_on AS since, '-infinity'::date AS second, 0 AS fresh,
@@ -122,7 +141,7 @@ changes AS MATERIALIZED (
         sum(sign * amount) AS amount
     FROM (
         SELECT level, sign, customer, at, first_on, currency, sum(orders) AS orders, sum(amount) AS amount
-        FROM days CROSS JOIN LATERAL (
+        FROM differing CROSS JOIN LATERAL (
             VALUES ('d'::"char", bought_on), ('m', date_trunc('month', bought_on::timestamp)::date)
         ) AS l (level, at)
         GROUP BY GROUPING SETS ((level, sign, customer, at, first_on, currency), (level, sign, customer, at, first_on))
@@ -145,13 +164,19 @@ changes AS MATERIALIZED (
         GROUP BY sign, customer, at, first_on, second_on
     ) AS of_each
     GROUP BY 1, 3, 4, 5, 6
-    UNION ALL
-    SELECT 'd', kind, (last_at AT TIME ZONE %(zone)s)::date, '-infinity', '-infinity', scores, '', sum(sign),
-        sum(sign * orders), sum(sign * amount)
+)
+
+-- name: moves
+-- The same of where they stand.
+moves AS (
+    SELECT 'd'::"char" AS level, kind, (last_at AT TIME ZONE %(zone)s)::date AS at, '-infinity'::date AS since,
+        '-infinity'::date AS second, scores, '' AS currency, sum(sign)::bigint AS customers,
+        sum(sign * orders)::bigint AS orders, sum(sign * amount) AS amount
     FROM (
         SELECT 1 AS sign, stands.* FROM stands
         UNION ALL
-        SELECT -1, buyers.* FROM stale JOIN buyers USING (customer)
+        SELECT -1, b.* FROM stale AS s
+        CROSS JOIN LATERAL (SELECT * FROM buyers AS b WHERE b.customer = s.customer OFFSET 0) AS b
     ) AS s CROSS JOIN LATERAL (VALUES ('c'::"char", revenue), ('d', refunds)) AS v (kind, amount)
     GROUP BY 2, 3, 6
 )
@@ -190,6 +215,12 @@ changes AS (
     SELECT * FROM buyer_sums WHERE false
 )
 
+-- name: moves_calm
+-- None of those either.
+moves AS (
+    SELECT * FROM buyer_sums WHERE false
+)
+
 -- name: repeats_calm
 -- All that is noted.
 repeats AS (
@@ -204,16 +235,17 @@ standing AS (
 
 -- name: sum_all
 -- The sums of everybody, where there are none.
-WITH {stale}, {raw}, {changes}
+WITH {stale}, {raw}, {changes}, {moves}
 INSERT INTO buyer_sums
-SELECT * FROM changes WHERE customers <> 0
+SELECT * FROM (SELECT * FROM changes UNION ALL SELECT * FROM moves) AS told WHERE customers <> 0
 ORDER BY level, kind, at;
 
 -- name: add_up
 -- The sums, by what has changed.
-WITH {stale}, {raw}, {changes}
+WITH {stale}, {raw}, {changes}, {moves}
 INSERT INTO buyer_sums AS s
-SELECT * FROM changes WHERE customers <> 0 OR orders <> 0 OR amount <> 0
+SELECT * FROM (SELECT * FROM changes UNION ALL SELECT * FROM moves) AS told
+WHERE customers <> 0 OR orders <> 0 OR amount <> 0
 ON CONFLICT (level, kind, at, since, second, fresh, currency) DO UPDATE
 SET customers = s.customers + excluded.customers, orders = s.orders + excluded.orders,
     amount = s.amount + excluded.amount;

@@ -19,6 +19,9 @@ _SQL: Final = load("projections.figures", "apply.sql")
 TABLES: Final = ("lines", "scores", "moods", "mentions", "things")
 """Tables of rows that follow from single events, each marked by its event's name."""
 
+_TARGET: Final = 2 + 20 + 4
+"""Where the text that it is of stands in a packed row of `moods`."""
+
 
 def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived]) -> None:
     """Bring in what follows from new and from settled events."""
@@ -26,7 +29,8 @@ def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived]) -> None:
         for table in TABLES:
             copy_in(cursor, _SQL[f"copy_{table}"], getattr(one, table))
         if len(one.moods):
-            cursor.execute(_SQL["touch_moods"], {"names": [UUID(bytes=name) for name in one.moods.names()]})
+            targets = [row[_TARGET : _TARGET + 16].hex() for row in one.moods.rows()]
+            cursor.execute(_SQL["touch_moods"], {"targets": f"{{{','.join(targets)}}}"})
         if len(one.things):
             cursor.execute(_SQL["touch_categories"], {"names": [UUID(bytes=name) for name in one.things.names()]})
 
