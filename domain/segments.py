@@ -8,7 +8,7 @@ moment; on nothing else. A rule has two spellings that say the same: JSON, which
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Annotated, Any, Final, NamedTuple, Self
 
@@ -31,7 +31,7 @@ from domain.segment_leaves import (
     WorkLeaf,
 )
 
-__all__ = ["GROUPS", "LEAVES", "MOST_DEPTH", "WAY_OUT", "WORK", "Leaf", "Placed", "Rule", "plain_rule"]
+__all__ = ["GROUPS", "LEAVES", "MOST_DEPTH", "WAY_OUT", "WORK", "Leaf", "Placed", "Rule", "plain_rule", "reached"]
 
 WAY_OUT: Final = "See docs/segments.md."
 MOST_DEPTH: Final = 10
@@ -152,6 +152,17 @@ class _Whole(Setting):
     """A rule with its name, so that problems say where in `rule` they are."""
 
     rule: Rule
+
+
+def reached(rule: Rule, others: Mapping[str, Rule | None]) -> list[Rule]:
+    """A rule, those that it names, those that these name, and so on, each once. others: by code; what is missing, or
+    None, has no rule."""
+    found, codes = [rule], set[str]()
+    for one in found:
+        named = one.references() - codes
+        codes |= named
+        found += [inner for code in sorted(named) if (inner := others.get(code)) is not None]
+    return found
 
 
 def plain_rule(plain: Any) -> Rule:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from projections.columns import cut
 from projections.packing import MARK_SIZE, Packed, pack
 
-__all__ = ["NAME", "TEXTS", "TOUCH", "contact_kind", "evidence_of", "recounted", "summed"]
+__all__ = ["HAPPENED", "NAME", "TEXTS", "TOUCH", "contact_kind", "evidence_of", "recounted", "summed"]
 
 _SUM = struct.Struct("!iqiqiq")  # touchpoints, first_at, last_at
 _HEAD = struct.Struct("!hi16s")  # evidence, then type, channel and direction
@@ -17,7 +17,7 @@ _PADDING = bytes(MARK_SIZE - 16)
 
 # Where the columns of a packed row of `events` stand; see `decoding.py`.
 NAME = slice(6, 22)
-_EVIDENCE, _HAPPENED, TOUCH, TEXTS = 26, 46, 75, 76 + 20 + 8 + 12
+_EVIDENCE, HAPPENED, TOUCH, TEXTS = 26, 46, 75, 76 + 20 + 8 + 12
 
 
 def contact_kind(type: str, channel: str | None, direction: str | None) -> bytes:
@@ -66,7 +66,7 @@ def _touchpoints(events: Packed, evidences: Collection[bytes]) -> Iterable[tuple
     for row in events.rows():
         evidence = evidence_of(row)
         if evidence is not None and evidence in evidences and row[TOUCH]:
-            yield evidence + _kind_in(row), int.from_bytes(row[_HAPPENED : _HAPPENED + 8], "big", signed=True)
+            yield evidence + _kind_in(row), int.from_bytes(row[HAPPENED : HAPPENED + 8], "big", signed=True)
 
 
 def _kind_in(row: bytes) -> bytes:

@@ -79,7 +79,7 @@ class Family:
         with self._timed("identity"):
             shown = _shown(cursor, batch, kept, settled)
             self.mistaken = any(_unnamed(one, shown, settled) for one in kept.dropped)
-            moved = identity.apply(cursor, shown, identity.LOCK + self._step)
+            moved, changed = identity.apply(cursor, shown, identity.LOCK + self._step)
         with self._timed("customers"):
             customers.apply(cursor, kept.derived)
             customers.apply(cursor, settled.derived)
@@ -93,8 +93,8 @@ class Family:
         with self._timed("directory"):
             directory.apply(cursor, _directory(kept.derived, settled.derived))
         with self._timed("stories"):
-            who = {*shown.recounted, *(one.evidence for one in shown.sightings)}
-            touched = Touched(batch, [kept.derived, settled.derived], settled, moved, items, who)
+            anew = {*changed, *shown.recounted, *(one.evidence for one in shown.sightings if one.at is None)}
+            touched = Touched(batch, [kept.derived, settled.derived], settled, moved, items, anew)
             stories.apply(cursor, touched, self.keeper)
         return outcome.lost
 

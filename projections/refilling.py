@@ -259,7 +259,7 @@ class Refill:
         times = settling.earliest(cursor, evidences) if evidences else {}
         shown = {one: (tokens, times.get(one)) for one, tokens in evidences.items()}
         found = identity.Shown(recounted=shown, rulings=self._ruled(rows))
-        moved = identity.apply(cursor, found, identity.LOCK + _STEP)
+        moved = identity.apply(cursor, found, identity.LOCK + _STEP).moved
         self._remember(cursor)
         return moved
 

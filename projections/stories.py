@@ -40,15 +40,15 @@ _Cursor = psycopg.Cursor[Any]
 @dataclass(frozen=True, slots=True)
 class Touched:
     """What a batch touched. derived: what follows from its events, and from settled ones. moved: customers that
-    evidences went from, or came to. items: deals, tickets, tasks and leads that were folded anew. shown: evidences of
-    whom it was found out anew who they are."""
+    evidences went from, or came to. items: deals, tickets, tasks and leads that were folded anew. anew: evidences of
+    whom it was found out anew who they are, and since when they are known."""
 
     batch: Batch
     derived: Sequence[Derived]
     settled: Settled
     moved: Collection[UUID]
     items: Collection[Item]
-    shown: Collection[UUID]
+    anew: Collection[UUID]
 
 
 def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
@@ -64,7 +64,7 @@ def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
         things = {*things_of([one.things for one in touched.derived]), *touched.settled.things}
         keeper.mark_off(cursor, segments, things)
         about_items = keeper.evidences_of(cursor, touched.items)
-        anew = {*about_items, *touched.shown, *touched.settled.evidences}
+        anew = {*about_items, *touched.anew, *touched.settled.evidences}
         wanted |= evidences_in(touched.batch) | {one.bytes for one in anew}
     held = touching.hold(cursor, wanted, touched.moved) if wanted or touched.moved else touching.NOBODY
     if b"" in evidences:

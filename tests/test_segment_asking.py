@@ -11,11 +11,10 @@ from structlog.testing import capture_logs
 
 from bench.rules import TYPICAL, many
 from domain.segment_text import read_rule
-from projections.segments import definitions
-from projections.segments.compiling import Facing, Ruled
+from projections.segments.compiling import ALL, Facing, Program, Ruled
 from projections.segments.definitions import Defined
 from projections.segments.evaluating import patient
-from projections.segments.needing import needs_of
+from projections.segments.needing import EVERYTHING, Topic, needs_of
 from tests.support.segmented import Segmented, made, segmented
 
 QUIET: tuple[str, dict[str, Any]] = ("page.viewed", {})
@@ -82,9 +81,6 @@ def test_settings_are_others_while_rules_are_asked_and_then_as_before(shop: Segm
 def test_whatever_a_batch_may_change_is_asked_and_nothing_else(
     shop: Segmented, monkeypatch: pytest.MonkeyPatch, text: str, event: tuple[str, dict[str, Any]], inside: bool
 ) -> None:
-    for name in ("_OFTEN", "_FEW"):
-        monkeypatch.setattr(definitions, name, 0)
-    monkeypatch.setattr(definitions, "_MOST_OF_ALL", 1)
     monkeypatch.setattr(shop.stage, "remembers", True)
     shop.segment("asked", text)
     shop.segment("other", "exists(call.ended)")
@@ -96,13 +92,31 @@ def test_whatever_a_batch_may_change_is_asked_and_nothing_else(
     assert (shop.members("asked") == {"ann"}) is inside
 
 
+def spelt(topic: Topic) -> str:
+    """A topic in short: its type, its conditions, and the seconds of its window."""
+    if isinstance(topic, str):
+        return topic
+    told = [topic.type, *(f"{one.field} {one.is_} {one.value}" for one in topic.where)]
+    if topic.window is not None and topic.window.last is not None:
+        told.append(f"{topic.window.last.days}d")
+    return " | ".join(told)
+
+
 @pytest.mark.parametrize(
     ("text", "needs"),
     [
-        ("exists(purchase.made in last 30d)", {"purchase.made"}),
-        ("no(contact in last 90d)", {":touchpoint"}),
-        ("sequence(cart.updated then purchase.made within 7d)", {"cart.updated", "purchase.made"}),
-        ("fact.revenue(GBP) > 500 and fact.touchpoints > 3", {":trades", ":touchpoint"}),
+        ("exists(purchase.made in last 30d)", {"purchase.made | 30d"}),
+        ("no(contact in last 90d)", {"contact | 90d"}),
+        (
+            'count(purchase.made | call.ended where product = "PK-1" and category = "ink") >= 2',
+            {"purchase.made | product = PK-1", "call.ended | product = PK-1"},
+        ),
+        ("exists(page.viewed where content.at = 3)", {"page.viewed | content.at = 3"}),
+        (
+            "sequence(cart.updated then purchase.made within 7d without call.ended in last 30d)",
+            {"cart.updated | 30d", "purchase.made | 30d", "call.ended"},
+        ),
+        ("fact.revenue(GBP) > 500 and fact.touchpoints > 3", {":trades", "contact"}),
         ("consent.marketing.email granted", {":consents"}),
         ("in segment inner or exists(call.ended)", {"call.ended", "page.viewed"}),
         ("in segment list", set()),
@@ -110,20 +124,60 @@ def test_whatever_a_batch_may_change_is_asked_and_nothing_else(
 )
 def test_what_an_event_has_to_tell_of_to_change_a_rule(text: str, needs: set[str]) -> None:
     others = {"inner": read_rule("exists(page.viewed) and in segment inner"), "list": None}
-    assert needs_of(read_rule(text), others) == {one.encode() for one in needs}
+    assert set(map(spelt, needs_of(read_rule(text), others))) == needs
 
 
-def test_rules_of_their_own_are_kept_while_they_are_few_and_asked_often() -> None:
+def test_a_condition_on_a_content_is_no_topic_where_older_contents_read_otherwise() -> None:
+    rule = read_rule('exists(page.viewed where content.page = "/ink" and channel = "web")')
+    assert set(map(spelt, needs_of(rule, {}, {"page.viewed"}))) == {"page.viewed | channel = web"}
+    assert set(map(spelt, needs_of(rule, {}))) == {"page.viewed | content.page = /ink | channel = web"}
+
+
+def test_what_many_events_tell_reaches_few_rules_and_reads_little_for_them() -> None:
     rules = ruled(many())
     defined = Defined(1, Facing(), {}, frozenset(), (), tuple(rules), {})
-    few = frozenset([("s0", 1), ("s1", 1)])
-    assert not defined.is_worth(few, 499) and defined.is_worth(few, 1)
-    program = defined.asking(few)
-    assert program is not None and set(program.segments) == few
-    assert defined.asking(few) is program
-    assert defined.is_worth(few, 8) and not defined.is_worth(few, 7)
-    assert not defined.is_worth(frozenset((one.code, 1) for one in rules[:90]), 10_000)
-    assert defined.asking(frozenset((one.code, 1) for one in rules)) is defined.program
-    for one in rules[1:60]:
-        defined.asking(frozenset([(one.code, 1)]))
-    assert defined.asking(few) is not program
+    assert defined.reached_by(EVERYTHING) == ALL
+    nothing = defined.reached_by(0)
+    assert (set(nothing.rules or ""), nothing.reads) == ({"0"}, 0)
+    [topic] = needs_of(read_rule('exists(purchase.made where product = "PK-103")'), {})
+    few = defined.reached_by(defined.topics.bits([topic]))
+    texts = many()
+    assert few.rules is not None
+    assert [texts[place] for place, one in enumerate(few.rules) if one == "1"] == [
+        'exists(purchase.made where product = "PK-103")'
+    ]
+    other = defined.reached_by(defined.topics.bits(needs_of(read_rule("fact.revenue(GBP) > 50"), {})))
+    assert few.reads & ~other.reads and other.reads & ~few.reads
+
+
+def test_whoever_loses_an_identifier_to_somebody_else_is_asked_again(shop: Segmented) -> None:
+    shop.segment("reachable", "identifier.email known")
+    offices = [(f"office{number}", [f"#{10 * number + desk}" for desk in range(1, 5)]) for number in range(8)]
+    shop.happen(*[made("purchase.made", desks[0], office) for office, desks in offices])
+    assert len(shop.members("reachable")) == 8
+    shop.day(1)
+    shop.happen(*[made("purchase.made", desk, office, day=1) for office, desks in offices for desk in desks[1:3]])
+    assert len(shop.members("reachable")) == 8  # of each office whose the address is now
+    shop.day(2)
+    shop.happen(*[made("purchase.made", desks[3], office, day=2) for office, desks in offices])
+    assert shop.members("reachable") == set()  # too many have it by now
+
+
+def test_what_was_put_right_is_read_whatever_its_bytes_said(shop: Segmented) -> None:
+    shop.segment("inky", 'exists(purchase.made where product = "INK-1")')
+    first = made("purchase.made", "ann", content={"amount": 10, "currency": "GBP", "lines": [{"product": "PEN-1"}]})
+    shop.happen(first)
+    assert shop.members("inky") == set()
+    right = {"type": "purchase.made", "content": {"amount": 10, "currency": "GBP", "lines": [{"product": "INK-1"}]}}
+    about = [{"source": first["source"], "id": first["id"], "relation": "corrects"}]
+    shop.day(1)
+    shop.happen(made("event.amended", "ann", day=1, content=right, about=about))
+    assert shop.members("inky") == {"ann"}
+
+
+def test_a_rule_that_names_another_reads_what_that_one_does() -> None:
+    facing = Facing(others={"inner": read_rule("in segment more"), "more": read_rule("fact.orders > 1")})
+    program = Program(ruled(("in segment inner", "exists(call.ended)")), facing)
+    first, second = program.asked([0]), program.asked([1])
+    assert (first.rules, second.rules) == ("10", "01")
+    assert first.reads and second.reads and not first.reads & second.reads

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from domain.segment_text import print_rule, read_rule
 from domain.segments import plain_rule
 from eventlog.port import Logged
-from projections.segments import definitions
 from tests.support.histories import RULES, deliver
 from tests.support.plain_segments import members
 from tests.support.plain_world import Definition
@@ -43,11 +42,7 @@ few = settings(
 
 @pytest.fixture(scope="module")
 def arena(postgres: Any) -> Iterator[SegmentStage]:
-    """Rules that a batch cannot change are not asked, however few customers that spares them."""
-    with pytest.MonkeyPatch.context() as patch, segment_stage(postgres) as made:
-        for name in ("_OFTEN", "_FEW"):
-            patch.setattr(definitions, name, 0)
-        patch.setattr(definitions, "_MOST_OF_ALL", 1)
+    with segment_stage(postgres) as made:
         yield made
 
 
@@ -77,6 +72,23 @@ def test_compiled_rules_mean_what_the_plain_reading_means_just_before_at_and_aft
         expected = members(world, now)
         wrong = {code: (held[code], expected[code]) for code in expected if held[code] != expected[code]}
         assert wrong == {}, (now, [arena.definitions[code].rule for code in wrong])
+
+
+@few
+@given(seed=SEEDS)
+def test_some_of_the_rules_asked_of_each_customer_answer_as_all_of_them_do(arena: SegmentStage, seed: int) -> None:
+    pick = Random(seed)
+    moments = acted(arena, pick)
+    customers, program = sorted(arena.world().customers), arena.program()
+    codes = [code for code, _ in program.segments]
+    for now in moments:
+        held, wakes = arena.ask(program, customers, now)
+        chosen = {one: pick.sample(range(len(codes)), pick.randrange(len(codes))) for one in customers}
+        for customer, (places, wake) in arena.ask_some(program, chosen, now).items():
+            asked = chosen[customer]
+            assert set(places) == {place for place in asked if customer in held[codes[place]]}
+            told = [at for place in asked if (at := wakes[codes[place], customer]) is not None]
+            assert wake == min(told, default=None), [arena.definitions[codes[place]].rule for place in asked]
 
 
 @few

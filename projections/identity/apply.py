@@ -7,7 +7,7 @@ known of it. The one exception in form, not in outcome, are components that are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ from projections.identity.tables import EvidenceRow, NodeRow, PlainRow, Tables, 
 from projections.lines import kind_of_token
 from projections.rows import RulingSeen, Sighting
 
-__all__ = ["LOCK", "Shown", "apply", "keep"]
+__all__ = ["LOCK", "Resolved", "Shown", "apply", "keep"]
 
 LOCK = 7053081010
 """The advisory lock of those who change who is who in the live tables."""
@@ -56,20 +56,28 @@ class _Change(NamedTuple):
     fell: bool
 
 
-def apply(cursor: psycopg.Cursor[Any], shown: Shown, lock: int = LOCK) -> set[UUID]:
+class Resolved(NamedTuple):
+    """What came of a batch. moved: customers that evidences or nodes went from, and came to; changed: evidences that
+    are new, or known since another time."""
+
+    moved: set[UUID]
+    changed: Set[UUID]
+
+
+def apply(cursor: psycopg.Cursor[Any], shown: Shown, lock: int = LOCK) -> Resolved:
     """Bring what a batch shows into the tables that stand first in the search path. What is known already takes no
-    lock. Gives the customers that evidences went from, and came to."""
+    lock."""
     if not shown.sightings and not shown.recounted and not shown.rulings:
-        return set()
+        return Resolved(set(), frozenset())
     tables = Tables(cursor)
     if not shown.rulings and not _any_change(tables, shown):
-        return set()
+        return Resolved(set(), frozenset())
     tables.lock(lock)
     shown.look_again()
     changes, tokens = _changes(tables, shown)  # another may have brought the same a moment before
     if changes or shown.rulings:
         _Resolving(tables, _kinds(shown, tokens), changes, shown.rulings).run()
-    return tables.moved
+    return Resolved(tables.moved, changes.keys())
 
 
 def keep(cursor: psycopg.Cursor[Any], rulings: Iterable[tuple[RulingSeen, bool]]) -> None:

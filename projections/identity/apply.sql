@@ -57,19 +57,28 @@ ON CONFLICT (name) DO UPDATE
 SET at = excluded.at, counts = excluded.counts, nodes = excluded.nodes, sides = excluded.sides;
 
 -- name: put_nodes
--- New nodes, and those that changed.
-INSERT INTO nodes (node, kind, namespace, priority, first_at, shared, strong, direct, direct_at, component, customer)
-SELECT node, kind, namespace, priority, first_at, shared, string_to_array(strong, ' '), direct, direct_at, component,
-    customer
-FROM unnest(
-    %(node)s::uuid[], %(kind)s::text[], %(namespace)s::text[], %(priority)s::smallint[], %(first_at)s::timestamptz[],
-    %(shared)s::boolean[], %(strong)s::text[], %(direct)s::uuid[], %(direct_at)s::timestamptz[],
-    %(component)s::uuid[], %(customer)s::uuid[]
-) AS one (node, kind, namespace, priority, first_at, shared, strong, direct, direct_at, component, customer)
-ORDER BY node
-ON CONFLICT (node) DO UPDATE
-SET first_at = excluded.first_at, shared = excluded.shared, strong = excluded.strong, direct = excluded.direct,
-    direct_at = excluded.direct_at, component = excluded.component, customer = excluded.customer;
+-- New nodes, and those that changed. Gives the customers whose such a node is no more, and whose it is now, also where too
+-- many came to have it, or no more: every part of the statement sees the rows as they were before it.
+WITH one AS (
+    SELECT * FROM unnest(
+        %(node)s::uuid[], %(kind)s::text[], %(namespace)s::text[], %(priority)s::smallint[],
+        %(first_at)s::timestamptz[], %(shared)s::boolean[], %(strong)s::text[], %(direct)s::uuid[],
+        %(direct_at)s::timestamptz[], %(component)s::uuid[], %(customer)s::uuid[]
+    ) AS one (node, kind, namespace, priority, first_at, shared, strong, direct, direct_at, component, customer)
+),
+put AS (
+    INSERT INTO nodes
+        (node, kind, namespace, priority, first_at, shared, strong, direct, direct_at, component, customer)
+    SELECT node, kind, namespace, priority, first_at, shared, string_to_array(strong, ' '), direct, direct_at,
+        component, customer
+    FROM one
+    ORDER BY node
+    ON CONFLICT (node) DO UPDATE
+    SET first_at = excluded.first_at, shared = excluded.shared, strong = excluded.strong, direct = excluded.direct,
+        direct_at = excluded.direct_at, component = excluded.component, customer = excluded.customer
+)
+SELECT DISTINCT nodes.customer, one.customer FROM one JOIN nodes USING (node)
+WHERE nodes.customer <> one.customer OR nodes.shared <> one.shared;
 
 -- name: put_evidences
 -- New evidences, and those that changed. `nodes`: hex, blanks between. Gives the customers that evidences went from, and

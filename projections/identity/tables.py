@@ -92,7 +92,7 @@ class Tables:
     def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
         self._cursor = cursor
         self.moved: set[UUID] = set()
-        """Customers that evidences went from, or came to."""
+        """Customers that evidences or nodes went from, or came to."""
 
     def _rows(self, query: str, **parameters: Any) -> list[Any]:
         return self._cursor.execute(_SQL[query], parameters).fetchall()
@@ -216,7 +216,7 @@ class Tables:
     def write(self, written: Written) -> None:
         """Write what became different, in sorted order."""
         if written.nodes:
-            self._cursor.execute(_SQL["put_nodes"], _node_columns(written.nodes))
+            self._note_moved(self._cursor.execute(_SQL["put_nodes"], _node_columns(written.nodes)))
         if written.evidences:
             self._note_moved(self._cursor.execute(_SQL["put_evidences"], _evidence_columns(written.evidences)))
         if written.members:

@@ -8,12 +8,12 @@ it together. Tables are named bare, so that it runs on whichever build stands fi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, NamedTuple
 
 from psycopg import sql
 from psycopg.sql import Composable, Composed
@@ -36,7 +36,7 @@ from domain.segment_leaves import (
     WorkLeaf,
 )
 from domain.segment_parts import CONTACT, Selection
-from domain.segments import WORK, Leaf, Rule
+from domain.segments import WORK, Leaf, Rule, reached
 from projections.segments import compiling_known as known
 from projections.segments.compiling_choosing import Chooser
 from projections.segments.compiling_events import events
@@ -55,7 +55,7 @@ from projections.segments.compiling_profile import Profile
 from projections.segments.compiling_raising import Upcasts, upcasts_of
 from projections.segments.compiling_sequences import Sequences
 
-__all__ = ["Facing", "Program", "Ruled", "Watched"]
+__all__ = ["ALL", "Asked", "Facing", "Program", "Ruled", "Watched"]
 
 _SOURCES: Final = (
     "met", "traded", "claimed", "frequent", *WORK, "named", "spelt", "worded", "allowed", "organised", "newest",
@@ -119,12 +119,25 @@ class Watched:
     timed: bool
 
 
+class Asked(NamedTuple):
+    """Which rules of a program a customer is asked. rules: a bit each, `0` or `1`, None for all; reads: what has to
+    be read for them, by the gates of the program, -1 for everything."""
+
+    rules: str | None
+    reads: int
+
+
+ALL: Final = Asked(None, -1)
+
+
 class Program:
     """Rules compiled to one statement. Immutable; any thread may use it.
 
     `query` gives (customer, segment, version, held, wake), one row for each customer and rule. `wake`: the earliest
     moment after `now` at which time alone may change what holds, null for never. Its parameters: `customers`
-    (distinct ids), `now` (no event that it reads may lie after it), and `parameters`.
+    (distinct ids), `now` (no event that it reads may lie after it), and `parameters`. `within` puts another form of
+    it into a statement: (customer, asked, held, wake), one row for each customer, of the rules that `rules` and
+    `reads` say of each (see `Asked`); held: the places of those that hold.
     """
 
     def __init__(self, ruled: Sequence[Ruled], facing: Facing) -> None:
@@ -132,22 +145,38 @@ class Program:
         self._ruled, self._facing = tuple(ruled), facing
         self._written: dict[str, tuple[bytes, tuple[str, ...]]] = {}
         compiler = _Compiler(facing)
-        self.query: Composed = compiler.compile(self._ruled)
+        self.query, self._answers = compiler.compile(self._ruled)
         self.parameters: Mapping[str, Any] = MappingProxyType(
-            {**compiler.building.parameters, "zone": str(facing.zone)}
+            {**compiler.building.parameters, "zone": str(facing.zone), "rules": "{}", "reads": "{}"}
         )
+        self._gates = compiler.gates(self._ruled)
+        places: dict[str, dict[str, int]] = {}
+        for place, one in enumerate(ruled):
+            places.setdefault(one.code, {})[str(one.version)] = place
+        self.places = json.dumps(places)
+        """Where each version of each segment stands in `segments`, as JSON."""
 
     def within(self, statement: LiteralString) -> tuple[bytes, tuple[str, ...]]:
         """A statement with this one in its braces, as Postgres takes it, and the names of its parameters in their
         order. Kept: to write a hundred rules down takes longer than to ask them of a customer."""
         if statement not in self._written:
-            self._written[statement] = numbered(sql.SQL(statement).format(self.query))
+            self._written[statement] = numbered(sql.SQL(statement).format(self._answers))
         return self._written[statement]
+
+    def asked(self, places: Collection[int]) -> Asked:
+        """These rules alone, by their places in `segments`."""
+        if len(places) == len(self.segments):
+            return ALL
+        chosen = frozenset(places)
+        rules = "".join(["1" if place in chosen else "0" for place in range(len(self.segments))])
+        reads = sum(1 << number for number, behind in enumerate(self._gates) if not chosen.isdisjoint(behind))
+        return Asked(rules, reads)
 
     @cached_property
     def watched(self) -> Watched:
         """What the rules depend on."""
-        leaves = [leaf for one in self._ruled for leaf in _reached(one.rule, self._facing.others)]
+        rules = [rule for one in self._ruled for rule in reached(one.rule, self._facing.others)]
+        leaves = [(one.key, one.leaf) for rule in rules for one in rule.leaves()]
         keys = {key for key, _ in leaves}
         choices = [chosen for _, leaf in leaves for chosen in _choices(leaf)]
         types: frozenset[str] | None = frozenset(type for one in choices for type in one.types)
@@ -160,18 +189,9 @@ class Program:
         )  # fmt: skip
 
 
-def _reached(
-    rule: Rule, others: Mapping[str, Rule | None], seen: frozenset[str] = frozenset()
-) -> list[tuple[str, Leaf]]:
-    """All leaves of a rule, and of those that it names."""
-    found: list[tuple[str, Leaf]] = []
-    for one in rule.leaves():
-        found.append((one.key, one.leaf))
-        if isinstance(one.leaf, SegmentLeaf) and one.leaf.code not in seen:
-            inner = others.get(one.leaf.code)
-            if inner is not None:
-                found += _reached(inner, others, seen | {one.leaf.code})
-    return found
+def _spelling(key: str, leaf: Leaf) -> str:
+    """By which two leaves are one."""
+    return json.dumps([key, leaf.model_dump(mode="json")], sort_keys=True)
 
 
 def _choices(leaf: Leaf) -> list[Selection]:
@@ -193,7 +213,7 @@ class _Compiler:
     def __init__(self, facing: Facing) -> None:
         self._facing = facing
         self.building = Building()
-        self._chooser = Chooser(self.building, facing.zone, facing.records)
+        self._chooser = Chooser(self.building, facing.zone, facing.records, facing.upcasts)
         self._sequences = Sequences(self._chooser)
         self._profile = Profile(self.building, facing.profile_rules)
         self._leaves: dict[str, tuple[int, Verdict]] = {}
@@ -201,16 +221,42 @@ class _Compiler:
         self._segments: dict[str, Verdict] = {}
         self._named: list[Composable] = []
 
-    def compile(self, ruled: Sequence[Ruled]) -> Composed:
-        """The statement."""
-        rules = []
-        for one in ruled:
+    def compile(self, ruled: Sequence[Ruled]) -> tuple[Composed, Composed]:
+        """The statement in both forms: with a row for each rule, and for each customer."""
+        rules, held, wakes = [], [], []
+        for place, one in enumerate(ruled):
             verdict = self._rule(one.rule, frozenset({one.code}))
             named = {
                 "segment": self.building.text(one.code),
                 "version": self.building.parameter(one.version, "integer"),
             }
             rules.append(fragment("rule", holds=verdict.holds, wakes=least(verdict.wakes), **named))
+            asked = fragment("is_asked", place=sql.Literal(place))
+            held.append(fragment("held", asked=asked, holds=verdict.holds, place=sql.Literal(place)))
+            if verdict.wakes:
+                wakes.append(fragment("where", chosen=asked, x=least(verdict.wakes)))
+        self.building.leaf = -1  # what is put together from here is nobody's need
+        found = self._found()
+        segments = sql.SQL("\n").join(self._named)
+        several = fragment("verdicts", found=found, segments=segments, rules=sql.SQL(", ").join(rules))
+        answers = fragment(
+            "answers", found=found, segments=segments, held=sql.SQL(", ").join(held), wake=least(wakes)
+        )  # fmt: skip
+        return several, answers
+
+    def gates(self, ruled: Sequence[Ruled]) -> list[set[int]]:
+        """The places of the rules that need what stands behind each gate."""
+        places: dict[int, set[int]] = {}
+        for place, one in enumerate(ruled):
+            for rule in reached(one.rule, self._facing.others):
+                for leaf in rule.leaves():
+                    known = self._leaves.get(_spelling(leaf.key, leaf.leaf))
+                    if known is not None:
+                        places.setdefault(known[0], set()).add(place)
+        return [{place for leaf in leaves for place in places.get(leaf, ())} for leaves in self.building.gates]
+
+    def _found(self) -> Composed:
+        """What was found out of each customer: which leaves hold."""
         leaves = [
             fragment(
                 "leaf", holds=verdict.holds, name=sql.Identifier(f"h{number}"),
@@ -219,12 +265,10 @@ class _Compiler:
             for number, verdict in self._leaves.values()
         ]  # fmt: skip
         return fragment(
-            "verdicts",
+            "found",
             sources=self._sources(),
             lists=sql.SQL(", listed.lists" if self._lists else ""),
             leaves=sql.SQL("").join([sql.SQL(", ") + one for one in leaves]),
-            rules=sql.SQL(", ").join(rules),
-            segments=sql.SQL("\n").join(self._named),
         )
 
     def _sources(self) -> Composable:
@@ -233,7 +277,8 @@ class _Compiler:
             columns = self.building.columns(source)
             if columns is not None:
                 chosen = self.building.columns("contact") or YES
-                found.append(self._source(source, fragment(source, columns=columns, chosen=chosen)))
+                gate = self.building.gate(source)
+                found.append(self._source(source, fragment(source, columns=columns, chosen=chosen, gate=gate)))
         if self._lists:
             lists = self.building.parameter(sorted(self._lists), "text[]")
             found.append(self._source("listed", fragment("listed", lists=lists)))
@@ -243,10 +288,11 @@ class _Compiler:
         return sql.SQL("\n").join(found)
 
     def _told(self, columns: Composable) -> Composed:
-        filled = self._chooser.filled(self._facing.upcasts)
+        filled = self._chooser.filled()
         sequences = sql.SQL("").join([sql.SQL(",\n") + one for one in self._sequences.ctes])
         matching = self.building.columns("matched") or YES
-        return fragment("told", columns=columns, sequences=sequences, matching=matching, **filled)
+        gate = self.building.gate("told")
+        return fragment("told", columns=columns, sequences=sequences, matching=matching, gate=gate, **filled)
 
     @staticmethod
     def _source(name: str, query: Composable) -> Composed:
@@ -267,10 +313,10 @@ class _Compiler:
             return self._segment(leaf, within)
         if leaf is None:
             return Verdict(NO)
-        spelling = json.dumps(rule.plain(), sort_keys=True)
+        spelling = _spelling(key, leaf)
         if spelling not in self._leaves:
-            verdict = self.leaf(key, leaf)
-            self._leaves[spelling] = (len(self._leaves), verdict)
+            self.building.leaf = len(self._leaves)
+            self._leaves[spelling] = (self.building.leaf, self.leaf(key, leaf))
         number, verdict = self._leaves[spelling]
         wakes = (sql.Identifier("leaf", f"w{number}"),) if verdict.wakes else ()
         return Verdict(sql.Identifier("leaf", f"h{number}"), wakes)

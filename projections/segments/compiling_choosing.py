@@ -5,6 +5,7 @@ Sums of touchpoints tell of types, channels and directions; for everything else 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, tzinfo
 from typing import Final, NamedTuple
@@ -23,6 +24,8 @@ MOST_READ: Final = 20_000
 """Events of one customer whose contents are looked at, the newest first: what one busy account may cost."""
 _SUMMED: Final = ("channel", "direction")
 _LISTS: Final = ("campaign", "product", "category")
+_SPELT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/+-]{2,}")
+"""What JSON spells as it is, and is not in every record."""
 _NOW: Final = sql.SQL("%(now)s::timestamptz")
 
 
@@ -60,11 +63,12 @@ class Sums(NamedTuple):
 
 
 class Reader(NamedTuple):
-    """Events that have to be read. open: whether, for a customer; matches: which; lower: none before; head: their
-    records, too."""
+    """Events that have to be read. open: whether, for a customer; matches: which; says: which of these, by their
+    bytes; lower: none before; head: their records, too."""
 
     open: Composable
     matches: Composable
+    says: Composable
     lower: Composable | None
     head: bool
 
@@ -72,11 +76,11 @@ class Reader(NamedTuple):
 class Chooser:
     """Chooses events for one query.
 
-    zone: where days begin and end. records: types that are no touchpoints.
+    zone: where days begin and end. records: types that are no touchpoints. upcasts: what raises older contents.
     """
 
-    def __init__(self, building: Building, zone: tzinfo, records: Collection[str]) -> None:
-        self.building, self._zone, self._records = building, zone, records
+    def __init__(self, building: Building, zone: tzinfo, records: Collection[str], upcasts: Upcasts) -> None:
+        self.building, self._zone, self._records, self._upcasts = building, zone, records, upcasts
         self._readers: list[Reader] = []
         self._listing: dict[str, list[Composable]] = {}
 
@@ -118,13 +122,32 @@ class Chooser:
         wanted = self.building.parameter(list(types), "text[]")
         return fragment("of_types", row=sql.Identifier(row), types=wanted)
 
+    def gate(self, source: str, selection: Selection, span: Span, open: Composable) -> Composable:
+        """Whether a leaf is asked that needs events of these types in this window, where those are to be read."""
+        return self.building.gate(repr((source, selection.types, span, open, self._spelt(selection))))
+
+    def _spelt(self, selection: Selection) -> str | None:
+        """A text that stands in the bytes of every such event, unless it was put right: where older contents read
+        otherwise by now none is sure."""
+        raised = self._upcasts.keys()
+        if raised and (selection.types == (CONTACT,) or not raised.isdisjoint(selection.types)):
+            return None
+        return next((text for one in selection.where if (text := _spelt_in(one)) is not None), None)
+
+    def _says(self, selection: Selection) -> Composable:
+        text = self._spelt(selection)
+        if text is None:
+            return YES
+        return fragment("says_text", text=self.building.parameter(text.encode(), "bytea"))
+
     def marked(self, selection: Selection, span: Span, open: Composable, field: str | None = None) -> sql.Identifier:
         """A column of `matched`: whether an event is meant. open: whether it has to be read, for a customer. field:
         what is asked for of it."""
         of_type = self._of_selected(selection)
         lying = span.holds(sql.SQL("e.happened_at"))
         asked = {*(one.field for one in selection.where), *((field,) if field else ())}
-        self._readers.append(Reader(open, both(of_type, lying), span.lower, bool(asked - set(_SUMMED))))
+        head = bool(asked - set(_SUMMED))
+        self._readers.append(Reader(open, both(of_type, lying), self._says(selection), span.lower, head))
         chosen = both(open, of_type, lying)
         conditions = [self._condition(one, chosen) for one in selection.where]
         return self.building.name("matched", both(of_type, lying, *conditions))
@@ -182,7 +205,7 @@ class Chooser:
 
     # What is read
 
-    def filled(self, upcasts: Upcasts) -> dict[str, Composable]:
+    def filled(self) -> dict[str, Composable]:
         """What the fragment `told` is filled with, of what was chosen."""
         lowers = [one.lower for one in self._readers]
         since: Composable = YES
@@ -193,7 +216,8 @@ class Chooser:
             "open": either(*_distinct([one.open for one in self._readers])),
             "since": since,
             "matches": either(*_distinct([both(one.open, one.matches) for one in self._readers])),
-            "content": raised(self.building, upcasts),
+            "says": either(*_distinct([both(one.open, one.matches, one.says) for one in self._readers])),
+            "content": raised(self.building, self._upcasts),
             **self._naming(),
             "most": self.building.parameter(MOST_READ, "bigint"),
         }
@@ -210,6 +234,17 @@ class Chooser:
             "naming": fragment("naming", lists=sql.SQL(", ").join(found)) + sql.SQL("\n"),
             "source": sql.Identifier("named"),
         }
+
+
+def _spelt_in(where: Where) -> str | None:
+    """A text that stands in the bytes of every event that fulfils a condition; None where none is sure: a number is
+    written in several ways, categories stand in the catalogue, and what is escaped is spelt otherwise."""
+    value = where.value
+    if where.is_ != "=" or not isinstance(value, str) or not _SPELT.fullmatch(value):
+        return None
+    if where.field in {"product", "campaign"}:
+        return value
+    return value if where.field.startswith("content.") and value[0].isalpha() else None
 
 
 def _distinct(conditions: Sequence[Composable]) -> list[Composable]:

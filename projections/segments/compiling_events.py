@@ -86,7 +86,8 @@ def _counted(chooser: Chooser, leaf: EventsLeaf, span: Span, sums: Sums) -> Verd
     undecided = _undecided(building, leaf, sums.many, at_least)
     if undecided is None:
         return Verdict(by_sums, _turns(leaf, by_sums, _leaving(leaf, span, sums)))
-    open = fragment("straddles", last=sums.last, outside=outside, inside=inside, undecided=undecided)
+    straddles = fragment("straddles", last=sums.last, outside=outside, inside=inside, undecided=undecided)
+    open = both(chooser.gate("newest", leaf, span, straddles), straddles)
     newest = chooser.newest(leaf, span, open, _needed(leaf))
     many = fragment("how_many_newest", newest=newest)
     holds = fragment("case", open=open, first=number(building, many, leaf), second=by_sums)
@@ -152,6 +153,7 @@ def _turns(leaf: EventsLeaf, holds: Composable, leaving: Composable | None) -> t
 
 def _told(chooser: Chooser, leaf: EventsLeaf, span: Span, open: Composable) -> _Told:
     """Columns of what is counted among the events that are read."""
+    open = both(chooser.gate("told", leaf, span, open), open)
     chosen = chooser.marked(leaf, span, open, leaf.field)
     names = ("counted", "earliest", "latest")
     many, first, last = [chooser.building.column("told", fragment(name, chosen=chosen)) for name in names]

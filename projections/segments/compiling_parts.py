@@ -36,6 +36,8 @@ _FRAGMENTS: Final = {
     for file in ("values.sql", "leaves.sql", "program.sql")
     for name, text in load("projections.segments", file).items()
 }
+_MOST_GATES: Final = 63
+"""A bit each of a bigint."""
 _PLACEHOLDER: Final = re.compile(r"%(?:%|\((?P<name>\w+)\)s)")
 YES: Final = sql.SQL("true")
 NO: Final = sql.SQL("false")
@@ -79,6 +81,20 @@ class Building:
         self.parameters: dict[str, Any] = {}
         self._known: dict[tuple[str, str], Composable] = {}
         self._columns: dict[str, dict[str, tuple[str, Composable]]] = {}
+        self.leaf = -1
+        """The number of the leaf that is compiled."""
+        self.gates: list[set[int]] = []
+        """Which leaves need what stands behind each gate."""
+        self._gates: dict[str, int] = {}
+
+    def gate(self, what: str) -> Composable:
+        """Whether a customer is asked a leaf that needs something: this one, and those that ask for the same. There
+        are only so many gates; those that come later share the last one."""
+        number = self._gates.setdefault(what, min(len(self._gates), _MOST_GATES - 1))
+        if number == len(self.gates):
+            self.gates.append(set())
+        self.gates[number].add(self.leaf)
+        return fragment("gate", bit=sql.Literal(1 << number))
 
     def parameter(self, value: Any, cast_to: LiteralString = "") -> Composable:
         """A value as a parameter of a type; the same value twice is one."""
@@ -98,6 +114,7 @@ class Building:
 
     def name(self, source: str, expression: Composable) -> sql.Identifier:
         """The name of a column of a source; the same expression twice is one."""
+        self.gate(source)
         columns = self._columns.setdefault(source, {})
         name, _ = columns.setdefault(repr(expression), (f"c{len(columns)}", expression))
         return sql.Identifier(name)

@@ -76,7 +76,8 @@ class Profile:
         """Of what was claimed since it was cleared last what was claimed most often, the latest of equals."""
         parts = sql.SQL(", ").join([self._value(one) for one in members])
         filled = {"says": says, "cleared": self._is_cleared(members), "value": self._value(field), "parts": parts}
-        return self.building.column("frequent", fragment("most_frequent", **filled))
+        found = fragment("where", chosen=self.building.gate(repr(members)), x=fragment("most_frequent", **filled))
+        return self.building.column("frequent", found)
 
 
 def _not(condition: Composable) -> Composable:

@@ -58,7 +58,8 @@ class Sequences:
     def _open(self, steps: Sequence[Selection]) -> Composable:
         """Whether there is an event for each step, by the sums of touchpoints."""
         sums = [self._chooser.sums(step) for step in steps]
-        return both(*[sql.SQL("{} IS NOT NULL").format(one.last) for one in sums if one is not None])
+        there = [sql.SQL("{} IS NOT NULL").format(one.last) for one in sums if one is not None]
+        return both(self._chooser.building.gate(repr(steps)), *there)
 
     def _chain(self, leaf: SequenceLeaf, marks: dict[str, sql.Identifier]) -> sql.Identifier:
         """Add what follows the chains; gives the name of where those that reached their end are."""

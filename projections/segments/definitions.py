@@ -17,20 +17,16 @@ from pydantic import ValidationError
 
 from domain.segments import Rule
 from eventlog.sql import load
-from projections.segments.compiling import Facing, Program, Ruled
-from projections.segments.needing import needs_of
+from projections.segments.compiling import ALL, Asked, Facing, Program, Ruled
+from projections.segments.needing import EVERYTHING, Topics, needs_of
 
 __all__ = ["Defined", "Definitions", "Version", "facing_hash", "kept_by"]
 
 _SQL: Final = load("projections.segments", "definitions.sql")
 _logger = structlog.get_logger("storyline.segments")
 _Cursor = psycopg.Cursor[Any]
-_PROGRAMS: Final = 48
-"""Most programs of some of the rules that are kept."""
-_FEW: Final = 8
-_MOST_OF_ALL: Final = 0.67
-_OFTEN: Final = 500
-_MOST_MET: Final = 1000
+_MOST_KEPT: Final = 10_000
+"""Most sets of topics of which it is kept what they reach."""
 Version = tuple[str, int]
 """(code of a segment, version of its rule; 0 for a list)"""
 
@@ -39,7 +35,7 @@ Version = tuple[str, int]
 class Defined:
     """All definitions of one generation. announced: whether entering and leaving a segment is told, by its code.
     serving: versions that count; of others nothing is told yet. lists: codes of those that people keep. program: asks
-    all of `rules` at once; None where there are none. hashes: of the rules."""
+    `rules`; None where there are none. hashes: of the rules. topics: of which events tell. For one thread."""
 
     generation: int
     facing: Facing
@@ -49,49 +45,29 @@ class Defined:
     rules: tuple[Ruled, ...]
     hashes: Mapping[Version, str]
     program: Program | None = field(init=False)
-    needs: Mapping[Version, frozenset[bytes]] = field(init=False)
-    """What an event has to tell of to change the verdict of each rule."""
-    _programs: dict[frozenset[Version], Program] = field(init=False, default_factory=dict)
-    _met: dict[frozenset[Version], int] = field(init=False, default_factory=dict)
-    """Of how many customers these rules alone were to be asked so far."""
+    topics: Topics = field(init=False)
+    _needed: tuple[int, ...] = field(init=False)
+    """The topics of each rule."""
+    _asked: dict[int, Asked] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "program", Program(self.rules, self.facing) if self.rules else None)
-        others = self.facing.others
-        needs = {(one.code, one.version): needs_of(one.rule, others) for one in self.rules}
-        object.__setattr__(self, "needs", needs)
+        facing = self.facing
+        needs = [needs_of(one.rule, facing.others, facing.upcasts.keys()) for one in self.rules]
+        topics = Topics(needs, facing.zone)
+        object.__setattr__(self, "program", Program(self.rules, facing) if self.rules else None)
+        object.__setattr__(self, "topics", topics)
+        object.__setattr__(self, "_needed", tuple(topics.bits(one) for one in needs))
 
-    def reached_by(self, topics: frozenset[bytes]) -> frozenset[Version]:
+    def reached_by(self, topics: int) -> Asked:
         """The rules whose verdict on a customer events may change that tell of these topics."""
-        return frozenset(version for version, needed in self.needs.items() if not needed.isdisjoint(topics))
-
-    def asking(self, versions: frozenset[Version] | None) -> Program | None:
-        """What asks these rules alone (None: all of them); None where there are none. Kept, since to compile a
-        program takes longer than to ask it of one customer."""
-        chosen = [one for one in self.rules if versions is None or (one.code, one.version) in versions]
-        if len(chosen) == len(self.rules):
-            return self.program
-        if not chosen or versions is None:
-            return None
-        program = self._programs.pop(versions, None) or Program(chosen, self.facing)
-        self._programs[versions] = program  # the newest last
-        if len(self._programs) > _PROGRAMS:
-            oldest = next(iter(self._programs))
-            del self._programs[oldest]
-            self._met.pop(oldest, None)
-        return program
-
-    def is_worth(self, versions: frozenset[Version], customers: int) -> bool:
-        """Is it worth while to ask so many customers these rules alone, by a statement of their own? If they are few,
-        and there is one, or was cause for one often enough to make it."""
-        if len(versions) > _MOST_OF_ALL * len(self.rules):
-            return False
-        if versions in self._programs:
-            return customers >= _FEW
-        if len(self._met) > _MOST_MET:
-            self._met.clear()
-        self._met[versions] = self._met.get(versions, 0) + customers
-        return self._met[versions] >= _OFTEN
+        asked = self._asked.get(topics)
+        if asked is None:
+            if len(self._asked) >= _MOST_KEPT:
+                self._asked.clear()
+            places = [place for place, needed in enumerate(self._needed) if needed & topics or topics == EVERYTHING]
+            asked = ALL if self.program is None else self.program.asked(places)
+            self._asked[topics] = asked
+        return asked
 
     @property
     def versions(self) -> list[Version]:

@@ -3,35 +3,40 @@
 -- name: keep
 -- Find out the verdicts on these customers, and bring the memberships to them. Gives (segment, version, customer, entered)
 -- of each that changed. `exact`: every rule was asked, so that a later moment to look again replaces an earlier one.
--- What is written here is held by the caller, so that a row's place stays what it was. What is and what was are put side
--- by side without a join, which the planner, who cannot know how many customers these are, might do one by one.
+-- `places`: of each version of each segment, where it stands among the rules. What is written here is held by the caller,
+-- so that a row's place stays what it was. What is and what was are put side by side without a join, which the planner,
+-- who cannot know how many customers these are, might do one by one.
 WITH verdict AS MATERIALIZED ({}),
 differ AS MATERIALIZED (
-    SELECT segment, version, customer, bool_or(held) AS held, max(place) AS place
+    SELECT place, customer, bool_or(held) AS held, max(place_of_row) AS place_of_row
     FROM (
-        SELECT segment, version, customer, true AS held, NULL::tid AS place FROM verdict WHERE held
+        SELECT unnest(held) AS place, customer, true AS held, NULL::tid AS place_of_row FROM verdict
         UNION ALL
-        SELECT segment, version, customer, false, ctid FROM memberships
-        WHERE customer = ANY (%(customers)s::uuid[]) AND CASE
-            WHEN (segment, version) IN (SELECT unnest(%(segments)s::text[]), unnest(%(versions)s::integer[])) THEN true
-        END
+        SELECT was.place, verdict.customer, false, was.place_of_row
+        FROM verdict CROSS JOIN LATERAL (
+            SELECT (%(places)s::jsonb -> segment ->> version::text)::integer AS place, ctid AS place_of_row
+            FROM memberships WHERE memberships.customer = verdict.customer
+            OFFSET 0
+        ) AS was
+        WHERE was.place IS NOT NULL AND (verdict.rules IS NULL OR get_bit(verdict.rules, was.place) = 1)
     ) AS both_ways
-    GROUP BY segment, version, customer
-    HAVING bool_or(held) <> (max(place) IS NOT NULL)
+    GROUP BY place, customer
+    HAVING bool_or(held) <> (max(place_of_row) IS NOT NULL)
 ),
 gone AS (
-    DELETE FROM memberships WHERE ctid = ANY (ARRAY(SELECT place FROM differ WHERE NOT held))
+    DELETE FROM memberships WHERE ctid = ANY (ARRAY(SELECT place_of_row FROM differ WHERE NOT held))
     RETURNING segment, version, customer
 ),
 come AS (
     INSERT INTO memberships (segment, version, customer)
-    SELECT segment, version, customer FROM differ WHERE held ORDER BY segment, version, customer
+    SELECT (%(segments)s::text[])[place + 1], (%(versions)s::integer[])[place + 1], customer
+    FROM differ WHERE held ORDER BY 1, 2, 3
     ON CONFLICT DO NOTHING
     RETURNING segment, version, customer
 ),
 soon AS (
-    SELECT customer, CASE WHEN min(wake) <= %(now)s::timestamptz THEN %(now)s::timestamptz + interval '1 second' ELSE min(wake) END AS wake
-    FROM (SELECT customer, wake FROM verdict WHERE %(exact)s OR wake IS NOT NULL) AS one GROUP BY customer
+    SELECT customer, CASE WHEN wake <= %(now)s::timestamptz THEN %(now)s::timestamptz + interval '1 second' ELSE wake END AS wake
+    FROM verdict WHERE %(exact)s OR wake IS NOT NULL
 ),
 woken AS (
     UPDATE subjects SET wake_at = soon.wake, why = NULL FROM soon

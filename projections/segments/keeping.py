@@ -7,7 +7,7 @@ found out as a whole yet, only wakes whom a batch touches: it announces nothing 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -21,8 +21,8 @@ from psycopg.errors import QueryCanceled
 from eventlog.sql import load
 from projections.contacts import NAME, evidence_of
 from projections.rows import Batch, Derived
-from projections.segments.compiling import Facing
-from projections.segments.definitions import Defined, Definitions, Version, kept_by
+from projections.segments.compiling import Asked, Facing
+from projections.segments.definitions import Defined, Definitions, kept_by
 from projections.segments.evaluating import (
     Change,
     Moment,
@@ -33,7 +33,7 @@ from projections.segments.evaluating import (
     record,
     told_at,
 )
-from projections.segments.needing import Topics, topics_of
+from projections.segments.needing import EVERYTHING
 from projections.segments.reaching import Thing, mark_off, wake_reached
 from projections.work.model import Item
 
@@ -47,7 +47,6 @@ _MOST_EVENTS: Final = 5
 """Most events that a change names as what led to it."""
 _MOST_REASONED: Final = 1000
 """Most customers that changed at once of whom that is looked up: where a whole history comes in nobody asks."""
-_NO_TOPICS: Final[Topics] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,54 +110,25 @@ class Keeper:
         told = _Telling(defined, met)
         gone = self._follow(cursor, met, told)
         held = [one for one in met.held if one not in gone]
-        told.add(evaluate_lists(cursor, defined.lists, {*met.fresh, *met.moved} - gone))
-        with patient(cursor):
-            for versions, customers in self._asked(defined, met, held):
-                told.add(self._evaluate(cursor, defined, customers, now, versions))
+        told.add(evaluate_lists(cursor, defined.lists, _listed(met) - gone))
+        asked = _asked(defined, met, held, now)
+        if asked:
+            with patient(cursor):
+                told.add(self._evaluate(cursor, defined, asked, now))
         note(cursor, told.found(), now, self.changes)
 
     def _evaluate(
-        self, cursor: _Cursor, defined: Defined, held: list[UUID], now: datetime, versions: frozenset[Version] | None
+        self, cursor: _Cursor, defined: Defined, asked: Mapping[UUID, Asked], now: datetime
     ) -> list[Change]:
         try:
-            return evaluate(cursor, self._definitions, defined, held, now, exact=False, versions=versions)
+            customers, which = list(asked), list(asked.values())
+            return evaluate(cursor, self._definitions, defined, customers, now, exact=False, asked=which)
         except (
             QueryCanceled
         ):  # some have a story so long that others would wait for them: they are asked by themselves
-            _logger.warning("segments.slow", customers=len(held))
-            cursor.execute(_WAKING["wake"], {"customers": held, "why": "event"})
+            _logger.warning("segments.slow", customers=len(asked))
+            cursor.execute(_WAKING["wake"], {"customers": list(asked), "why": "event"})
             return []
-
-    @staticmethod
-    def _asked(
-        defined: Defined, met: Met, held: Sequence[UUID]
-    ) -> Iterator[tuple[frozenset[Version] | None, list[UUID]]]:
-        """Which rules are asked of whom (None: all): of many customers of whom the batch tells the same, those that
-        it may change; all of the rest, so that there are few statements."""
-        told_of = topics_of(met.batch, met.derived, met.anew)
-        whole = {*met.fresh, *met.moved}
-        topics: dict[UUID, Topics | None] = {}
-        for evidence, customer in met.homes.items():
-            told, before = told_of.get(evidence), topics.get(customer, _NO_TOPICS)
-            topics[customer] = None if told is None or before is None else before | told
-        alike: dict[Topics, list[UUID]] = {}
-        rest: list[UUID] = []
-        for one in held:
-            about = topics.get(one)
-            if about is None or one in whole:
-                rest.append(one)
-            else:
-                alike.setdefault(about, []).append(one)
-        groups: dict[frozenset[Version], list[UUID]] = {}
-        for about, customers in alike.items():
-            groups.setdefault(defined.reached_by(about), []).extend(customers)
-        for versions, customers in groups.items():
-            if versions and defined.is_worth(versions, len(customers)):
-                yield versions, customers
-            elif versions:
-                rest += customers
-        if rest:
-            yield None, rest
 
     def _follow(self, cursor: _Cursor, met: Met, told: _Telling) -> set[UUID]:
         """Take those out who are nobody any more: one that goes by another id now takes along what they are in."""
@@ -186,6 +156,28 @@ class Keeper:
             for one in left:
                 told.add([one], "correction" if heirs[one.customer][0] is None else "merged")
         return set(heirs)
+
+
+def _listed(met: Met) -> set[UUID]:
+    """Those whose identifiers may be others now, of which lists consist."""
+    homes = [met.homes.get(one.bytes) for one in met.anew]
+    return {*met.fresh, *met.moved, *[home for home in homes if home is not None]}
+
+
+def _asked(defined: Defined, met: Met, held: Iterable[UUID], now: datetime) -> dict[UUID, Asked]:
+    """Which rules each customer is asked: those that what the batch tells may change. Who is asked none is left
+    out."""
+    told = defined.topics.told(met.batch, met.derived, met.anew, now)
+    topics: dict[UUID, int] = {}
+    for evidence, customer in met.homes.items():
+        topics[customer] = topics.get(customer, 0) | told.get(evidence, 0)
+    topics.update(dict.fromkeys([*met.fresh, *met.moved], EVERYTHING))
+    found: dict[UUID, Asked] = {}
+    for one in held:
+        asked = defined.reached_by(topics.get(one, EVERYTHING))
+        if asked.rules is None or "1" in asked.rules:
+            found[one] = asked
+    return found
 
 
 def evidences_in(batch: Batch) -> set[bytes]:

@@ -12,6 +12,10 @@
 -- An event is a touchpoint.
 e.touch
 
+-- name: says_text
+-- A text stands in the bytes of an event.
+(position({text} IN e.record) > 0)
+
 -- name: how_many
 -- Sums of touchpoints that are meant.
 coalesce(sum(contact.touchpoints) FILTER (WHERE contact.{chosen}), 0)::bigint

@@ -1,5 +1,5 @@
-"""Of what does an event have to tell to change the verdict of a rule on a customer? Topics: the type of an event,
-that it is a touchpoint, and what was derived of it.
+"""What has an event to tell of to change the verdict of a rule on a customer? Topics: that it is of a type, lies in
+a window and fulfils conditions (`matching.py`), and what was derived of it.
 
 A batch brings most customers an event or two, of which most rules do not speak. Only those that do are asked of them;
 all are asked of a customer of whom more is new: who they are, what was corrected, their tickets and deals.
@@ -8,6 +8,7 @@ all are asked of a customer of whom more is new: who they are, what was correcte
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, tzinfo
 from typing import Final
 from uuid import UUID
 
@@ -19,53 +20,45 @@ from domain.segment_leaves import (
     PlaceLeaf,
     ProfileLeaf,
     RfmLeaf,
-    SegmentLeaf,
     SequenceLeaf,
 )
-from domain.segment_parts import CONTACT, Selection
-from domain.segments import Leaf, Rule
-from projections.columns import LENGTH
-from projections.contacts import NAME, TEXTS, TOUCH, evidence_of
+from domain.segment_parts import CONTACT
+from domain.segments import Leaf, Rule, reached
+from projections.contacts import NAME, evidence_of
 from projections.packing import MARK_SIZE, NAME_SIZE
 from projections.rows import Batch, Derived
+from projections.segments.matching import Matcher, Wanted, wanted_of
 
-__all__ = ["Topics", "needs_of", "topics_of"]
+__all__ = ["EVERYTHING", "Topic", "Topics", "needs_of"]
 
-Topics = frozenset[bytes]
-_TOUCHED: Final = b":touchpoint"
-_TRADES: Final = b":trades"
-_CLAIMS: Final = b":claims"
-_CONSENTS: Final = b":consents"
-_IDENTIFIERS: Final = b":identifiers"
+Topic = Wanted | str
+EVERYTHING: Final = -1
+"""The bits of all topics, and of more."""
+_TOUCHED: Final = Wanted(CONTACT)
+_TRADES: Final = ":trades"
+_CLAIMS: Final = ":claims"
+_CONSENTS: Final = ":consents"
+_IDENTIFIERS: Final = ":identifiers"
 _PARTY: Final = slice(6, 22)
 """Where the evidence stands in a packed row of a party."""
 
 
-def needs_of(rule: Rule, others: Mapping[str, Rule | None], within: Topics = frozenset()) -> Topics:
+def needs_of(rule: Rule, others: Mapping[str, Rule | None], raised: Collection[str] = ()) -> frozenset[Topic]:
     """What changes the verdict of a rule, and of those that it names. What deals, tickets, lists and organisations
     change is no topic: of those whom such a thing is about all rules are asked.
 
-    within: codes of segments that ask for this one.
+    raised: types of events whose older contents read otherwise by now.
     """
-    found: set[bytes] = set()
-    for one in rule.leaves():
-        leaf = one.leaf
-        if isinstance(leaf, SegmentLeaf):
-            code = leaf.code.encode()
-            inner = others.get(leaf.code)
-            if inner is not None and code not in within:
-                found |= needs_of(inner, others, within | {code})
-        else:
-            found.update(_needs(leaf))
-    return frozenset(found)
+    leaves = [one.leaf for some in reached(rule, others) for one in some.leaves()]
+    return frozenset(topic for leaf in leaves for topic in _needs(leaf, raised))
 
 
-def _needs(leaf: Leaf) -> Collection[bytes]:
+def _needs(leaf: Leaf, raised: Collection[str]) -> Iterable[Topic]:
     match leaf:
         case EventsLeaf():
-            return _types([leaf])
+            return wanted_of(leaf, leaf.window, raised)
         case SequenceLeaf():
-            return _types([one for one in (*leaf.steps, leaf.without, leaf.absent) if one is not None])
+            return _of_sequence(leaf, raised)
         case FactLeaf():
             return [_TOUCHED] if leaf.name in {"touchpoints", "first_at", "last_at"} else [_TRADES]
         case RfmLeaf():
@@ -82,37 +75,55 @@ def _needs(leaf: Leaf) -> Collection[bytes]:
             return ()
 
 
-def _types(chosen: Iterable[Selection]) -> set[bytes]:
-    return {_TOUCHED if type == CONTACT else type.encode() for one in chosen for type in one.types}
+def _of_sequence(leaf: SequenceLeaf, raised: Collection[str]) -> Iterable[Topic]:
+    """Its steps lie in its window; what must not come may come whenever."""
+    for step in leaf.steps:
+        yield from wanted_of(step, leaf.window, raised)
+    for one in (leaf.without, leaf.absent):
+        if one is not None:
+            yield from wanted_of(one, None, raised)
 
 
-def topics_of(batch: Batch, derived: Derived, anew: Collection[UUID]) -> dict[bytes, Topics | None]:
-    """Of what the events of a batch tell, by their evidence; None for one of which more is new.
+class Topics:
+    """The topics of all rules, a bit each, and what events tell of them. For one thread."""
 
-    derived: what follows from them. anew: evidences of whom it is to be found out anew who they are, or that an item
-    is about.
-    """
-    found: dict[bytes, set[bytes]] = {}
-    homes: dict[bytes, set[bytes]] = {}
-    for row in batch.first.events.rows():
-        evidence = evidence_of(row)
-        if evidence is not None:
-            topics = found.setdefault(evidence, set())
-            start = TEXTS + 4
-            topics.add(row[start : start + LENGTH.unpack_from(row, TEXTS)[0]])
-            if row[TOUCH]:
-                topics.add(_TOUCHED)
-            homes[row[NAME]] = topics
-    for packed, topic in (
-        (derived.trades, _TRADES), (derived.claims, _CLAIMS), (derived.consents, _CONSENTS),
-        (derived.identifiers, _IDENTIFIERS),
-    ):  # fmt: skip
-        marks = packed.marks
-        for place in range(0, len(marks), MARK_SIZE):
-            known = homes.get(marks[place : place + NAME_SIZE])
-            if known is not None:
-                known.add(topic)
-    told: dict[bytes, Topics | None] = {evidence: frozenset(topics) for evidence, topics in found.items()}
-    told.update(dict.fromkeys([one.bytes for one in anew]))
-    told.update(dict.fromkeys([row[_PARTY] for row in derived.parties.rows()]))
-    return told
+    def __init__(self, needs: Iterable[frozenset[Topic]], zone: tzinfo) -> None:
+        topics = dict.fromkeys(topic for some in needs for topic in some)
+        self._bits: dict[Topic, int] = {topic: 1 << place for place, topic in enumerate(topics)}
+        self._matcher = Matcher({one: bit for one, bit in self._bits.items() if isinstance(one, Wanted)}, zone)
+
+    def bits(self, topics: Iterable[Topic]) -> int:
+        """Some of them as one number."""
+        found = 0
+        for one in topics:
+            found |= self._bits[one]
+        return found
+
+    def told(self, batch: Batch, derived: Derived, anew: Collection[UUID], now: datetime) -> dict[bytes, int]:
+        """Of what the events of a batch tell, by their evidence; EVERYTHING of one of which more is new.
+
+        derived: what follows from them. anew: evidences of whom it is to be found out anew who they are, or that
+        an item is about. now: of windows.
+        """
+        matcher = self._matcher
+        matcher.begin(now)
+        found: dict[bytes, int] = {}
+        about: dict[bytes, bytes] = {}
+        for row in batch.first.events.rows():
+            evidence = evidence_of(row)
+            if evidence is not None:
+                found[evidence] = found.get(evidence, 0) | matcher.of(row)
+                about[row[NAME]] = evidence
+        for packed, topic in (
+            (derived.trades, _TRADES), (derived.claims, _CLAIMS), (derived.consents, _CONSENTS),
+            (derived.identifiers, _IDENTIFIERS),
+        ):  # fmt: skip
+            bit = self._bits.get(topic, 0)
+            marks = packed.marks if bit else b""
+            for place in range(0, len(marks), MARK_SIZE):
+                evidence = about.get(marks[place : place + NAME_SIZE])
+                if evidence is not None:
+                    found[evidence] |= bit
+        found.update(dict.fromkeys([one.bytes for one in anew], EVERYTHING))
+        found.update(dict.fromkeys([row[_PARTY] for row in derived.parties.rows()], EVERYTHING))
+        return found

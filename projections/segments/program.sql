@@ -3,22 +3,48 @@
 -- OFFSET 0 keeps it so: of tables that were never analyzed the planner expects many rows of each customer, and would read
 -- a whole table for every one of them.
 
+-- name: found
+-- One row for each customer: which leaves hold, as far as they are asked. rules: null for all of them; reads: what has to
+-- be read, null for everything.
+SELECT asked.customer, asked.rules, hers.counts{lists}{leaves}
+FROM (
+    SELECT one.customer, one.rules, coalesce(one.reads, -1) AS reads
+    FROM unnest(%(customers)s::uuid[], %(rules)s::bit varying[], %(reads)s::bigint[]) AS one (customer, rules, reads)
+) AS asked
+CROSS JOIN LATERAL (
+    SELECT coalesce(bool_or(her.first_at IS NOT NULL), false) AS counts
+    FROM evidences AS her WHERE her.customer = asked.customer
+) AS hers
+{sources}
+OFFSET 0
+
 -- name: verdicts
 -- One row for each customer and rule. `wake`: the earliest moment at which time alone may change the verdict. Of whom
 -- nothing that counts is known (any more) nothing holds.
 SELECT leaf.customer, verdict.segment, verdict.version, verdict.held, verdict.wake
-FROM (
-    SELECT asked.customer, hers.counts{lists}{leaves}
-    FROM (SELECT DISTINCT one.customer FROM unnest(%(customers)s::uuid[]) AS one (customer)) AS asked
-    CROSS JOIN LATERAL (
-        SELECT coalesce(bool_or(her.first_at IS NOT NULL), false) AS counts
-        FROM evidences AS her WHERE her.customer = asked.customer
-    ) AS hers
-    {sources}
-    OFFSET 0
-) AS leaf
+FROM ({found}) AS leaf
 {segments}
 CROSS JOIN LATERAL (VALUES {rules}) AS verdict (segment, version, held, wake)
+
+-- name: answers
+-- The same in one row for each customer: the places of the rules that hold of those that are asked, and the earliest wake
+-- of these.
+SELECT leaf.customer, leaf.rules, array_remove(ARRAY[{held}]::integer[], NULL) AS held,
+    CASE WHEN leaf.counts THEN {wake} END AS wake
+FROM ({found}) AS leaf
+{segments}
+
+-- name: is_asked
+-- A rule is asked of this customer.
+(leaf.rules IS NULL OR get_bit(leaf.rules, {place}) = 1)
+
+-- name: held
+-- The place of a rule that holds.
+CASE WHEN {asked} AND leaf.counts AND {holds} THEN {place} END
+
+-- name: gate
+-- Something that is asked of this customer needs it.
+((asked.reads & {bit}) <> 0)
 
 -- name: source
 -- One row of what a source gives.
@@ -31,7 +57,7 @@ FROM (
     SELECT one.touchpoints, one.first_at, one.last_at, {chosen}
     FROM evidences AS her
     CROSS JOIN LATERAL (SELECT * FROM contacts WHERE contacts.evidence = her.evidence OFFSET 0) AS one
-    WHERE her.customer = asked.customer
+    WHERE her.customer = asked.customer AND {gate}
     OFFSET 0
 ) AS contact
 
@@ -40,53 +66,53 @@ FROM (
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM trades WHERE trades.evidence = her.evidence OFFSET 0) AS trades
-WHERE her.customer = asked.customer
+WHERE her.customer = asked.customer AND {gate}
 
 -- name: claimed
 -- What is claimed of the person.
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM claims WHERE claims.evidence = her.evidence OFFSET 0) AS claims
-WHERE her.customer = asked.customer
+WHERE her.customer = asked.customer AND {gate}
 
 -- name: deal
 -- What the customer's deals come to.
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM deals WHERE deals.evidence = her.evidence OFFSET 0) AS item
-WHERE her.customer = asked.customer
+WHERE her.customer = asked.customer AND {gate}
 
 -- name: ticket
 -- What the customer's tickets come to.
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM tickets WHERE tickets.evidence = her.evidence OFFSET 0) AS item
-WHERE her.customer = asked.customer
+WHERE her.customer = asked.customer AND {gate}
 
 -- name: task
 -- What the customer's tasks come to.
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM tasks WHERE tasks.evidence = her.evidence OFFSET 0) AS item
-WHERE her.customer = asked.customer
+WHERE her.customer = asked.customer AND {gate}
 
 -- name: lead
 -- What the customer's leads come to.
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM leads WHERE leads.evidence = her.evidence OFFSET 0) AS item
-WHERE her.customer = asked.customer
+WHERE her.customer = asked.customer AND {gate}
 
 -- name: named
 -- What the customer's identifiers come to; those that too many people have are nobody's.
-SELECT {columns} FROM nodes AS node WHERE node.customer = asked.customer AND NOT node.shared
+SELECT {columns} FROM nodes AS node WHERE node.customer = asked.customer AND NOT node.shared AND {gate}
 
 -- name: spelt
 -- What the readable values of the customer's identifiers come to.
 SELECT {columns}
 FROM nodes AS node
 CROSS JOIN LATERAL (SELECT i.value FROM identifiers AS i WHERE i.node = node.node LIMIT 1) AS spelling
-WHERE node.customer = asked.customer AND NOT node.shared
+WHERE node.customer = asked.customer AND NOT node.shared AND {gate}
     AND NOT EXISTS (SELECT FROM storyline.erased_nodes AS gone WHERE gone.node = node.node)
 
 -- name: listed
@@ -112,6 +138,7 @@ WITH heard AS MATERIALIZED (
         ) AS e
         LEFT JOIN LATERAL (SELECT * FROM corrected WHERE corrected.name = e.name OFFSET 0) AS corrected ON true
         WHERE her.customer = asked.customer AND {open} AND {matches} AND corrected.retracted IS NOT TRUE
+            AND (corrected.amended_by IS NOT NULL OR {says})
         ORDER BY e.happened_at DESC, e.name DESC
         LIMIT {most}
     ) AS e
@@ -131,7 +158,7 @@ said AS MATERIALIZED (
     ) AS e
 ),
 {naming}matched AS MATERIALIZED (SELECT e.name, e.happened_at, {matching} FROM {source} AS e){sequences}
-SELECT count(*), {columns} FROM matched AS event
+SELECT count(*), {columns} FROM matched AS event WHERE {gate}
 
 -- name: naming
 -- What events name, each list of it once for all conditions.
@@ -146,7 +173,7 @@ SELECT {columns} OFFSET 0
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM consents WHERE consents.evidence = her.evidence OFFSET 0) AS word
-WHERE her.customer = asked.customer
+WHERE her.customer = asked.customer AND {gate}
 
 -- name: allowed
 -- What the customer allowed.
@@ -168,13 +195,13 @@ FROM (
     SELECT ARRAY(
         SELECT item.industry FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM leads WHERE leads.evidence = her.evidence OFFSET 0) AS item
-        WHERE her.customer = asked.customer AND item.industry <> ''
+        WHERE her.customer = asked.customer AND {gate} AND item.industry <> ''
         UNION ALL
         SELECT thing.fields ->> 'industry'
         FROM evidences AS her
         JOIN parties AS party ON party.evidence = her.evidence
         JOIN things AS thing ON thing.name = party.name AND thing.kind = 'organisation'
-        WHERE her.customer = asked.customer AND thing.fields ->> 'industry' <> ''
+        WHERE her.customer = asked.customer AND {gate} AND thing.fields ->> 'industry' <> ''
             AND NOT EXISTS (
                 SELECT FROM things AS later
                 WHERE later.kind = 'organisation' AND later.ref = thing.ref

@@ -256,16 +256,18 @@ class World:
     def _work(self, kind: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         fields: dict[str, dict[str, Any]] = {}
         first: dict[str, dict[str, Any]] = {}
+        last: dict[str, dict[str, Any]] = {}
         for step in plain_work.steps_in(self.story):
             if step.kind == kind and step.folds:
                 fields.setdefault(step.item, {}).update(self._public(step.one))
                 source = {"source": step.one.raw["source"], "native": step.native}
                 first.setdefault(step.item, {_BEGAN[kind]: step.one.at, **source})
+                last[step.item] = {"changed_at": step.one.at}
         for customer, item, *columns in plain_work.TOLD[f"{kind}s"](self.story, self.people.home, ()):
             if customer is not None:
                 told = {name: _column(name, value) for name, value in fields[item].items()}
                 folded = dict(zip(_COLUMNS[kind], columns[:-1], strict=True))
-                yield customer, {**told, **folded, **first[item]}
+                yield customer, {**told, **last[item], **folded, **first[item]}
 
     def industries(self, customer: str) -> list[str]:
         """What the customer's leads and organisations do."""

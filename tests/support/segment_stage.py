@@ -3,7 +3,7 @@ time by the scheduler's waker, rules by its backfiller; and all of it is held ag
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -154,6 +154,22 @@ class SegmentStage:
                 if holds:
                     held[code].add(customer.hex)
         return held, wakes
+
+    def ask_some(
+        self, program: Program, chosen: Mapping[str, Collection[int]], now: datetime
+    ) -> dict[str, tuple[list[int], datetime | None]]:
+        """What it answers of some rules, by their places: which of them hold, and when time may change one."""
+        asks = [program.asked(places) for places in chosen.values()]
+        given = {
+            **program.parameters, "customers": [UUID(hex=one) for one in chosen], "now": now,
+            "rules": [one.rules for one in asks], "reads": [one.reads for one in asks],
+        }  # fmt: skip
+        query, names = program.within("{}")
+        with self.connection.transaction():
+            use(self.connection)
+            raw = psycopg.RawCursor(self.connection)
+            rows = raw.execute(query, [given[name] for name in names]).fetchall()
+        return {customer.hex: (held, wake) for customer, _, held, wake in rows}
 
     def program(self) -> Program:
         """All rules, compiled together."""
