@@ -46,7 +46,7 @@ async def summed(
             **_pieces(pieces(period.start, period.end, stale, levels)), "types": types, "dimension": dimension,
             "values": list(given.values()) or None, "zone": window.zone, "most": MOST_GROUPS - 1,
         }  # fmt: skip
-        return await (await cursor.execute(_query(group), asked)).fetchall()
+        return await (await cursor.execute(_query(group, bool(asked["starts"])), asked)).fetchall()
 
     filtered = next(iter(given), "")
     whole = await rows(filtered, "all", _levels(filtered))
@@ -72,9 +72,12 @@ def _pieces(found: Sequence[Piece]) -> dict[str, list[Any]]:
     }
 
 
-def _query(group: str) -> sql.Composed:
+def _query(group: str, texts: bool) -> sql.Composed:
+    """texts: whether some have to be read, or sums tell it all."""
     if group in BUCKETS:
         keys = keys_of(group)
     else:
         keys = {"group": sql.SQL(_SQL[f"{group}_group"]), "label": sql.SQL(_SQL[f"{group}_label"])}
-    return sql.SQL(_SQL["sums"]).format(texts=sql.SQL(QUERIES["texts"]), group=keys["group"], label=keys["label"])
+    return sql.SQL(_SQL["sums"]).format(
+        texts=sql.SQL(QUERIES["texts" if texts else "no_texts"]), group=keys["group"], label=keys["label"]
+    )
