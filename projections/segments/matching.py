@@ -7,6 +7,7 @@ decoded, once. What cannot be told for sure is told: then a rule is asked that n
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -32,6 +33,7 @@ _LISTS: Final = ("campaign", "product")
 _ALWAYS: Final = (-(2**63), 2**63)
 _NOBODY: Final = CustomerStory(UUID(int=0))
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, ArithmeticError)
+_MICROS: Final = struct.Struct("!q")
 Times = tuple[int, int]
 """(from, before), as Postgres counts microseconds"""
 
@@ -98,7 +100,7 @@ class Matcher:
 
     def __init__(self, bits: Mapping[Wanted, int], zone: tzinfo) -> None:
         self._bits, self._zone = bits, zone
-        self._plans: dict[tuple[bytes, bool], _Plan] = {}
+        self._plans: dict[tuple[int, bytes], _Plan] = {}
         self._decoder = msgspec.json.Decoder(_Record, float_hook=Decimal)
         self._windows: list[Window | None] = list(dict.fromkeys([one.window for one in bits]))
         self._times: list[Times] = []
@@ -117,20 +119,23 @@ class Matcher:
 
     def of(self, row: bytes) -> int:
         """The topics of an event, by its packed row of `events`."""
-        end = TEXTS + 4 + LENGTH.unpack_from(row, TEXTS)[0]
-        key = row[TEXTS + 4 : end], row[TOUCH] == 1
+        [length] = LENGTH.unpack_from(row, TEXTS)
+        key = row[TOUCH], row[TEXTS + 4 : TEXTS + 4 + length]
         plan = self._plans.get(key)
         if plan is None:
-            plan = self._plans[key] = self._plan(key[0].decode(), key[1])
+            plan = self._plans[key] = self._plan(key[1].decode(), row[TOUCH] == 1)
         told = plan.told
         if plan.timed or plan.windows:
             times = self._times
-            at = int.from_bytes(row[HAPPENED : HAPPENED + 8], "big", signed=True)
+            [at] = _MICROS.unpack_from(row, HAPPENED)
             for window, bit in plan.timed:
-                if times[window][0] <= at < times[window][1]:
+                begin, before = times[window]
+                if begin <= at < before:
                     told |= bit
-            if any(times[window][0] <= at < times[window][1] for window in plan.windows):
-                told |= self._matched(row, plan, at)
+            for window in plan.windows:
+                begin, before = times[window]
+                if begin <= at < before:
+                    return told | self._matched(row, plan, at)
         return told
 
     def _plan(self, type: str, touch: bool) -> _Plan:
