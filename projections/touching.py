@@ -8,6 +8,7 @@ she may be at home elsewhere, so it is asked again until nothing changes.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -42,7 +43,7 @@ def hold(cursor: psycopg.Cursor[Any], evidences: Collection[bytes], moved: Colle
         homes: dict[bytes, UUID] = {row[0]: row[1] for row in cursor.execute(_SQL["homes"], asked)}
         found = {*homes.values(), *moved}
         if found <= held:
-            return Held(sorted(found), frozenset(fresh), homes)
+            return Held(sorted(found, key=attrgetter("int")), frozenset(fresh), homes)
         wanted = {"customers": _array(one.hex for one in found - held)}
         if len(cursor.execute(_SQL["hold"], wanted).fetchall()) < len(found - held):
             fresh.update(row[0] for row in cursor.execute(_SQL["note"], wanted))

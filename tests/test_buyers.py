@@ -184,8 +184,8 @@ def test_what_changed_is_told_before_it_is_folded_and_after(
 def _bought(small: Stage) -> tuple[int, int]:
     """How many customers bought, and how many orders those were; over all that there is."""
     day = START.astimezone(LONDON).date()
-    edges = [midnight(day + timedelta(days=days), LONDON) for days in (-1, 9)]
-    window = Window(*edges, "Europe/London", edges[1])
+    begin, end = [midnight(day + timedelta(days=days), LONDON) for days in (-1, 9)]
+    window = Window(begin, end, "Europe/London", end)
 
     async def answers(pool: Any) -> tuple[int, int]:
         [whole, *_], _ = await CustomersReader(pool).loyalty(window, EVER, "month")

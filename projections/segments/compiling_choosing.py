@@ -54,12 +54,30 @@ class Span(NamedTuple):
         return self.after if self.after is not None else self.since
 
 
-class Sums(NamedTuple):
-    """What sums say of the touchpoints that are meant, whenever they were: columns."""
+class Sums:
+    """What sums say of the touchpoints that are meant, whenever they were: columns, each found out once it is asked
+    for. chosen: the column that says which are meant."""
 
-    many: Composable
-    first: Composable
-    last: Composable
+    def __init__(self, building: Building, chosen: Composable) -> None:
+        self._building, self._chosen = building, chosen
+
+    def _column(self, name: str) -> Composable:
+        return self._building.column("met", fragment(name, chosen=self._chosen))
+
+    @property
+    def many(self) -> Composable:
+        """How many there are."""
+        return self._column("how_many")
+
+    @property
+    def first(self) -> Composable:
+        """When the first was; null where there is none."""
+        return self._column("first_met")
+
+    @property
+    def last(self) -> Composable:
+        """When the last was; null where there is none."""
+        return self._column("last_met")
 
 
 class Reader(NamedTuple):
@@ -112,9 +130,7 @@ class Chooser:
             if one.field in _SUMMED:
                 x = fragment("contact_text", column=sql.Identifier(one.field))
                 found.append(text(self.building, x, one))
-        chosen = self.building.name("contact", both(*found))
-        names = ("how_many", "first_met", "last_met")
-        return Sums(*[self.building.column("met", fragment(name, chosen=chosen)) for name in names])
+        return Sums(self.building, self.building.name("contact", both(*found)))
 
     def _of_types(self, types: Sequence[str], row: str) -> Composable:
         if len(types) == 1:
