@@ -277,11 +277,10 @@ class _Compiler:
             columns = self.building.columns(source)
             if columns is not None:
                 chosen = self.building.columns("contact") or YES
-                gate = self.building.gate(source)
-                found.append(self._source(source, fragment(source, columns=columns, chosen=chosen, gate=gate)))
+                found.append(self._source(source, fragment(source, columns=columns, chosen=chosen)))
         if self._lists:
             lists = self.building.parameter(sorted(self._lists), "text[]")
-            found.append(self._source("listed", fragment("listed", lists=lists)))
+            found.append(fragment("always", query=fragment("listed", lists=lists), source=sql.Identifier("listed")))
         columns = self.building.columns("told")
         if columns is not None:
             found.append(self._source("told", self._told(columns)))
@@ -291,12 +290,10 @@ class _Compiler:
         filled = self._chooser.filled()
         sequences = sql.SQL("").join([sql.SQL(",\n") + one for one in self._sequences.ctes])
         matching = self.building.columns("matched") or YES
-        gate = self.building.gate("told")
-        return fragment("told", columns=columns, sequences=sequences, matching=matching, gate=gate, **filled)
+        return fragment("told", columns=columns, sequences=sequences, matching=matching, **filled)
 
-    @staticmethod
-    def _source(name: str, query: Composable) -> Composed:
-        return fragment("source", query=query, source=sql.Identifier(name))
+    def _source(self, name: str, query: Composable) -> Composed:
+        return fragment("source", query=query, source=sql.Identifier(name), gate=self.building.gate(name))
 
     def _rule(self, rule: Rule, within: frozenset[str]) -> Verdict:
         """within: the segments that ask for it, so that one that asks for itself holds nobody by that."""

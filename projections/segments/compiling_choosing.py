@@ -166,7 +166,7 @@ class Chooser:
         self._readers.append(Reader(open, both(of_type, lying), self._says(selection), span.lower, head))
         chosen = both(open, of_type, lying)
         conditions = [self._condition(one, chosen) for one in selection.where]
-        return self.building.name("matched", both(of_type, lying, *conditions))
+        return self.building.name("matched", both(open, of_type, lying, *conditions))
 
     def newest(self, selection: Selection, span: Span, open: Composable, most: int) -> Composable:
         """When the newest events were that are meant, of those whose contents do not matter; at most so many. Null

@@ -47,7 +47,12 @@ CASE WHEN {asked} AND leaf.counts AND {holds} THEN {place} END
 ((asked.reads & {bit}) <> 0)
 
 -- name: source
--- One row of what a source gives.
+-- One row of what a source gives; nothing is read of it, and all of it is null, where no leaf that is asked needs it.
+-- OFFSET 0 keeps the gate before what it is a gate to.
+LEFT JOIN LATERAL (SELECT one.* FROM ({query}) AS one WHERE {gate} OFFSET 0) AS {source} ON true
+
+-- name: always
+-- The same of what is read whatever is asked.
 CROSS JOIN LATERAL ({query}) AS {source}
 
 -- name: met
@@ -57,7 +62,7 @@ FROM (
     SELECT one.touchpoints, one.first_at, one.last_at, {chosen}
     FROM evidences AS her
     CROSS JOIN LATERAL (SELECT * FROM contacts WHERE contacts.evidence = her.evidence OFFSET 0) AS one
-    WHERE her.customer = asked.customer AND {gate}
+    WHERE her.customer = asked.customer
     OFFSET 0
 ) AS contact
 
@@ -66,53 +71,53 @@ FROM (
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM trades WHERE trades.evidence = her.evidence OFFSET 0) AS trades
-WHERE her.customer = asked.customer AND {gate}
+WHERE her.customer = asked.customer
 
 -- name: claimed
 -- What is claimed of the person.
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM claims WHERE claims.evidence = her.evidence OFFSET 0) AS claims
-WHERE her.customer = asked.customer AND {gate}
+WHERE her.customer = asked.customer
 
 -- name: deal
 -- What the customer's deals come to.
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM deals WHERE deals.evidence = her.evidence OFFSET 0) AS item
-WHERE her.customer = asked.customer AND {gate}
+WHERE her.customer = asked.customer
 
 -- name: ticket
 -- What the customer's tickets come to.
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM tickets WHERE tickets.evidence = her.evidence OFFSET 0) AS item
-WHERE her.customer = asked.customer AND {gate}
+WHERE her.customer = asked.customer
 
 -- name: task
 -- What the customer's tasks come to.
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM tasks WHERE tasks.evidence = her.evidence OFFSET 0) AS item
-WHERE her.customer = asked.customer AND {gate}
+WHERE her.customer = asked.customer
 
 -- name: lead
 -- What the customer's leads come to.
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM leads WHERE leads.evidence = her.evidence OFFSET 0) AS item
-WHERE her.customer = asked.customer AND {gate}
+WHERE her.customer = asked.customer
 
 -- name: named
 -- What the customer's identifiers come to; those that too many people have are nobody's.
-SELECT {columns} FROM nodes AS node WHERE node.customer = asked.customer AND NOT node.shared AND {gate}
+SELECT {columns} FROM nodes AS node WHERE node.customer = asked.customer AND NOT node.shared
 
 -- name: spelt
 -- What the readable values of the customer's identifiers come to.
 SELECT {columns}
 FROM nodes AS node
 CROSS JOIN LATERAL (SELECT i.value FROM identifiers AS i WHERE i.node = node.node LIMIT 1) AS spelling
-WHERE node.customer = asked.customer AND NOT node.shared AND {gate}
+WHERE node.customer = asked.customer AND NOT node.shared
     AND NOT EXISTS (SELECT FROM storyline.erased_nodes AS gone WHERE gone.node = node.node)
 
 -- name: listed
@@ -158,7 +163,7 @@ said AS MATERIALIZED (
     ) AS e
 ),
 {naming}matched AS MATERIALIZED (SELECT e.name, e.happened_at, {matching} FROM {source} AS e){sequences}
-SELECT count(*), {columns} FROM matched AS event WHERE {gate}
+SELECT count(*), {columns} FROM matched AS event
 
 -- name: naming
 -- What events name, each list of it once for all conditions.
@@ -173,7 +178,7 @@ SELECT {columns} OFFSET 0
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM consents WHERE consents.evidence = her.evidence OFFSET 0) AS word
-WHERE her.customer = asked.customer AND {gate}
+WHERE her.customer = asked.customer
 
 -- name: allowed
 -- What the customer allowed.
@@ -195,13 +200,13 @@ FROM (
     SELECT ARRAY(
         SELECT item.industry FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM leads WHERE leads.evidence = her.evidence OFFSET 0) AS item
-        WHERE her.customer = asked.customer AND {gate} AND item.industry <> ''
+        WHERE her.customer = asked.customer AND item.industry <> ''
         UNION ALL
         SELECT thing.fields ->> 'industry'
         FROM evidences AS her
         JOIN parties AS party ON party.evidence = her.evidence
         JOIN things AS thing ON thing.name = party.name AND thing.kind = 'organisation'
-        WHERE her.customer = asked.customer AND {gate} AND thing.fields ->> 'industry' <> ''
+        WHERE her.customer = asked.customer AND thing.fields ->> 'industry' <> ''
             AND NOT EXISTS (
                 SELECT FROM things AS later
                 WHERE later.kind = 'organisation' AND later.ref = thing.ref
