@@ -24,7 +24,7 @@ MOST_READ: Final = 20_000
 """Events of one customer whose contents are looked at, the newest first: what one busy account may cost."""
 _SUMMED: Final = ("channel", "direction")
 _LISTS: Final = ("campaign", "product", "category")
-_SPELT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/+-]{2,}")
+_SPELT: Final = re.compile(r"[A-Za-z0-9/_][A-Za-z0-9 ._/+-]{2,}")
 """What JSON spells as it is, and is not in every record."""
 _NOW: Final = sql.SQL("%(now)s::timestamptz")
 
@@ -260,7 +260,7 @@ def _spelt_in(where: Where) -> str | None:
         return None
     if where.field in {"product", "campaign"}:
         return value
-    return value if where.field.startswith("content.") and value[0].isalpha() else None
+    return value if where.field.startswith("content.") and not value[0].isdigit() else None
 
 
 def _distinct(conditions: Sequence[Composable]) -> list[Composable]:
