@@ -12,8 +12,10 @@ from domain.catalogue import load_catalogue
 from domain.segment_leaves import EventsLeaf
 from domain.segment_text import read_rule
 from eventlog.port import Logged
+from eventlog.record import Head, head_of
 from projections.decoding import Decoder
 from projections.deriving import Deriver
+from projections.segments.compiling import Facing, Program, Ruled
 from projections.segments.matching import Matcher, Wanted, wanted_of
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -112,3 +114,18 @@ def test_an_event_that_cannot_be_read_is_told_to_all() -> None:
     texts = ['exists(purchase.made where product = "PK-9")', "exists(purchase.made where content.amount > 999)"]
     assert told(row, *texts) == [False, False]
     assert told(broken, *texts) == [True, True]
+
+
+def test_texts_that_are_looked_for_in_the_bytes_of_a_record_stand_there_as_they_are() -> None:
+    text = "/Aa09 ._/+-z"
+    head = Head(
+        v=1, name="a#1", source="a", type="page.viewed", version=1, time="", digest="", owner="", key="",
+        public={"page": text}, refs=(f"product:{text}",),
+    )  # fmt: skip
+    assert head_of(head).count(text.encode()) == 2
+    where = read_rule(f'exists(page.viewed where content.page = "{text}")')
+    query = Program([Ruled("a", 1, where)], Facing()).query.as_string(None)
+    assert "position(" in query
+    for spelt in ("Ünï q", '5"', "12", "ab"):
+        rule = read_rule(f"exists(page.viewed where content.page = {json.dumps(spelt, ensure_ascii=False)})")
+        assert "position(" not in Program([Ruled("a", 1, rule)], Facing()).query.as_string(None)
