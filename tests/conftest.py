@@ -5,6 +5,7 @@ kafka           bootstrap address of a broker    empty_database  one without any
 kafka_broker    the broker, with its log_dirs    retail          the Online Retail history
 log_url         a fresh embedded log             any_log_url   a fresh log of each adapter in turn
 kafka_log_url   a fresh topic                    make_log      opens logs and closes them after the test
+small           a stage for histories, a module  connection    one in autocommit mode to its database
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import psycopg
 import pytest
 import structlog
 
@@ -27,6 +29,7 @@ from storyline.database import upgrade
 from tests.support.kafka import KafkaBroker, NoKafkaError
 from tests.support.postgres import PostgresServer
 from tests.support.retail import Retail, imported
+from tests.support.stage import Stage, stage
 
 Started = TypeVar("Started")
 _LONGEST = (
@@ -162,3 +165,15 @@ def start_or_skip(start: Callable[[Path], Started], directory: Path, must: bool 
         if (os.environ.get("CI") and shutil.which("java")) if must is None else must:
             pytest.fail(str(trouble))
         pytest.skip(str(trouble))
+
+
+@pytest.fixture(scope="module")
+def small(postgres: PostgresServer) -> Iterator[Stage]:
+    with stage(postgres) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def connection(small: Stage) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(small.story.dsn, autocommit=True) as made:
+        yield made

@@ -4,7 +4,6 @@ events, retractions, amendments, merges, splits, orders that several people and 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -24,7 +23,7 @@ from projections.insight.customers import CustomersReader, When
 from tests.support.histories import RULES as PEOPLE
 from tests.support.histories import deliver, one_event
 from tests.support.insight import ask
-from tests.support.stage import Stage, stage
+from tests.support.stage import Stage
 from tests.support.story import START, event
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
@@ -40,18 +39,6 @@ _TABLES = ("buyers", "buyer_days", "buyer_repeats", "buyer_sums", "buyers_kept",
 _EVERY: tuple[tuple[str, ...], ...] = (
     ("cohorts",), ("loyalty", "day"), ("loyalty", "week"), ("loyalty", "month"), ("classes",), ("loyal",)
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def small(postgres: Any) -> Iterator[Stage]:
-    with stage(postgres) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def connection(small: Stage) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(small.story.dsn, autocommit=True) as made:
-        yield made
 
 
 def _history(pick: Random, size: int) -> list[tuple[dict[str, Any], int]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -24,7 +23,7 @@ from projections.figures.sales import Figure, Filters, SalesReader
 from tests.support.histories import RULES, deliver, one_event
 from tests.support.plain import Published
 from tests.support.plain_sales import BUCKETS, sales_in, told
-from tests.support.stage import Stage, stage
+from tests.support.stage import Stage
 from tests.support.story import START, event
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
@@ -34,18 +33,6 @@ ZONES = [ZoneInfo(name) for name in ("Europe/London", "UTC", "Asia/Kathmandu", "
 _TYPES = ["purchase.made"] * 6 + ["refund.made"] * 2 + ["product.described", "event.retracted", "event.amended"]
 _TYPES += ["identity.merged", "identity.split", "email.received"]
 _BYS: list[Any] = ["", "channel", "country", "campaign", "type", "product", "category"]
-
-
-@pytest.fixture(scope="module")
-def small(postgres: Any) -> Iterator[Stage]:
-    with stage(postgres) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def connection(small: Stage) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(small.story.dsn, autocommit=True) as made:
-        yield made
 
 
 def _history(pick: Random, size: int) -> list[tuple[dict[str, Any], int]]:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
@@ -32,7 +31,7 @@ from projections.figures.metrics import MetricReader
 from tests.support.histories import RULES, deliver, one_event
 from tests.support.plain import Published, everything, people_in
 from tests.support.plain_sales import BUCKETS
-from tests.support.stage import Stage, stage
+from tests.support.stage import Stage
 from tests.support.story import START, event
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
@@ -51,18 +50,6 @@ _CONDITIONS: list[Any] = [
     {"all": [{"field": "event.content.product", "is": "contains", "value": "p"},
              {"field": "event.source", "is": "known"}]},
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def small(postgres: Any) -> Iterator[Stage]:
-    with stage(postgres) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def connection(small: Stage) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(small.story.dsn, autocommit=True) as made:
-        yield made
 
 
 def _metric(**told: Any) -> Metric:

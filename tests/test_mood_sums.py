@@ -4,7 +4,6 @@ texts that are scored again, retractions and amendments."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -21,7 +20,7 @@ from projections.insight.asking import Window
 from projections.insight.feedback import FeedbackReader, Moods
 from tests.support.histories import deliver, one_event
 from tests.support.insight import ask
-from tests.support.stage import Stage, stage
+from tests.support.stage import Stage
 from tests.support.story import START, event
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
@@ -34,18 +33,6 @@ ZONES = [ZoneInfo(name) for name in ("Europe/London", "UTC", "Asia/Kathmandu", "
 _TYPES = ["email.received"] * 6 + ["call.ended"] * 2 + ["touchpoint.enriched"] * 8 + ["purchase.made"]
 _TYPES += ["event.retracted", "event.amended"]
 _BYS = ("day", "week", "month", "hour", "weekday", "channel", "type", "product", "method")
-
-
-@pytest.fixture(scope="module")
-def small(postgres: Any) -> Iterator[Stage]:
-    with stage(postgres) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def connection(small: Stage) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(small.story.dsn, autocommit=True) as made:
-        yield made
 
 
 def _history(pick: Random, size: int) -> list[tuple[dict[str, Any], int]]:

@@ -3,7 +3,7 @@ any partitions, gives the same rows in every read model, and they are those of a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from itertools import permutations
 from random import Random
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from projections.identity.tables import Tables
 from tests.support.histories import RULES, deliver, history
 from tests.support.plain import Published
-from tests.support.stage import DEFAULTS, Stage, stage
+from tests.support.stage import DEFAULTS, Stage
 from tests.support.story import START, event
 
 # A connection pool's own thread asks `random` for its jitter, now and then while a strategy draws.
@@ -25,12 +25,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module i
 STARS: dict[str, Any] = {**DEFAULTS, "star": {"nodes": 3, "links": 1000}}
 STAR_EACH: dict[str, Any] = {**DEFAULTS, "star": {"nodes": 2, "links": 1000}}
 FEW: dict[str, Any] = {**DEFAULTS, "shared": {"customer_no": 1, "external": 1, "email": 1}}
-
-
-@pytest.fixture(scope="module")
-def small(postgres: Any) -> Iterator[Stage]:
-    with stage(postgres) as made:
-        yield made
 
 
 @settings(

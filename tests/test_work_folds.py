@@ -26,7 +26,7 @@ from tests.support import work_events
 from tests.support.histories import deliver, one_event
 from tests.support.logs import in_threads
 from tests.support.plain import Published
-from tests.support.stage import Stage, stage
+from tests.support.stage import Stage
 from tests.support.story import START, Story, event, story
 
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
@@ -38,12 +38,6 @@ STEPS = (
     "record, NULL, item FROM work.steps AS s JOIN timeline.events AS e ON e.name = s.name "
     "WHERE folds ORDER BY item, revision, s.happened_at, s.name"
 )
-
-
-@pytest.fixture(scope="module")
-def small(postgres: Any) -> Iterator[Stage]:
-    with stage(postgres) as made:
-        yield made
 
 
 def states(small: Stage) -> dict[Any, dict[str, Any]]:
