@@ -5,7 +5,7 @@ it, only slower.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
@@ -17,7 +17,7 @@ from projections.figures.buyers import Buying, fill_buyers, fold_buyers
 from projections.figures.filling import fill, fill_all, sum_metrics
 from projections.figures.moods import QUERIES as MOODS
 from projections.figures.moods import forget_moods, sum_moods
-from projections.figures.pieces import EVER, Level, begin_of, merged
+from projections.figures.pieces import EVER, SHORTER, Level, Range, begin_of, edges_of, merged
 from projections.registry import use
 
 __all__ = ["LINES", "PARTS", "SUMS", "TRADES", "fold", "fold_all", "fold_part"]
@@ -32,11 +32,9 @@ PARTS: Final = ("sales", "contacts", "metrics", "moods", "buyers")
 SUMS: Final = ("sales_sums", "contact_sums", "mood_sums", "buyers", "buyer_days", "buyer_repeats", "buyer_sums")
 """Tables that nothing but their sums is in, of which there may be many."""
 _SHORT: Final = (*TRADES, "category")
-_SHORTER: Final[dict[Level, Level]] = {"h": "q", "d": "h", "m": "d"}
-_LEVELS: Final[tuple[Level, ...]] = ("q", *_SHORTER)
+_LEVELS: Final[tuple[Level, ...]] = ("q", *SHORTER)
 _MOST_QUARTERS: Final = 2000
 _MOST_DAYS: Final = 10
-_Range = tuple[datetime, datetime]
 
 
 def fold(
@@ -121,7 +119,7 @@ def fold_part(
 
 
 def _fold_quarters(cursor: psycopg.Cursor[Any], quarters: set[datetime], catalogue: Catalogue | None) -> None:
-    beside = cursor.execute(_SQL["beside"], _asked(merged("q", quarters))).fetchall()
+    beside = cursor.execute(_SQL["beside"], edges_of(merged("q", quarters))).fetchall()
     quarters |= {row[0] for row in beside}
     ranges, hours = merged("q", quarters), merged("h", {begin_of("h", one) for one in quarters})
     types = [row[0] for row in cursor.execute(_SQL["types"]).fetchall()]
@@ -153,35 +151,30 @@ def _fold_longer(cursor: psycopg.Cursor[Any], level: Level) -> int:
     return len(found)
 
 
-def _forget(cursor: psycopg.Cursor[Any], level: Level, dimensions: Sequence[str], ranges: Sequence[_Range]) -> None:
-    asked = _asked(ranges, level=level, dimensions=list(dimensions))
+def _forget(cursor: psycopg.Cursor[Any], level: Level, dimensions: Sequence[str], ranges: Sequence[Range]) -> None:
+    asked = edges_of(ranges, level=level, dimensions=list(dimensions))
     cursor.execute(_SQL["forget_sales"], asked)
     cursor.execute(_SQL["forget_contacts"], asked)
     forget_moods(cursor, level, ranges)
 
 
-def _sum_sales(cursor: psycopg.Cursor[Any], level: Level, ranges: Sequence[_Range]) -> None:
+def _sum_sales(cursor: psycopg.Cursor[Any], level: Level, ranges: Sequence[Range]) -> None:
     """Sales of one level: out of trades and their lines, or of the sums of the next shorter level."""
     if level == "q":
-        cursor.execute(_SQL["sum_trades"], _asked(ranges))
-        cursor.execute(_SQL["sum_lines"], _asked(ranges, level=level, dimension="category"))
+        cursor.execute(_SQL["sum_trades"], edges_of(ranges))
+        cursor.execute(_SQL["sum_lines"], edges_of(ranges, level=level, dimension="category"))
         return
     dimensions = [*TRADES, *LINES] if level == "m" else list(_SHORT)
-    cursor.execute(_SQL["sum_sales"], _asked(ranges, level=level, of=_SHORTER[level], dimensions=dimensions))
+    cursor.execute(_SQL["sum_sales"], edges_of(ranges, level=level, of=SHORTER[level], dimensions=dimensions))
     if level == "d":
-        cursor.execute(_SQL["sum_lines"], _asked(ranges, level=level, dimension="product"))
+        cursor.execute(_SQL["sum_lines"], edges_of(ranges, level=level, dimension="product"))
 
 
 def _sum_contacts(
-    cursor: psycopg.Cursor[Any], level: Level, ranges: Sequence[_Range], types: list[str] | None = None
+    cursor: psycopg.Cursor[Any], level: Level, ranges: Sequence[Range], types: list[str] | None = None
 ) -> None:
     """Touchpoints of one level. types: that there are, None for all; asked for of quarters alone."""
     if level == "q":
-        cursor.execute(_SQL["sum_contacts"], _asked(ranges, types=types))
+        cursor.execute(_SQL["sum_contacts"], edges_of(ranges, types=types))
     else:
-        cursor.execute(_SQL["sum_contact_sums"], _asked(ranges, level=level, of=_SHORTER[level]))
-
-
-def _asked(ranges: Iterable[_Range], **more: Any) -> dict[str, Any]:
-    edges = list(ranges)
-    return {"starts": [one for one, _ in edges], "ends": [one for _, one in edges], **more}
+        cursor.execute(_SQL["sum_contact_sums"], edges_of(ranges, level=level, of=SHORTER[level]))

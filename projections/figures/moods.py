@@ -3,15 +3,14 @@ out of those; by product by day and month alone, since there may be as many prod
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any, Final
 
 import psycopg
 from psycopg import sql
 
 from eventlog.sql import load
-from projections.figures.pieces import Level
+from projections.figures.pieces import SHORTER, Level, Range, edges_of
 
 __all__ = ["DIMENSIONS", "PRODUCT", "QUERIES", "forget_moods", "sum_moods"]
 
@@ -19,32 +18,25 @@ QUERIES: Final = load("projections.figures", "moods.sql")
 DIMENSIONS: Final = ("", "channel", "type")
 """What a text says itself."""
 PRODUCT: Final = "product"
-_SHORTER: Final[dict[Level, Level]] = {"h": "q", "d": "h", "m": "d"}
-_Range = tuple[datetime, datetime]
 _Cursor = psycopg.Cursor[Any]
 
 
-def forget_moods(cursor: _Cursor, level: Level, ranges: Sequence[_Range]) -> None:
+def forget_moods(cursor: _Cursor, level: Level, ranges: Sequence[Range]) -> None:
     """The sums of one level in these times."""
-    cursor.execute(QUERIES["forget"], _asked(ranges, level=level))
+    cursor.execute(QUERIES["forget"], edges_of(ranges, level=level))
 
 
-def sum_moods(cursor: _Cursor, level: Level, ranges: Sequence[_Range], types: list[str] | None = None) -> None:
+def sum_moods(cursor: _Cursor, level: Level, ranges: Sequence[Range], types: list[str] | None = None) -> None:
     """The sums of one level. types: of touchpoints that there are, None for all."""
-    asked = _asked(ranges, level=level, types=types)
+    asked = edges_of(ranges, level=level, types=types)
     if level == "q":
         _out_of_texts(cursor, "sum_quarters", asked)
         return
     dimensions = [*DIMENSIONS, PRODUCT] if level == "m" else list(DIMENSIONS)
-    cursor.execute(QUERIES["sum_longer"], {**asked, "of": _SHORTER[level], "dimensions": dimensions})
+    cursor.execute(QUERIES["sum_longer"], {**asked, "of": SHORTER[level], "dimensions": dimensions})
     if level == "d":
         _out_of_texts(cursor, "sum_products", asked)
 
 
 def _out_of_texts(cursor: _Cursor, query: str, asked: dict[str, Any]) -> None:
     cursor.execute(sql.SQL(QUERIES[query]).format(texts=sql.SQL(QUERIES["texts"])), asked)
-
-
-def _asked(ranges: Iterable[_Range], **more: Any) -> dict[str, Any]:
-    edges = list(ranges)
-    return {"starts": [one for one, _ in edges], "ends": [one for _, one in edges], **more}

@@ -6,13 +6,19 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-__all__ = ["EVER", "QUARTER", "Level", "Piece", "Stale", "begin_of", "end_of", "fitting", "merged", "pieces"]
+__all__ = [
+    "EVER", "QUARTER", "SHORTER", "Level", "Piece", "Range", "Stale", "begin_of", "edges_of", "end_of", "fitting",
+    "merged", "pieces",
+]  # fmt: skip
 
 Level = Literal["q", "h", "d", "m"]
 """How long a sum is: a quarter of an hour, an hour, a day or a month, in UTC."""
+SHORTER: Final[dict[Level, Level]] = {"h": "q", "d": "h", "m": "d"}
+"""Out of the sums of which level those of a longer one are made."""
+Range = tuple[datetime, datetime]
 QUARTER: Final = timedelta(minutes=15)
 _LENGTHS: Final[dict[str, timedelta]] = {"q": QUARTER, "h": timedelta(hours=1), "d": timedelta(days=1)}
 _START: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -50,9 +56,14 @@ def end_of(level: Level, begin: datetime) -> datetime:
     return begin + _LENGTHS[level]
 
 
-def merged(level: Level, begins: Iterable[datetime]) -> list[tuple[datetime, datetime]]:
+def edges_of(ranges: Sequence[Range], **more: Any) -> dict[str, Any]:
+    """Ranges as parameters of a query, with more of them."""
+    return {"starts": [one for one, _ in ranges], "ends": [one for _, one in ranges], **more}
+
+
+def merged(level: Level, begins: Iterable[datetime]) -> list[Range]:
     """These times of one level as ranges, those that meet as one."""
-    found: list[tuple[datetime, datetime]] = []
+    found: list[Range] = []
     for begin in sorted(begins):
         end = end_of(level, begin)
         if found and found[-1][1] >= begin:
