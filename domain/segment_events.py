@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Protocol
-from uuid import UUID
 
 from domain.segment_leaves import EventsLeaf, SequenceLeaf, Step
 from domain.segment_parts import CONTACT, RELATIVE, Selection, Where, Window
-from domain.segment_story import CustomerStory, Happened
+from domain.segment_story import NOBODY, CustomerStory, Happened
 from domain.segment_values import any_of, holds_at, turns_of
 
 __all__ = ["Asker", "EventsAsker", "Seen", "SequenceAsker", "chosen", "fulfils", "said"]
@@ -56,15 +55,18 @@ def fulfils(story: CustomerStory, event: Happened, where: Where, zone: tzinfo, n
     several = _SEVERAL.get(where.field)
     if several is not None:
         return any_of(where.is_, where.value, several(story, event), now, zone)
-    return holds_at(where.is_, where.value, said(event, where.field), now, zone)
+    return holds_at(where.is_, where.value, _single(event, where.field), now, zone)
 
 
 def said(event: Happened, field: str) -> Any:
     """What an event says under the name of something that it can be asked for; a list for what it may say several
     of, without what only the catalogue says of products."""
     several = _SEVERAL.get(field)
-    if several is not None:
-        return several(_NOBODY, event)
+    return _single(event, field) if several is None else several(NOBODY, event)
+
+
+def _single(event: Happened, field: str) -> Any:
+    """What it says of something that it can be asked for once."""
     if field.startswith("content."):
         return _into(event.content, field.removeprefix("content.").split("."))
     return getattr(event, field)
@@ -110,7 +112,6 @@ _SEVERAL: Final[Mapping[str, Callable[[CustomerStory, Happened], list[str]]]] = 
     "product": _products,
     "category": _categories,
 }
-_NOBODY: Final = CustomerStory(UUID(int=0))
 
 
 class EventsAsker:
@@ -147,7 +148,7 @@ class EventsAsker:
                     yield self._chosen[-1].happened_at + days * _DAY
 
     def _said(self, event: Happened) -> Any:
-        return event.happened_at if self._leaf.field is None else said(event, self._leaf.field)
+        return event.happened_at if self._leaf.field is None else _single(event, self._leaf.field)
 
     def _measured(self, within: Sequence[Happened], now: datetime) -> tuple[Any, Sequence[Happened]]:
         match self._leaf.measure:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from domain.configuration.rfm import Rfm
@@ -20,7 +20,7 @@ from domain.consents import Joined, Standing, Word, settle
 from domain.facts import Contact, Facts, Trade, counted, fold
 from domain.profile import Claim, ProfileRules, profile_of
 
-__all__ = ["Around", "CustomerStory", "Happened", "Item", "Listing", "Named", "Place"]
+__all__ = ["NOBODY", "Around", "CustomerStory", "Happened", "Item", "Listing", "Named", "Place"]
 
 
 class Happened(NamedTuple):
@@ -141,6 +141,10 @@ class CustomerStory:
     def profile(self, rules: ProfileRules) -> Mapping[str, Any]:
         """The profile as it is shown: {field: value}."""
         return {one.field: one.value for one in profile_of(self.claims, rules)}
+
+
+NOBODY: Final = CustomerStory(UUID(int=0))
+"""Of whom nothing is known: whose story an event is asked by itself."""
 
 
 @dataclass(frozen=True, slots=True)

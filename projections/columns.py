@@ -1,8 +1,10 @@
-"""How does one value stand in Postgres' binary COPY format? With its length before it, or -1 for null."""
+"""How does one value stand in Postgres' binary COPY format? With its length before it, or -1 for null. And how are
+many ids written as one array?"""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Final
@@ -10,7 +12,7 @@ from typing import Final
 from psycopg import adapters
 from psycopg.adapt import PyFormat
 
-__all__ = ["LENGTH", "LONGEST_CODE", "NULL", "cut", "hash16", "micros_of", "numeric", "text"]
+__all__ = ["LENGTH", "LONGEST_CODE", "NULL", "array_of", "cut", "hash16", "micros_of", "numeric", "text"]
 
 NULL: Final = struct.pack("!i", -1)
 LENGTH: Final = struct.Struct("!i")
@@ -57,3 +59,9 @@ def hash16(name: str) -> bytes:
     if len(raw) != 16:
         raise ValueError("a hash without 32 hex digits")
     return raw
+
+
+def array_of(values: Iterable[str]) -> str:
+    """Ids in hex, numbers, or moments in ISO 8601, as Postgres writes an array: much faster for thousands than to
+    adapt each."""
+    return f"{{{','.join(values)}}}"

@@ -20,7 +20,7 @@ from domain.event import CORRECTIONS, happened_at
 from eventlog.port import Logged
 from eventlog.record import ref_hash
 from projections.anchors import Anchor, record_hash
-from projections.columns import LENGTH, hash16, micros_of, text
+from projections.columns import LENGTH, array_of, hash16, micros_of, text
 from projections.contacts import contact_kind, summed
 from projections.deriving import RULINGS, Deriver
 from projections.directory.extracting import CLAIMING, CODE_KINDS
@@ -125,7 +125,7 @@ class Decoder:
             generation=generation,
             start={partition: start[partition] for partition in last},
             cursor={partition: offset + 1 for partition, (offset, _) in last.items()},
-            names=f"{{{','.join([event[0][:NAME_SIZE].hex() for event in first])}}}",
+            names=array_of([event[0][:NAME_SIZE].hex() for event in first]),
             first=_rows(first),
             again=_rows(again),
             derived=follows.derived._replace(contacts=self._contacts(first)),

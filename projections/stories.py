@@ -16,7 +16,7 @@ import psycopg
 
 from eventlog.sql import load
 from projections import touching
-from projections.columns import NULL
+from projections.columns import NULL, array_of
 from projections.contacts import evidence_of
 from projections.figures import model as figures
 from projections.rows import Batch, Derived
@@ -102,7 +102,7 @@ def _count_trades(cursor: _Cursor, keys: set[str], touched: Touched) -> list[dat
     tell."""
     if not keys:
         return []
-    told = f"{{{','.join(keys)}}}"
+    told = array_of(keys)
     changed = [row[0] for row in cursor.execute(_SQL["count_trades"], {"orders": told})]
     return changed + figures.order_times(cursor, told, touched.settled.orders)
 

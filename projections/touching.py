@@ -15,6 +15,7 @@ from uuid import UUID
 import psycopg
 
 from eventlog.sql import load
+from projections.columns import array_of
 
 __all__ = ["NOBODY", "Held", "hold"]
 
@@ -36,7 +37,7 @@ NOBODY: Final = Held([], frozenset(), {})
 def hold(cursor: psycopg.Cursor[Any], evidences: Collection[bytes], moved: Collection[UUID]) -> Held:
     """Hold the customers that these evidences are at home in, and those that evidences came to or went from, to the
     end of the transaction; gives them."""
-    asked = {"evidences": _array(one.hex() for one in evidences)}
+    asked = {"evidences": array_of(one.hex() for one in evidences)}
     held: set[UUID] = set()
     fresh: set[UUID] = set()
     while True:
@@ -44,13 +45,8 @@ def hold(cursor: psycopg.Cursor[Any], evidences: Collection[bytes], moved: Colle
         found = {*homes.values(), *moved}
         if found <= held:
             return Held(sorted(found, key=attrgetter("int")), frozenset(fresh), homes)
-        wanted = {"customers": _array(one.hex for one in found - held)}
+        wanted = {"customers": array_of(one.hex for one in found - held)}
         if len(cursor.execute(_SQL["hold"], wanted).fetchall()) < len(found - held):
             fresh.update(row[0] for row in cursor.execute(_SQL["note"], wanted))
             cursor.execute(_SQL["hold"], wanted)
         held |= found
-
-
-def _array(ids: Any) -> str:
-    """Ids in hex as Postgres writes an array: much faster for thousands than to adapt each."""
-    return f"{{{','.join(ids)}}}"

@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 
 from eventlog.sql import load
+from projections.columns import array_of
 from projections.packing import copy_in
 from projections.rows import Derived
 
@@ -30,7 +31,7 @@ def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived]) -> None:
             copy_in(cursor, _SQL[f"copy_{table}"], getattr(one, table))
         if len(one.moods):
             targets = [row[_TARGET : _TARGET + 16].hex() for row in one.moods.rows()]
-            cursor.execute(_SQL["touch_moods"], {"targets": f"{{{','.join(targets)}}}"})
+            cursor.execute(_SQL["touch_moods"], {"targets": array_of(targets)})
         if len(one.things):
             cursor.execute(_SQL["touch_categories"], {"names": [UUID(bytes=name) for name in one.things.names()]})
 
@@ -38,7 +39,7 @@ def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived]) -> None:
 def touch(cursor: psycopg.Cursor[Any], quarters: Collection[str]) -> None:
     """The sums of these quarters of an hour (by their begin, as Postgres reads it) are to be made anew."""
     if quarters:
-        cursor.execute(_SQL["touch"], {"quarters": f"{{{','.join(quarters)}}}"})
+        cursor.execute(_SQL["touch"], {"quarters": array_of(quarters)})
 
 
 def touch_buyers(
@@ -47,9 +48,12 @@ def touch_buyers(
     """What these customers bought is to be found out anew: those of evidences of trades, those that evidences came to
     or went from, and those with one of these orders (in hex)."""
     if evidences or customers or orders:
-        told = ([one.hex() for one in evidences], [one.hex for one in customers], orders)
-        names = ("evidences", "customers", "orders")
-        cursor.execute(_SQL["touch_buyers"], {n: f"{{{','.join(ids)}}}" for n, ids in zip(names, told, strict=True)})
+        asked = {
+            "evidences": array_of([one.hex() for one in evidences]),
+            "customers": array_of([one.hex for one in customers]),
+            "orders": array_of(orders),
+        }
+        cursor.execute(_SQL["touch_buyers"], asked)
 
 
 def give_up_buyers(cursor: psycopg.Cursor[Any]) -> None:

@@ -136,7 +136,7 @@ class Program:
     `query` gives (customer, segment, version, held, wake), one row for each customer and rule. `wake`: the earliest
     moment after `now` at which time alone may change what holds, null for never. Its parameters: `customers`
     (distinct ids), `now` (no event that it reads may lie after it), and `parameters`. `within` puts another form of
-    it into a statement: (customer, asked, held, wake), one row for each customer, of the rules that `rules` and
+    it into a statement: (customer, rules, held, wake), one row for each customer, of the rules that `rules` and
     `reads` say of each (see `Asked`); held: the places of those that hold.
     """
 
@@ -146,15 +146,17 @@ class Program:
         self._written: dict[str, tuple[bytes, tuple[str, ...]]] = {}
         compiler = _Compiler(facing)
         self.query, self._answers = compiler.compile(self._ruled)
-        self.parameters: Mapping[str, Any] = MappingProxyType(
-            {**compiler.building.parameters, "zone": str(facing.zone), "rules": "{}", "reads": "{}"}
-        )
         self._gates = compiler.gates(self._ruled)
         places: dict[str, dict[str, int]] = {}
-        for place, one in enumerate(ruled):
-            places.setdefault(one.code, {})[str(one.version)] = place
-        self.places = json.dumps(places)
-        """Where each version of each segment stands in `segments`, as JSON."""
+        for place, (code, version) in enumerate(self.segments):
+            places.setdefault(code, {})[str(version)] = place
+        codes, versions = zip(*self.segments, strict=True)
+        self.parameters: Mapping[str, Any] = MappingProxyType(
+            {
+                **compiler.building.parameters, "zone": str(facing.zone), "rules": "{}", "reads": "{}",
+                "segments": list(codes), "versions": list(versions), "places": json.dumps(places),
+            }
+        )  # fmt: skip
 
     def within(self, statement: LiteralString) -> tuple[bytes, tuple[str, ...]]:
         """A statement with this one in its braces, as Postgres takes it, and the names of its parameters in their

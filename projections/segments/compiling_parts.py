@@ -90,11 +90,15 @@ class Building:
     def gate(self, what: str) -> Composable:
         """Whether a customer is asked a leaf that needs something: this one, and those that ask for the same. There
         are only so many gates; those that come later share the last one."""
+        return fragment("gate", bit=sql.Literal(1 << self._needed(what)))
+
+    def _needed(self, what: str) -> int:
+        """Note that this leaf needs something; gives the number of its gate."""
         number = self._gates.setdefault(what, min(len(self._gates), _MOST_GATES - 1))
         if number == len(self.gates):
             self.gates.append(set())
         self.gates[number].add(self.leaf)
-        return fragment("gate", bit=sql.Literal(1 << number))
+        return number
 
     def parameter(self, value: Any, cast_to: LiteralString = "") -> Composable:
         """A value as a parameter of a type; the same value twice is one."""
@@ -114,7 +118,7 @@ class Building:
 
     def name(self, source: str, expression: Composable) -> sql.Identifier:
         """The name of a column of a source; the same expression twice is one."""
-        self.gate(source)
+        self._needed(source)
         columns = self._columns.setdefault(source, {})
         name, _ = columns.setdefault(repr(expression), (f"c{len(columns)}", expression))
         return sql.Identifier(name)

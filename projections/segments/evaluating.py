@@ -7,7 +7,7 @@ nor the other rules: it is put aside until definitions change, and told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -19,6 +19,7 @@ from psycopg import errors, sql
 from psycopg.pq import TransactionStatus
 
 from eventlog.sql import load
+from projections.columns import array_of
 from projections.segments.compiling import Asked, Program
 from projections.segments.definitions import Defined, Definitions, Version
 
@@ -135,21 +136,14 @@ def ask(
     asked: Sequence[Asked] = (),
 ) -> list[Change]:
     """The same for one program, as it is."""
-    given = {**program.parameters, "customers": _array([one.hex for one in customers]), "now": now, "exact": exact}
+    given = {**program.parameters, "customers": array_of([one.hex for one in customers]), "now": now, "exact": exact}
     if asked:
-        given["rules"] = _array([one.rules or "NULL" for one in asked])
-        given["reads"] = _array([str(one.reads) for one in asked])
-    given["segments"], given["versions"] = map(list, zip(*program.segments, strict=True))
-    given["places"] = program.places
+        given["rules"] = array_of([one.rules or "NULL" for one in asked])
+        given["reads"] = array_of([str(one.reads) for one in asked])
     query, names = program.within(_SQL["keep"])
     raw = psycopg.RawCursor(cursor.connection)
     raw.execute(query, [given[name] for name in names], prepare=True, binary=True)
     return [Change(*row) for row in raw.fetchall()]
-
-
-def _array(values: Iterable[str]) -> str:
-    """As Postgres writes an array: much faster for thousands than to adapt each."""
-    return f"{{{','.join(values)}}}"
 
 
 def evaluate_lists(cursor: _Cursor, lists: Sequence[str], customers: Collection[UUID]) -> list[Change]:

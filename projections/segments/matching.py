@@ -13,13 +13,12 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from itertools import chain
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 import msgspec
 
 from domain.segment_events import fulfils, said
 from domain.segment_parts import ANNIVERSARY, CONTACT, RELATIVE, Selection, Where, Window
-from domain.segment_story import CustomerStory, Happened
+from domain.segment_story import NOBODY, Happened
 from projections.columns import LENGTH, micros_of
 from projections.contacts import HAPPENED, TEXTS, TOUCH
 
@@ -31,7 +30,6 @@ _MARGIN: Final = timedelta(hours=1)
 """By how much clocks may differ: what left a window by less is told still."""
 _LISTS: Final = ("campaign", "product")
 _ALWAYS: Final = (-(2**63), 2**63)
-_NOBODY: Final = CustomerStory(UUID(int=0))
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, ArithmeticError)
 _MICROS: Final = struct.Struct("!q")
 Times = tuple[int, int]
@@ -174,7 +172,7 @@ class Matcher:
         return told
 
     def _fulfils(self, event: Happened, conditions: Sequence[Where]) -> bool:
-        return all(fulfils(_NOBODY, event, where, self._zone, self._now) for where in conditions)
+        return all(fulfils(NOBODY, event, where, self._zone, self._now) for where in conditions)
 
     def _event(self, row: bytes, plan: _Plan) -> Happened:
         """What conditions may ask of an event; its name and time are not among it."""
@@ -183,7 +181,7 @@ class Matcher:
             place += 4 + max(LENGTH.unpack_from(row, place)[0], 0)
         record = self._decoder.decode(row[place + 4 :])
         return Happened(
-            _NOBODY.customer, self._now, plan.type, plan.touch, record.channel, record.direction, record.source,
+            NOBODY.customer, self._now, plan.type, plan.touch, record.channel, record.direction, record.source,
             record.actor, record.refs, record.public if isinstance(record.public, dict) else {},
         )  # fmt: skip
 
