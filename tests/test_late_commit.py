@@ -130,17 +130,19 @@ def test_no_event_is_skipped_when_its_append_commits_after_later_ones(small: Sto
     slow = mails_to(small, 0, 1, "slow", source="test/wait-at-the-gate")
     behind = mails_to(small, 0, 3, "behind")
     beside = [entry for partition in (1, 2, 3) for entry in mails_to(small, partition, 3, f"beside{partition}")]
+    first = mails_to(small, 1, 1, "first")
     writers = [open_log(small.log_url) for _ in range(2)]
     with contextlib.ExitStack() as held, projecting(small):
         for writer in writers:
             held.callback(writer.close)
-        if early:
-            small.log.append(early)
+        small.log.append([*early, *first])
+        done = before + len(first)
+        eventually(lambda: len(shown(small)) == done)  # its start may take longer than a writer would wait
         with running_late(small, writers, slow, behind):
             small.log.append(beside)
-            eventually(lambda: len(shown(small)) == before + len(beside))
+            eventually(lambda: len(shown(small)) == done + len(beside))
             assert small.log.ends()[0] == before  # neither the slow one nor what came behind it can be seen
-        everything = before + len(slow) + len(behind) + len(beside)
+        everything = done + len(slow) + len(behind) + len(beside)
         eventually(lambda: len(shown(small)) == everything)
     ends = small.log.ends()
     assert shown(small) == {(partition, offset) for partition in ends for offset in range(ends[partition])}
