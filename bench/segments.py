@@ -32,10 +32,13 @@ from bench.rules import many
 from bench.stand import stand
 from domain.catalogue import builtin
 from domain.catalogue.registry import Catalogue
+from domain.configuration import Rfm
 from domain.event import read_event
 from domain.segment_text import read_rule
 from eventlog.port import Entry as LogEntry
 from eventlog.sql import load
+from projections.figures import folding
+from projections.figures.buyers import Buying
 from projections.segments import filling
 from tests.support.process import free_ports
 
@@ -178,6 +181,8 @@ def _fill(deployment: Deployment, customers: int) -> float:
         began = time.perf_counter()
         filling.fill(connection, deployment.parts.reading.facing, "", datetime.now(UTC))
         taken = time.perf_counter() - began
+        progress("folding sums")
+        folding.fold_all(connection, "", buying=Buying.of("Europe/London", Rfm()))
         connection.execute(_SQL["settle"])
         progress(f"memberships and segments with members: {connection.execute(_SQL['sizes']).fetchone()}")
     return taken

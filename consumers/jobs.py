@@ -23,6 +23,7 @@ from domain.configuration import Configuration, TimedMove
 from projections.figures.buyers import Buying
 from projections.figures.filling import define
 from projections.figures.folding import fold
+from projections.figures.pieces import Folded
 from projections.work import due as rows
 
 __all__ = ["ACTOR", "jobs_of"]
@@ -35,8 +36,6 @@ _OFTEN: Final = 30.0
 _QUARTER: Final = 900.0
 _DAY: Final = timedelta(days=1)
 _ALL: Final = "all"
-_FOLDS: Final = 50
-"""Most steps of summing at one look."""
 _Target = Literal["first_response", "resolution"]
 _MOMENTS: Final[dict[_Target, tuple[rows.Target, rows.Target]]] = {
     "first_response": ("respond_warn", "respond_by"),
@@ -215,9 +214,8 @@ def _summing(rules: Configuration, catalogue: Catalogue, buying: Buying, pool: C
     def sum_up() -> bool:
         with pool.connection() as connection:
             define(connection, rules.metrics)
-            for _ in range(_FOLDS):
-                if not fold(connection, catalogue=catalogue, buying=buying):
-                    break
-        return False  # the rest is for the next look
+            # What came in meanwhile is for the next look: readers have it anyway, and to sum an hour up twice in a
+            # moment is to take turns with those who bring events.
+            return fold(connection, catalogue=catalogue, buying=buying) == Folded.FULL
 
     return Chore("summing", _SOON, sum_up)

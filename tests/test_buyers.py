@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from domain.configuration import Rfm
 from domain.zones import midnight
 from projections.figures.buyers import Buying
 from projections.figures.folding import fold, fold_all
+from projections.figures.pieces import Folded
 from projections.insight.asking import Window
 from projections.insight.customers import CustomersReader, When
 from tests.support.histories import RULES as PEOPLE
@@ -33,9 +35,10 @@ EVER = datetime(9999, 12, 31, tzinfo=UTC)
 LONDON = ZoneInfo("Europe/London")
 RULES = Rfm(recency_days=[2, 20, 31, 80], frequency=[2, 3, 4, 5], monetary=[10, 50, 100, 200])
 BUYING = Buying.of("Europe/London", RULES)
+OTHERWISE = BUYING._replace(frequency=(Decimal(9), Decimal(10), Decimal(11), Decimal(12)))
 _TYPES = ["purchase.made"] * 9 + ["refund.made"] * 2 + ["event.retracted", "event.amended", "email.received"]
 _TYPES += ["identity.merged", "identity.split"]
-_TABLES = ("buyers", "buyer_days", "buyer_repeats", "buyer_sums", "buyers_kept", "touched_buyers")
+_TABLES = ("buyers", "buyer_days", "buyer_repeats", "buyer_sums", "buyers_kept", "buyers_filling", "touched_buyers")
 _EVERY: tuple[tuple[str, ...], ...] = (
     ("cohorts",), ("loyalty", "day"), ("loyalty", "week"), ("loyalty", "month"), ("classes",), ("loyal",)
 )  # fmt: skip
@@ -99,14 +102,14 @@ def test_sums_of_what_was_bought_tell_what_purchases_tell_whatever_is_folded(
 ) -> None:
     published = small.publish(_history(pick, pick.randrange(4, 40)))
     small.begin(pick.choice(PEOPLE))
-    fold(connection, buying=BUYING)
     for batch in deliver(pick, [one.value for one in published]):
         small.apply([batch])
-        if pick.random() < 0.5:
-            fold(connection, buying=BUYING)
+        for _ in range(pick.choice([0, 0, 1, 2])):
+            other = pick.random() < 0.05
+            fold(connection, most=pick.choice([1, 3, 100]), buying=OTHERWISE if other else BUYING)
         if pick.random() < 0.4:
             _same(small, connection, pick)
-    while fold(connection):
+    while fold(connection, buying=BUYING):
         pass
     assert connection.execute("SELECT count(*) FROM figures.touched_buyers").fetchone() == (0,)
     for _ in range(3):
@@ -179,6 +182,23 @@ def _bought(small: Stage) -> tuple[int, int]:
         return whole.customers, whole.new_orders + whole.returning_orders
 
     return ask(small.story.dsn, answers)
+
+
+def test_a_piece_at_a_time_is_summed_up_and_told_when_all_is(small: Stage, connection: psycopg.Connection) -> None:
+    small.begin()
+    small.feed(small.publish([(_buys(number, number, f"p{number}"), 9) for number in range(5)]))
+    bought = [fold(connection, most=2, buying=BUYING) for _ in range(2)]
+    assert bought == [Folded.FULL, Folded.FULL]
+    assert connection.execute("SELECT count(*) FROM figures.buyers").fetchone() == (4,)
+    assert connection.execute("SELECT count(*) FROM figures.buyers_kept").fetchone() == (0,)
+    assert _bought(small) == (5, 5)
+    small.feed(small.publish([(_buys(number + 5, 6, f"p{number}"), 9) for number in range(5)]))
+    assert _bought(small) == (5, 10)
+    while fold(connection, most=2, buying=BUYING):
+        pass
+    assert connection.execute("SELECT count(*) FROM figures.buyers_kept").fetchone() == (1,)
+    connection.execute("UPDATE figures.buyer_sums SET customers = customers + 1 WHERE kind = 'b'")
+    assert _bought(small)[0] > 5  # it is out of the sums
 
 
 def test_other_rules_of_identity_or_of_scores_are_never_answered_out_of_sums_of_those_before(

@@ -31,8 +31,8 @@ INSERT INTO touched_buyers (evidences, customers, orders)
 VALUES (%(evidences)s::uuid[], %(customers)s::uuid[], %(orders)s::uuid[]);
 
 -- name: give_up_buyers
--- No sums of what was bought are to be trusted.
-DELETE FROM buyers_kept;
+-- No sums of what was bought are to be trusted, nor those that are being made.
+DELETE FROM buyers_kept; DELETE FROM buyers_filling;
 
 -- name: order_times
 -- When trades happened of orders of which several trades tell, or of which something was taken away.

@@ -14,14 +14,12 @@ from psycopg import sql
 
 from domain.configuration import Rfm
 from eventlog.sql import load
-from projections.figures.pieces import EVER
+from projections.figures.pieces import EVER, Folded, folded
 
 __all__ = ["QUERIES", "Buying", "customers_query", "fill_buyers", "fold_buyers", "kept_in", "put_together"]
 
 QUERIES: Final = load("projections.figures", "buyers.sql")
 _PARTS: Final = ("raw", "changes", "moves", "repeats", "standing")
-_MOST: Final = 5000
-"""About as many evidences, customers and orders are found out about at a time."""
 _Cursor = psycopg.Cursor[Any]
 
 
@@ -62,25 +60,45 @@ def customers_query(marked: LiteralString = "touched_buyers") -> sql.Composed:
     return sql.SQL(QUERIES["customers"]).format(stale=stale)
 
 
-def fold_buyers(cursor: _Cursor, buying: Buying | None, most: int = _MOST) -> int:
+def fold_buyers(cursor: _Cursor, buying: Buying | None, most: int) -> Folded:
     """Find out anew what some of those bought whom batches touched, within the caller's transaction, which is of one
     moment, alone makes sums, and whose search path says of which build. buying: how; None: as before, if at all.
-    Gives how many marks were seen to."""
+    Where it was summed up otherwise, a further piece of it is. most: about as many customers, evidences and orders
+    at a time."""
     kept = kept_in(cursor.execute(QUERIES["kept"]).fetchone())
     wanted = buying or kept
     if wanted is None:
-        return 0
+        return Folded.NOTHING
     if kept != wanted:
-        fill_buyers(cursor, wanted)
-        return 1
-    marks = [row[0] for row in cursor.execute(QUERIES["marks"], {"most": most}).fetchall()]
-    if marks:
-        asked = {**_asked(wanted), "marks": marks}
-        customers = [row[0] for row in cursor.execute(customers_query(QUERIES["marked"]), asked).fetchall()]
+        return _fill_on(cursor, wanted, most)
+    marks = cursor.execute(QUERIES["marks"], {"most": most}).fetchall()
+    if not marks:
+        return Folded.NOTHING
+    asked = {**_asked(wanted), "marks": [mark for mark, _ in marks]}
+    customers = [row[0] for row in cursor.execute(customers_query(QUERIES["marked"]), asked).fetchall()]
+    _find_out(cursor, "add_up", "some", {**asked, "customers": customers})
+    cursor.execute(QUERIES["forget_empty"])
+    cursor.execute(QUERIES["forget_marks"], asked)
+    return folded(sum(size for _, size in marks), most)
+
+
+def _fill_on(cursor: _Cursor, buying: Buying, most: int) -> Folded:
+    """A piece of the sums of everybody. Whom batches touch meanwhile stays marked until all are summed up: to be
+    taken out as noted and brought in anew is right for whoever is noted, and for whoever is not yet."""
+    found = cursor.execute(QUERIES["filling"]).fetchone()
+    if found is None or kept_in(found) != buying:
+        cursor.execute(QUERIES["empty"])
+        found = cursor.execute(QUERIES["begin_filling"], _asked(buying)).fetchone()
+    asked = {**_asked(buying), "customer": None if found is None else found[-1], "most": most}
+    customers = [row[0] for row in cursor.execute(QUERIES["following"], asked).fetchall()]
+    if customers:
         _find_out(cursor, "add_up", "some", {**asked, "customers": customers})
-        cursor.execute(QUERIES["forget_empty"])
-        cursor.execute(QUERIES["forget_marks"], asked)
-    return len(marks)
+        cursor.execute(QUERIES["fill_to"], {"customer": customers[-1]})
+    if len(customers) < most:
+        cursor.execute(QUERIES["keep"], asked)
+        cursor.execute(QUERIES["end_filling"])
+        cursor.execute(QUERIES["analyze"])
+    return Folded.FULL
 
 
 def fill_buyers(cursor: _Cursor, buying: Buying | None) -> None:

@@ -41,9 +41,9 @@ stale AS (
 )
 
 -- name: marks
--- What batches touched, the earliest first, as far as it is not more than so many.
-SELECT mark FROM (
-    SELECT mark, sum(size) OVER (ORDER BY mark) - size AS before FROM (
+-- What batches touched and of how many things that tells, the earliest first, as far as it is not more than so many.
+SELECT mark, size FROM (
+    SELECT mark, size, sum(size) OVER (ORDER BY mark) - size AS before FROM (
         SELECT mark, cardinality(evidences) + cardinality(customers) + cardinality(orders) AS size
         FROM touched_buyers ORDER BY mark LIMIT 1000
     ) AS first
@@ -292,7 +292,30 @@ SELECT %(zone)s, %(currency)s, %(frequency)s::numeric[], %(monetary)s::numeric[]
 -- name: empty
 -- Nothing is summed up. All that is marked is summed up by those who make all of it.
 DELETE FROM buyers; DELETE FROM buyer_days; DELETE FROM buyer_repeats; DELETE FROM buyer_sums;
-DELETE FROM buyers_kept; DELETE FROM touched_buyers;
+DELETE FROM buyers_kept; DELETE FROM buyers_filling; DELETE FROM touched_buyers;
+
+-- name: filling
+-- How it is being summed up, where that is of the people there are, and the last customer who was found out about.
+SELECT zone, currency, frequency, monetary, customer FROM buyers_filling WHERE people = 'evidences'::regclass::oid;
+
+-- name: begin_filling
+-- It is summed up customer by customer, in the order of their ids, of which this is before all.
+INSERT INTO buyers_filling
+SELECT %(zone)s, %(currency)s, %(frequency)s::numeric[], %(monetary)s::numeric[], 'evidences'::regclass::oid,
+    '00000000-0000-0000-0000-000000000000'
+RETURNING customer;
+
+-- name: following
+-- The next customers.
+SELECT DISTINCT customer FROM evidences WHERE customer > %(customer)s ORDER BY customer LIMIT %(most)s;
+
+-- name: fill_to
+-- So far it is summed up.
+UPDATE buyers_filling SET customer = %(customer)s;
+
+-- name: end_filling
+-- It is all summed up.
+DELETE FROM buyers_filling;
 
 -- name: analyze
 -- What the planner has to know of what was made all at once.

@@ -17,7 +17,7 @@ from projections.figures.buyers import Buying, fill_buyers, fold_buyers
 from projections.figures.filling import fill, fill_all, sum_metrics
 from projections.figures.moods import QUERIES as MOODS
 from projections.figures.moods import forget_moods, sum_moods
-from projections.figures.pieces import EVER, SHORTER, Level, Range, begin_of, edges_of, merged
+from projections.figures.pieces import EVER, SHORTER, Folded, Level, Range, begin_of, edges_of, folded, merged
 from projections.registry import use
 
 __all__ = ["LINES", "PARTS", "SUMS", "TRADES", "fold", "fold_all", "fold_part"]
@@ -33,24 +33,24 @@ SUMS: Final = ("sales_sums", "contact_sums", "mood_sums", "buyers", "buyer_days"
 """Tables that nothing but their sums is in, of which there may be many."""
 _SHORT: Final = (*TRADES, "category")
 _LEVELS: Final[tuple[Level, ...]] = ("q", *SHORTER)
-_MOST_QUARTERS: Final = 2000
+_MOST: Final = 2000
 _MOST_DAYS: Final = 10
 
 
 def fold(
     connection: psycopg.Connection[Any],
     suffix: LiteralString = "",
-    most: int = _MOST_QUARTERS,
+    most: int = _MOST,
     catalogue: Catalogue | None = None,
     buying: Buying | None = None,
-) -> int:
-    """Sum anew about `most` quarters that batches touched, then some days and months, what some customers bought, and
-    a piece of the past of a metric, of the build in schema figures + suffix. Gives how many of all these; 0 when
-    there is nothing to do, or somebody else does it. connection: in autocommit; catalogue: of the deployment, for
-    versions of its types; buying: how what customers bought is summed up, None: as before, if at all."""
+) -> Folded:
+    """Sum anew about `most` quarters that batches touched, then some days and months, what about as many customers
+    bought, and a piece of the past of a metric, of the build in schema figures + suffix. Gives NOTHING also where
+    somebody else does it. connection: in autocommit; catalogue: of the deployment, for versions of its types;
+    buying: how what customers bought is summed up, None: as before, if at all."""
     lock = {"build": f"figures{suffix}"}
     if connection.execute(_SQL["lock"], lock).fetchone() != (True,):
-        return 0
+        return Folded.NOTHING
     try:
         return _fold(connection, suffix, most, catalogue, buying)
     finally:
@@ -60,7 +60,7 @@ def fold(
 def _fold(
     connection: psycopg.Connection[Any], suffix: LiteralString, most: int, catalogue: Catalogue | None,
     buying: Buying | None,
-) -> int:  # fmt: skip
+) -> Folded:  # fmt: skip
     with connection.transaction():
         cursor = connection.cursor()
         cursor.execute(_SQL["snapshot"])
@@ -70,8 +70,13 @@ def _fold(
         if quarters:
             _fold_quarters(cursor, quarters, catalogue)
             cursor.execute(_SQL["forget_touched"], {"marks": [mark for mark, _ in touched]})
-        longer = _fold_longer(cursor, "d") + _fold_longer(cursor, "m")
-        return len(quarters) + longer + fold_buyers(cursor, buying) + fill(cursor, catalogue)
+        return max(
+            folded(sum(len(some) for _, some in touched), most),
+            folded(_fold_longer(cursor, "d"), _MOST_DAYS),
+            folded(_fold_longer(cursor, "m"), _MOST_DAYS),
+            fold_buyers(cursor, buying, most),
+            Folded.FULL if fill(cursor, catalogue) else Folded.NOTHING,
+        )
 
 
 def fold_all(

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from itertools import pairwise
 from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 __all__ = [
-    "EVER", "QUARTER", "SHORTER", "Level", "Piece", "Range", "Stale", "begin_of", "edges_of", "end_of", "fitting",
-    "merged", "pieces",
+    "EVER", "QUARTER", "SHORTER", "Folded", "Level", "Piece", "Range", "Stale", "begin_of", "edges_of", "end_of",
+    "fitting", "folded", "merged", "pieces",
 ]  # fmt: skip
 
 Level = Literal["q", "h", "d", "m"]
@@ -24,6 +25,14 @@ _LENGTHS: Final[dict[str, timedelta]] = {"q": QUARTER, "h": timedelta(hours=1), 
 _START: Final = datetime(2000, 1, 1, tzinfo=UTC)
 EVER: Final = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
 _MONTH: Final = timedelta(days=28)
+
+
+class Folded(IntEnum):
+    """What came of making sums once: FULL where there is more to do than is done at once."""
+
+    NOTHING = 0
+    SOME = 1
+    FULL = 2
 
 
 class Piece(NamedTuple):
@@ -54,6 +63,11 @@ def end_of(level: Level, begin: datetime) -> datetime:
     if level == "m":
         return begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
     return begin + _LENGTHS[level]
+
+
+def folded(done: int, most: int) -> Folded:
+    """What it is to have done so much, of which at most so much is done at once."""
+    return Folded.FULL if done >= most else Folded.SOME if done else Folded.NOTHING
 
 
 def edges_of(ranges: Sequence[Range], **more: Any) -> dict[str, Any]:

@@ -150,6 +150,9 @@ CREATE TABLE buyers_kept (
     people oid NOT NULL
 );
 
+-- How far they are summed up anew, and how (one row while that goes on): all customers up to this one are.
+CREATE TABLE buyers_filling (LIKE buyers_kept, customer uuid NOT NULL);
+
 -- Where each customer stands who bought, by counted trades: derived, as all that follows. `orders`: different ones, of any
 -- currency; `revenue`, `refunds`: in the one of `buyers_kept`; `scores`: 10 times that of frequency, and that of the
 -- monetary value.
