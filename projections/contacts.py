@@ -9,15 +9,16 @@ from collections.abc import Collection, Iterable
 from projections.columns import cut
 from projections.packing import MARK_SIZE, Packed, pack
 
-__all__ = ["HAPPENED", "NAME", "TEXTS", "TOUCH", "contact_kind", "evidence_of", "recounted", "summed"]
+__all__ = ["NAME", "TEXTS", "TOUCH", "contact_kind", "evidence_of", "happened_at", "recounted", "summed"]
 
 _SUM = struct.Struct("!iqiqiq")  # touchpoints, first_at, last_at
 _HEAD = struct.Struct("!hi16s")  # evidence, then type, channel and direction
+_MICROS = struct.Struct("!q")
 _PADDING = bytes(MARK_SIZE - 16)
 
 # Where the columns of a packed row of `events` stand; see `decoding.py`.
 NAME = slice(6, 22)
-_EVIDENCE, HAPPENED, TOUCH, TEXTS = 26, 46, 75, 76 + 20 + 8 + 12
+_EVIDENCE, _HAPPENED, TOUCH, TEXTS = 26, 46, 75, 76 + 20 + 8 + 12
 
 
 def contact_kind(type: str, channel: str | None, direction: str | None) -> bytes:
@@ -61,12 +62,18 @@ def evidence_of(row: bytes) -> bytes | None:
     return row[_EVIDENCE : _EVIDENCE + 16] if row[_EVIDENCE - 4 : _EVIDENCE] == b"\0\0\0\x10" else None
 
 
+def happened_at(row: bytes) -> int:
+    """When an event happened, by its packed row of `events`, as Postgres counts microseconds."""
+    at: int = _MICROS.unpack_from(row, _HAPPENED)[0]
+    return at
+
+
 def _touchpoints(events: Packed, evidences: Collection[bytes]) -> Iterable[tuple[bytes, int]]:
     """(evidence and kind, happened_at) of the touchpoints of these evidences among packed rows of `events`."""
     for row in events.rows():
         evidence = evidence_of(row)
         if evidence is not None and evidence in evidences and row[TOUCH]:
-            yield evidence + _kind_in(row), int.from_bytes(row[HAPPENED : HAPPENED + 8], "big", signed=True)
+            yield evidence + _kind_in(row), happened_at(row)
 
 
 def _kind_in(row: bytes) -> bytes:

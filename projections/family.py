@@ -94,7 +94,7 @@ class Family:
             directory.apply(cursor, _directory(kept.derived, settled.derived))
         with self._timed("stories"):
             anew = {*changed, *shown.recounted, *(one.evidence for one in shown.sightings if one.at is None)}
-            touched = Touched(batch, [kept.derived, settled.derived], settled, moved, items, anew)
+            touched = Touched(batch, [kept.derived, settled.derived], settled, moved, items, anew, kept.plain)
             stories.apply(cursor, touched, self.keeper)
         return outcome.lost
 
@@ -132,9 +132,10 @@ class TimelineAlone(Family):
 class _Kept:
     """What of a batch's consequences holds: of the events that are new and count as they stand. `dropped`: sightings
     of others, repeats that may name whom nobody names (someone came back after an erasure); `recount`: evidences of
-    events that were settled, whose sums are made anew."""
+    events that were settled, whose sums are made anew; `plain`: all of it holds."""
 
     def __init__(self, batch: Batch, outcome: Outcome, settled: Collection[UUID]) -> None:
+        self.plain = not settled and not outcome.doubtful
         names = {name.bytes for name in settled}
         # A repeat within the batch makes its first event no less new.
         gone = (outcome.doubtful - outcome.new.names() if outcome.doubtful else set()) | names

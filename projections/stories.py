@@ -41,7 +41,8 @@ _Cursor = psycopg.Cursor[Any]
 class Touched:
     """What a batch touched. derived: what follows from its events, and from settled ones. moved: customers that
     evidences went from, or came to. items: deals, tickets, tasks and leads that were folded anew. anew: evidences of
-    whom it was found out anew who they are, and since when they are known."""
+    whom it was found out anew who they are, and since when they are known. plain: each of its events is new, and
+    counts as it stands."""
 
     batch: Batch
     derived: Sequence[Derived]
@@ -49,6 +50,7 @@ class Touched:
     moved: Collection[UUID]
     items: Collection[Item]
     anew: Collection[UUID]
+    plain: bool
 
 
 def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
@@ -77,7 +79,7 @@ def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
     if segments is not None:
         met = Met(
             touched.batch, held.customers, held.fresh, touched.moved, touched.settled.evidences, things,
-            touched.derived[0], anew, held.homes,
+            touched.derived[0], anew, held.homes, touched.plain,
         )  # fmt: skip
         keeper.keep(cursor, segments, met)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -11,11 +12,14 @@ from structlog.testing import capture_logs
 
 from bench.rules import TYPICAL, many
 from domain.segment_text import read_rule
+from projections.columns import micros_of
+from projections.registry import use
 from projections.segments.compiling import ALL, Facing, Program, Ruled
 from projections.segments.definitions import Defined
-from projections.segments.evaluating import patient
-from projections.segments.needing import EVERYTHING, Topic, needs_of
+from projections.segments.evaluating import ask, patient
+from projections.segments.needing import EVERYTHING, Shown, Topic, needs_of
 from tests.support.segmented import Segmented, made, segmented
+from tests.support.story import START
 
 QUIET: tuple[str, dict[str, Any]] = ("page.viewed", {})
 CASES: list[tuple[str, tuple[str, dict[str, Any]], bool]] = [
@@ -173,6 +177,60 @@ def test_what_was_put_right_is_read_whatever_its_bytes_said(shop: Segmented) -> 
     shop.day(1)
     shop.happen(made("event.amended", "ann", day=1, content=right, about=about))
     assert shop.members("inky") == {"ann"}
+
+
+INKY = 'exists(purchase.made where product = "INK-1" in last 30d)'
+
+
+def bought(product: str, *names: str, day: float = 0) -> dict[str, Any]:
+    content = {"amount": 10, "currency": "GBP", "lines": [{"product": product}]}
+    return made("purchase.made", *names, day=day, content=content)
+
+
+def test_what_an_event_shows_is_taken_at_its_word_and_its_story_not_read(shop: Segmented) -> None:
+    shop.segment("callers", "exists(call.ended)")
+    shop.happen(bought("PEN-1", "ann"))
+    texts = (INKY, 'no(purchase.made where product = "INK-1")', 'count(purchase.made where product = "INK-1") >= 2')
+    defined = Defined(1, Facing(), {}, frozenset(), (), tuple(ruled(texts)), {})
+    program = defined.program
+    assert program is not None
+    assert len(program.showing) == 2  # the third asks how many there are
+    asked = defined.shown_by(Shown(defined.showing, micros_of(START)), ALL)
+    assert asked == ALL._replace(shown="11", shown_at=micros_of(START))
+    [[ann]] = shop.connection.execute("SELECT customer FROM segments.subjects").fetchall()
+    with psycopg.connect(shop.stage.story.dsn) as connection, connection.cursor(binary=True) as cursor:
+        use(cursor, "")
+        changes = ask(cursor, program, [ann], START + timedelta(days=1), False, [asked])
+        assert {one.segment for one in changes} == {"s0"}
+        cursor.execute("SELECT wake_at FROM segments.subjects WHERE customer = %s", (ann,))
+        assert cursor.fetchall() == [(START + timedelta(days=30),)]
+        connection.rollback()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "inside"),
+    [
+        ([], [bought("INK-1", "ann", day=1)], True),
+        ([bought("INK-1", "ann")], ["retracted", bought("PEN-1", "ann", day=1)], False),
+        (["retracted"], [bought("INK-1", "ann")], False),
+        ([bought("PEN-1", "ann")], ["clash"], False),
+        ([], [bought("INK-1", "ann", day=-29.98)], False),
+    ],
+    ids=["as it stands", "retracted after", "retracted before", "under a taken name", "left the window a moment ago"],
+)
+def test_an_event_shows_only_what_counts(shop: Segmented, first: list[Any], second: list[Any], inside: bool) -> None:
+    shop.segment("inky", INKY)
+    shop.segment("pens", 'exists(purchase.made where product = "PEN-1")')
+    shop.happen(made("email.received", "ann"))
+    named = next(one for one in [*first, *second] if not isinstance(one, str))
+    about = [{"source": named["source"], "id": named["id"], "relation": "retracts"}]
+    other = {**bought("INK-1", "ann"), "id": named["id"]}
+    special = {"retracted": made("event.retracted", "ann", about=about), "clash": other}
+    for events in (first, second):
+        for one in events:
+            shop.happen(special[one] if isinstance(one, str) else one)
+        shop.day(1)
+    assert (shop.members("inky") == {"ann"}) is inside
 
 
 def test_a_rule_that_names_another_reads_what_that_one_does() -> None:

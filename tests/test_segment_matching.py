@@ -17,6 +17,7 @@ from projections.decoding import Decoder
 from projections.deriving import Deriver
 from projections.segments.compiling import Facing, Program, Ruled
 from projections.segments.matching import Matcher, Wanted, wanted_of
+from projections.segments.needing import shown_by
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 BOUGHT: dict[str, Any] = {"amount": "20", "currency": "GBP", "lines": [{"product": "85048"}, {"product": "PK-1"}]}
@@ -51,7 +52,7 @@ def told(row: bytes, *texts: str) -> list[bool]:
             bits.setdefault(one, 1 << len(bits))
     matcher = Matcher(bits, UTC)
     matcher.begin(NOW)
-    found = matcher.of(row)
+    found, _ = matcher.of(row)
     return [any(found & bits[one] for one in wanted(text)) for text in texts]
 
 
@@ -106,6 +107,39 @@ def test_what_lies_outside_of_a_window_is_not_told_but_for_what_clocks_may_diffe
     where = 'where product = "PK-1" '
     texts = [f"exists(purchase.made {window})", f"exists(purchase.made {where}{window})", f"no(contact {window})"]
     assert told(row, *texts) == [yes, yes, yes]
+
+
+@pytest.mark.parametrize(("days", "sure"), [(0, True), (29.9, True), (30.02, False), (31, True)])
+def test_what_left_a_window_by_less_than_clocks_may_differ_by_is_not_told_for_sure(days: float, sure: bool) -> None:
+    row = row_of("purchase.made", days, public=BOUGHT)
+    for where in ("", 'where product = "PK-1" '):
+        [one] = wanted(f"exists(purchase.made {where}in last 30d)")
+        matcher = Matcher({one: 1}, UTC)
+        matcher.begin(NOW)
+        assert matcher.of(row) == (int(days < 30.1), sure)
+
+
+def test_nothing_is_sure_of_an_event_that_cannot_be_read() -> None:
+    [one] = wanted('exists(purchase.made where product = "PK-9")')
+    matcher = Matcher({one: 1}, UTC)
+    matcher.begin(NOW)
+    assert matcher.of(row_of("purchase.made", public=BOUGHT)[:-1] + b"]") == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ('exists(purchase.made where product = "PK-1" and content.amount > 3)', True),
+        ('exists(purchase.made where category = "ink")', False),
+        ('exists(contact where content.page = "/ink")', False),
+        ('exists(page.viewed where content.page = "/ink")', False),
+        ('exists(page.viewed where channel = "web")', True),
+    ],
+)
+def test_what_an_event_alone_does_not_tell_it_does_not_show(text: str, whole: bool) -> None:
+    [placed] = read_rule(text).leaves()
+    assert isinstance(placed.leaf, EventsLeaf)
+    assert bool(shown_by(placed.leaf, {"page.viewed"})) is whole
 
 
 def test_an_event_that_cannot_be_read_is_told_to_all() -> None:

@@ -121,10 +121,14 @@ class Watched:
 
 class Asked(NamedTuple):
     """Which rules of a program a customer is asked. rules: a bit each, `0` or `1`, None for all; reads: what has to
-    be read for them, by the gates of the program, -1 for everything."""
+    be read for them, by the gates of the program, -1 for everything. shown: a bit for each of the program's leaves
+    `showing`, of which it is known that there is an event that they mean, None for none; shown_at: when the first of
+    these events happened, as Postgres counts microseconds."""
 
     rules: str | None
     reads: int
+    shown: str | None = None
+    shown_at: int = 0
 
 
 ALL: Final = Asked(None, -1)
@@ -136,8 +140,9 @@ class Program:
     `query` gives (customer, segment, version, held, wake), one row for each customer and rule. `wake`: the earliest
     moment after `now` at which time alone may change what holds, null for never. Its parameters: `customers`
     (distinct ids), `now` (no event that it reads may lie after it), and `parameters`. `within` puts another form of
-    it into a statement: (customer, rules, held, wake), one row for each customer, of the rules that `rules` and
-    `reads` say of each (see `Asked`); held: the places of those that hold.
+    it into a statement: (customer, rules, held, wake), one row for each customer, of the rules that `rules`, `reads`,
+    `shown` and `shown_at` say of each (see `Asked`); held: the places of those that hold. showing: leaves that ask
+    for no more than whether there is an event that they mean.
     """
 
     def __init__(self, ruled: Sequence[Ruled], facing: Facing) -> None:
@@ -147,6 +152,7 @@ class Program:
         compiler = _Compiler(facing)
         self.query, self._answers = compiler.compile(self._ruled)
         self._gates = compiler.gates(self._ruled)
+        self.showing = tuple(compiler.building.showing)
         places: dict[str, dict[str, int]] = {}
         for place, (code, version) in enumerate(self.segments):
             places.setdefault(code, {})[str(version)] = place
@@ -154,6 +160,7 @@ class Program:
         self.parameters: Mapping[str, Any] = MappingProxyType(
             {
                 **compiler.building.parameters, "zone": str(facing.zone), "rules": "{}", "reads": "{}",
+                "shown": "{}", "shown_at": "{}",
                 "segments": list(codes), "versions": list(versions), "places": json.dumps(places),
             }
         )  # fmt: skip

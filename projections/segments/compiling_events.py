@@ -19,7 +19,7 @@ from projections.segments.compiling_choosing import Chooser, Span, Sums
 from projections.segments.compiling_parts import NEVER, NO, YES, Building, Verdict, both, fragment, length
 from projections.segments.compiling_values import json, moment, number
 
-__all__ = ["events"]
+__all__ = ["asks_whether", "events"]
 
 _STRICT: Final[dict[str, tuple[LiteralString, LiteralString]]] = {
     ">=": ("<", "<="), "<": ("<", "<="), ">": ("<=", "<"), "<=": ("<=", "<"),
@@ -131,6 +131,11 @@ def _only_whether(compared: Comparison) -> bool:
     return (compared.is_, compared.value) in _WHETHER
 
 
+def asks_whether(leaf: EventsLeaf) -> bool:
+    """Does it ask for no more than whether there is such an event?"""
+    return leaf.measure == "count" and leaf.field is None and _only_whether(leaf)
+
+
 def _leaving(leaf: EventsLeaf, span: Span, sums: Sums) -> Composable | None:
     """When what lies in the last while leaves it: the last of it, where only that makes a difference."""
     if span.length is None or span.after is None:
@@ -151,9 +156,19 @@ def _turns(leaf: EventsLeaf, holds: Composable, leaving: Composable | None) -> t
     return (leaving,)
 
 
+def _unless_shown(building: Building, leaf: EventsLeaf, told: _Told) -> _Told:
+    """The same where it is known that there is one: then one was counted, at a moment that is not too late."""
+    shown = building.shown(leaf)
+    many = fragment("case", open=shown, first=building.parameter(1, "bigint"), second=told.many)
+    first, last = [fragment("case", open=shown, first=fragment("shown_at"), second=one) for one in told[2:]]
+    return _Told(told.chosen, many, first, last)
+
+
 def _told(chooser: Chooser, leaf: EventsLeaf, span: Span, open: Composable) -> _Told:
     """Columns of what is counted among the events that are read."""
     open = both(chooser.gate("told", leaf, span, open), open)
+    if asks_whether(leaf):
+        open = both(open, sql.SQL("NOT {}").format(chooser.building.shown(leaf)))
     chosen = chooser.marked(leaf, span, open, leaf.field)
     names = ("counted", "earliest", "latest")
     many, first, last = [chooser.building.column("told", fragment(name, chosen=chosen)) for name in names]
@@ -206,9 +221,11 @@ def _read(chooser: Chooser, leaf: EventsLeaf, span: Span, sums: Sums | None) -> 
     """What only the events themselves say; they are read where there can be any."""
     building = chooser.building
     told = _told(chooser, leaf, span, both(_may_be(span, sums), _may_matter(building, leaf, sums)))
+    if asks_whether(leaf):
+        told = _unless_shown(building, leaf, told)
     leaving: Composable | None = None
     if span.length is not None:
-        edge = told.last if leaf.measure == "count" and _only_whether(leaf) else told.first
+        edge = told.last if asks_whether(leaf) else told.first
         leaving = sql.SQL("({} + {})").format(edge, span.length)
     if leaf.measure == "count":
         holds = number(building, told.many, leaf)

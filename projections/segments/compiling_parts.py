@@ -14,6 +14,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 from psycopg import sql
 from psycopg.sql import Composable, Composed
 
+from domain.segment_leaves import EventsLeaf
 from eventlog.sql import load
 
 __all__ = [
@@ -86,6 +87,14 @@ class Building:
         self.gates: list[set[int]] = []
         """Which leaves need what stands behind each gate."""
         self._gates: dict[str, int] = {}
+        self.showing: list[EventsLeaf] = []
+        """Leaves that an event shows to have what they ask for, in the order of their bits."""
+
+    def shown(self, leaf: EventsLeaf) -> Composable:
+        """Whether it is known of a customer that there is an event that a leaf means."""
+        if leaf not in self.showing:
+            self.showing.append(leaf)
+        return fragment("is_shown", place=sql.Literal(self.showing.index(leaf)))
 
     def gate(self, what: str) -> Composable:
         """Whether a customer is asked a leaf that needs something: this one, and those that ask for the same. There

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from hashlib import blake2b
+from operator import or_
 from typing import Any, Final
 
 import psycopg
@@ -18,7 +20,7 @@ from pydantic import ValidationError
 from domain.segments import Rule
 from eventlog.sql import load
 from projections.segments.compiling import ALL, Asked, Facing, Program, Ruled
-from projections.segments.needing import EVERYTHING, Topics, needs_of
+from projections.segments.needing import EVERYTHING, Shown, Topics, needs_of, shown_by
 
 __all__ = ["Defined", "Definitions", "Version", "facing_hash", "kept_by"]
 
@@ -46,17 +48,27 @@ class Defined:
     hashes: Mapping[Version, str]
     program: Program | None = field(init=False)
     topics: Topics = field(init=False)
+    showing: int = field(init=False)
+    """The topics that show that there is an event that a leaf means."""
     _needed: tuple[int, ...] = field(init=False)
     """The topics of each rule."""
+    _shown_by: tuple[int, ...] = field(init=False)
+    """The topics that show what the program's leaves `showing` ask for."""
     _asked: dict[int, Asked] = field(init=False, default_factory=dict)
+    _shown: dict[int, str] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         facing = self.facing
         needs = [needs_of(one.rule, facing.others, facing.upcasts.keys()) for one in self.rules]
         topics = Topics(needs, facing.zone)
-        object.__setattr__(self, "program", Program(self.rules, facing) if self.rules else None)
+        program = Program(self.rules, facing) if self.rules else None
+        leaves = () if program is None else program.showing
+        shown_by_ = tuple(topics.bits(shown_by(one, facing.upcasts.keys())) for one in leaves)
+        object.__setattr__(self, "program", program)
         object.__setattr__(self, "topics", topics)
+        object.__setattr__(self, "showing", reduce(or_, shown_by_, 0))
         object.__setattr__(self, "_needed", tuple(topics.bits(one) for one in needs))
+        object.__setattr__(self, "_shown_by", shown_by_)
 
     def reached_by(self, topics: int) -> Asked:
         """The rules whose verdict on a customer events may change that tell of these topics."""
@@ -68,6 +80,18 @@ class Defined:
             asked = ALL if self.program is None else self.program.asked(places)
             self._asked[topics] = asked
         return asked
+
+    def shown_by(self, shown: Shown | None, asked: Asked) -> Asked:
+        """The same with what events of a customer told for sure."""
+        if shown is None:
+            return asked
+        bits = self._shown.get(shown.topics)
+        if bits is None:
+            if len(self._shown) >= _MOST_KEPT:
+                self._shown.clear()
+            bits = "".join(["1" if topics & shown.topics else "0" for topics in self._shown_by])
+            self._shown[shown.topics] = bits
+        return asked._replace(shown=bits, shown_at=shown.at)
 
     @property
     def versions(self) -> list[Version]:

@@ -140,6 +140,8 @@ def ask(
     if asked:
         given["rules"] = array_of([one.rules or "NULL" for one in asked])
         given["reads"] = array_of([str(one.reads) for one in asked])
+        given["shown"] = array_of([one.shown or "NULL" for one in asked])
+        given["shown_at"] = array_of([str(one.shown_at) for one in asked])
     query, names = program.within(_SQL["keep"])
     raw = psycopg.RawCursor(cursor.connection)
     raw.execute(query, [given[name] for name in names], prepare=True, binary=True)

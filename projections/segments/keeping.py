@@ -33,7 +33,7 @@ from projections.segments.evaluating import (
     record,
     told_at,
 )
-from projections.segments.needing import EVERYTHING
+from projections.segments.needing import EVERYTHING, Shown
 from projections.segments.reaching import Thing, mark_off, wake_reached
 from projections.work.model import Item
 
@@ -54,7 +54,8 @@ class Met:
     """Whom a batch met. held: all customers that it touched, who are held. fresh: those of them that nobody had to
     do with before. moved: those that evidences went from, or came to. settled: evidences of events that were
     corrected. things: of what, that customers have to do with, it says something. derived: what follows from its
-    events. anew: evidences of which more is new than events. homes: who is at home where each evidence is."""
+    events. anew: evidences of which more is new than events. homes: who is at home where each evidence is.
+    plain: each of its events is new, and counts as it stands."""
 
     batch: Batch
     held: Sequence[UUID]
@@ -65,6 +66,7 @@ class Met:
     derived: Derived
     anew: Collection[UUID]
     homes: Mapping[bytes, UUID]
+    plain: bool
 
 
 @dataclass
@@ -167,16 +169,20 @@ def _listed(met: Met) -> set[UUID]:
 def _asked(defined: Defined, met: Met, held: Iterable[UUID], now: datetime) -> dict[UUID, Asked]:
     """Which rules each customer is asked: those that what the batch tells may change. Who is asked none is left
     out."""
-    told = defined.topics.told(met.batch, met.derived, met.anew, now)
+    showing = defined.showing if met.plain else 0
+    told, shown = defined.topics.told(met.batch, met.derived, met.anew, now, showing)
     topics: dict[UUID, int] = {}
+    shows: dict[UUID, Shown] = {}
     for evidence, customer in met.homes.items():
         topics[customer] = topics.get(customer, 0) | told.get(evidence, 0)
+        if evidence in shown:
+            shows[customer] = shown[evidence].with_(shows.get(customer))
     topics.update(dict.fromkeys([*met.fresh, *met.moved], EVERYTHING))
     found: dict[UUID, Asked] = {}
     for one in held:
         asked = defined.reached_by(topics.get(one, EVERYTHING))
         if asked.rules is None or "1" in asked.rules:
-            found[one] = asked
+            found[one] = defined.shown_by(shows.get(one), asked)
     return found
 
 

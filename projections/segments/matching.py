@@ -2,13 +2,13 @@
 choose events by those that it fulfils.
 
 Read out of the packed row: most events are told apart by their type and time alone; of the rest the record is
-decoded, once. What cannot be told for sure is told: then a rule is asked that need not have been.
+decoded, once. What cannot be told for sure is told, and said not to be sure: then a rule is asked that need not have
+been.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from itertools import chain
@@ -20,20 +20,19 @@ from domain.segment_events import fulfils, said
 from domain.segment_parts import ANNIVERSARY, CONTACT, RELATIVE, Selection, Where, Window
 from domain.segment_story import NOBODY, Happened
 from projections.columns import LENGTH, micros_of
-from projections.contacts import HAPPENED, TEXTS, TOUCH
+from projections.contacts import TEXTS, TOUCH, happened_at
 
-__all__ = ["Matcher", "Wanted", "wanted_of"]
+__all__ = ["Matcher", "Wanted", "is_told_whole", "wanted_of"]
 
 _TEXT_COLUMNS: Final = 3
 _BEGIN_NUMBERS: Final = tuple("-0123456789")
 _MARGIN: Final = timedelta(hours=1)
 """By how much clocks may differ: what left a window by less is told still."""
 _LISTS: Final = ("campaign", "product")
-_ALWAYS: Final = (-(2**63), 2**63)
+_ALWAYS: Final = (-(2**63), 2**63, -(2**63))
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, ArithmeticError)
-_MICROS: Final = struct.Struct("!q")
-Times = tuple[int, int]
-"""(from, before), as Postgres counts microseconds"""
+Times = tuple[int, int, int]
+"""(from, before, not sure up to), as Postgres counts microseconds"""
 
 
 class Wanted(NamedTuple):
@@ -45,19 +44,23 @@ class Wanted(NamedTuple):
     window: Window | None = None
 
 
-def wanted_of(selection: Selection, window: Window | None, raised: Iterable[str]) -> Iterator[Wanted]:
+def wanted_of(selection: Selection, window: Window | None, raised: Container[str]) -> Iterator[Wanted]:
     """What a rule means by a selection, type by type, as far as an event alone tells it: not what the catalogue says
     of its products, not what depends on when it is asked. raised: types whose older contents read otherwise by
     now."""
     for type in selection.types:
-        where = [
-            one
-            for one in selection.where
-            if one.field != "category"
-            and one.is_ not in {*RELATIVE, ANNIVERSARY}
-            and not (one.field.startswith("content.") and (type == CONTACT or type in raised))
-        ]
-        yield Wanted(type, tuple(where), window)
+        yield Wanted(type, tuple([one for one in selection.where if _is_told(one, type, raised)]), window)
+
+
+def is_told_whole(selection: Selection, raised: Container[str]) -> bool:
+    """Does an event alone tell whether a rule means it?"""
+    return all(_is_told(one, type, raised) for type in selection.types for one in selection.where)
+
+
+def _is_told(where: Where, type: str, raised: Container[str]) -> bool:
+    if where.field == "category" or where.is_ in {*RELATIVE, ANNIVERSARY}:
+        return False
+    return not (where.field.startswith("content.") and (type == CONTACT or type in raised))
 
 
 class _Record(msgspec.Struct, gc=False):
@@ -112,29 +115,34 @@ class Matcher:
     def _bounds(self, window: Window) -> Times:
         bounds = window.bounds(self._now, self._zone)
         lower = bounds.after or bounds.since
-        begin = _ALWAYS[0] if lower is None else micros_of(lower.astimezone(UTC) - _MARGIN)
-        return begin, _ALWAYS[1] if bounds.before is None else micros_of(bounds.before.astimezone(UTC))
+        before = _ALWAYS[1] if bounds.before is None else micros_of(bounds.before.astimezone(UTC))
+        if lower is None:
+            return _ALWAYS[0], before, _ALWAYS[2]
+        at = lower.astimezone(UTC)
+        return micros_of(at - _MARGIN), before, micros_of(at)
 
-    def of(self, row: bytes) -> int:
-        """The topics of an event, by its packed row of `events`."""
+    def of(self, row: bytes) -> tuple[int, bool]:
+        """The topics of an event, by its packed row of `events`, and whether it tells of each of them for sure."""
         [length] = LENGTH.unpack_from(row, TEXTS)
         key = row[TOUCH], row[TEXTS + 4 : TEXTS + 4 + length]
         plan = self._plans.get(key)
         if plan is None:
             plan = self._plans[key] = self._plan(key[1].decode(), row[TOUCH] == 1)
-        told = plan.told
+        told, sure = plan.told, True
         if plan.timed or plan.windows:
             times = self._times
-            [at] = _MICROS.unpack_from(row, HAPPENED)
+            at = happened_at(row)
             for window, bit in plan.timed:
-                begin, before = times[window]
+                begin, before, unsure = times[window]
                 if begin <= at < before:
                     told |= bit
+                    sure = sure and at > unsure
             for window in plan.windows:
-                begin, before = times[window]
+                begin, before, _ = times[window]
                 if begin <= at < before:
-                    return told | self._matched(row, plan, at)
-        return told
+                    more, all_sure = self._matched(row, plan, at)
+                    return told | more, sure and all_sure
+        return told, sure
 
     def _plan(self, type: str, touch: bool) -> _Plan:
         told, timed = 0, dict[int, int]()
@@ -157,19 +165,22 @@ class Matcher:
                 timed[window] = timed.get(window, 0) | bit
         return _Plan(type, touch, told, tuple(timed.items()), keyed, others, tuple(windows))
 
-    def _matched(self, row: bytes, plan: _Plan, at: int) -> int:
-        """Topics with conditions that an event fulfils; all of them if it cannot be read."""
-        told = 0
+    def _matched(self, row: bytes, plan: _Plan, at: int) -> tuple[int, bool]:
+        """Topics with conditions that an event fulfils, and whether it does for sure; all of them if it cannot be
+        read."""
+        told, sure = 0, True
         try:
             event = self._event(row, plan)
             for one in _candidates(plan, event):
-                begin, before = self._times[one.window]
+                begin, before, unsure = self._times[one.window]
                 if begin <= at < before and (not one.where or self._fulfils(event, one.where)):
                     told |= one.bit
+                    sure = sure and at > unsure
         except _UNREADABLE:
+            sure = False
             for one in (*plan.others, *chain(*[few for values in plan.keyed.values() for few in values.values()])):
                 told |= one.bit
-        return told
+        return told, sure
 
     def _fulfils(self, event: Happened, conditions: Sequence[Where]) -> bool:
         return all(fulfils(NOBODY, event, where, self._zone, self._now) for where in conditions)

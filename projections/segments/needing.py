@@ -3,13 +3,15 @@ a window and fulfils conditions (`matching.py`), and what was derived of it.
 
 A batch brings most customers an event or two, of which most rules do not speak. Only those that do are asked of them;
 all are asked of a customer of whom more is new: who they are, what was corrected, their tickets and deals.
+
+What asks whether there is such an event at all is answered by the event itself: its story need not be read for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from datetime import datetime, tzinfo
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from domain.segment_leaves import (
@@ -24,12 +26,12 @@ from domain.segment_leaves import (
 )
 from domain.segment_parts import CONTACT
 from domain.segments import Leaf, Rule, reached
-from projections.contacts import NAME, evidence_of
+from projections.contacts import NAME, evidence_of, happened_at
 from projections.packing import MARK_SIZE, NAME_SIZE
 from projections.rows import Batch, Derived
-from projections.segments.matching import Matcher, Wanted, wanted_of
+from projections.segments.matching import Matcher, Wanted, is_told_whole, wanted_of
 
-__all__ = ["EVERYTHING", "Topic", "Topics", "needs_of"]
+__all__ = ["EVERYTHING", "Shown", "Topic", "Topics", "needs_of", "shown_by"]
 
 Topic = Wanted | str
 EVERYTHING: Final = -1
@@ -84,6 +86,24 @@ def _of_sequence(leaf: SequenceLeaf, raised: Collection[str]) -> Iterable[Topic]
             yield from wanted_of(one, None, raised)
 
 
+def shown_by(leaf: EventsLeaf, raised: Container[str] = ()) -> list[Wanted]:
+    """Topics of which an event has to tell for sure to show that there is an event that a leaf means, of one that
+    asks for no more (`compiling_events.asks_whether`); none where no event alone shows it."""
+    return list(wanted_of(leaf, leaf.window, raised)) if is_told_whole(leaf, raised) else []
+
+
+class Shown(NamedTuple):
+    """Topics of which events of a customer told for sure. at: when the first of these happened, as Postgres counts
+    microseconds."""
+
+    topics: int
+    at: int
+
+    def with_(self, other: Shown | None) -> Shown:
+        """Both."""
+        return self if other is None else Shown(self.topics | other.topics, min(self.at, other.at))
+
+
 class Topics:
     """The topics of all rules, a bit each, and what events tell of them. For one thread."""
 
@@ -99,8 +119,11 @@ class Topics:
             found |= self._bits[one]
         return found
 
-    def told(self, batch: Batch, derived: Derived, anew: Collection[UUID], now: datetime) -> dict[bytes, int]:
-        """Of what the events of a batch tell, by their evidence; EVERYTHING of one of which more is new.
+    def told(
+        self, batch: Batch, derived: Derived, anew: Collection[UUID], now: datetime, showing: int = 0
+    ) -> tuple[dict[bytes, int], dict[bytes, Shown]]:
+        """Of what the events of a batch tell, by their evidence; EVERYTHING of one of which more is new. And which of
+        the topics `showing` they tell of for sure.
 
         derived: what follows from them. anew: evidences of whom it is to be found out anew who they are, or that
         an item is about. now: of windows.
@@ -108,12 +131,16 @@ class Topics:
         matcher = self._matcher
         matcher.begin(now)
         found: dict[bytes, int] = {}
+        shown: dict[bytes, Shown] = {}
         about: dict[bytes, bytes] = {}
         for row in batch.first.events.rows():
             evidence = evidence_of(row)
             if evidence is not None:
-                found[evidence] = found.get(evidence, 0) | matcher.of(row)
+                topics, sure = matcher.of(row)
+                found[evidence] = found.get(evidence, 0) | topics
                 about[row[NAME]] = evidence
+                if sure and topics & showing:
+                    shown[evidence] = Shown(topics & showing, happened_at(row)).with_(shown.get(evidence))
         for packed, topic in (
             (derived.trades, _TRADES), (derived.claims, _CLAIMS), (derived.consents, _CONSENTS),
             (derived.identifiers, _IDENTIFIERS),
@@ -126,4 +153,4 @@ class Topics:
                     found[evidence] |= bit
         found.update(dict.fromkeys([one.bytes for one in anew], EVERYTHING))
         found.update(dict.fromkeys([row[_PARTY] for row in derived.parties.rows()], EVERYTHING))
-        return found
+        return found, shown

@@ -5,11 +5,16 @@
 
 -- name: found
 -- One row for each customer: which leaves hold, as far as they are asked. rules: null for all of them; reads: what has to
--- be read, null for everything.
+-- be read, null for everything; shown: of which leaves it is known that there is an event that they mean, null for none;
+-- shown_at: when the first of these happened, in microseconds since 2000.
 SELECT asked.customer, asked.rules, hers.counts{lists}{leaves}
 FROM (
-    SELECT one.customer, one.rules, coalesce(one.reads, -1) AS reads
-    FROM unnest(%(customers)s::uuid[], %(rules)s::bit varying[], %(reads)s::bigint[]) AS one (customer, rules, reads)
+    SELECT one.customer, one.rules, coalesce(one.reads, -1) AS reads, one.shown,
+        '2000-01-01 00:00+00'::timestamptz + one.shown_at * interval '1 microsecond' AS shown_at
+    FROM unnest(
+        %(customers)s::uuid[], %(rules)s::bit varying[], %(reads)s::bigint[], %(shown)s::bit varying[],
+        %(shown_at)s::bigint[]
+    ) AS one (customer, rules, reads, shown, shown_at)
 ) AS asked
 CROSS JOIN LATERAL (
     SELECT coalesce(bool_or(her.first_at IS NOT NULL), false) AS counts
@@ -45,6 +50,14 @@ CASE WHEN {asked} AND leaf.counts AND {holds} THEN {place} END
 -- name: gate
 -- Something that is asked of this customer needs it.
 ((asked.reads & {bit}) <> 0)
+
+-- name: is_shown
+-- It is known that there is an event that a leaf means.
+(asked.shown IS NOT NULL AND get_bit(asked.shown, {place}) = 1)
+
+-- name: shown_at
+-- When such an event happened, or before.
+asked.shown_at
 
 -- name: source
 -- One row of what a source gives; nothing is read of it, and all of it is null, where no leaf that is asked needs it.
