@@ -36,18 +36,19 @@ LIMIT %(most)s;
 -- name: facts
 -- Deals that were created, won or lost in the period. A deal that was reopened since is neither won nor lost.
 WITH facts AS (
-    SELECT t.item, t.ref, t.native, t.evidence, coalesce(t.pipeline, %(unnamed)s) AS pipeline, t.assignee, t.team,
-        t.origin, t.reason, t.amount, t.currency, fact.what, fact.at,
-        extract(epoch FROM t.closed_at - t.created_at)::float8 AS seconds
-    FROM work.deals AS t CROSS JOIN LATERAL (VALUES
-        ('created', t.created_at), ('won', CASE WHEN t.status = 'won' THEN t.closed_at END),
-        ('lost', CASE WHEN t.status = 'lost' THEN t.closed_at END)
-    ) AS fact (what, at)
-    WHERE fact.at >= %(start)s AND fact.at < %(end)s
-        AND (%(pipeline)s::text IS NULL OR coalesce(t.pipeline, %(unnamed)s) = %(pipeline)s)
-        AND (%(assignee)s::text IS NULL OR t.assignee = %(assignee)s)
-        AND (%(team)s::text IS NULL OR t.team = %(team)s)
-        AND (%(origin)s::text IS NULL OR t.origin = %(origin)s)
+    SELECT item, ref, native, evidence, coalesce(pipeline, %(unnamed)s) AS pipeline, assignee, team,
+        origin, reason, amount, currency, what, at,
+        extract(epoch FROM closed_at - created_at)::float8 AS seconds
+    FROM (
+        SELECT deals.*, 'created' AS what, created_at AS at FROM work.deals
+        UNION ALL
+        SELECT deals.*, status, closed_at FROM work.deals WHERE status IN ('won', 'lost')
+    ) AS fact
+    WHERE at >= %(start)s AND at < %(end)s
+        AND (%(pipeline)s::text IS NULL OR coalesce(pipeline, %(unnamed)s) = %(pipeline)s)
+        AND (%(assignee)s::text IS NULL OR assignee = %(assignee)s)
+        AND (%(team)s::text IS NULL OR team = %(team)s)
+        AND (%(origin)s::text IS NULL OR origin = %(origin)s)
 )
 
 -- name: series
@@ -97,82 +98,44 @@ ORDER BY keyed.at DESC, keyed.item DESC
 LIMIT %(limit)s;
 
 -- name: stages
--- The stays of the chosen deals in their stages, as domain/deal_state.py tells them: a stay begins when an open deal comes
--- to another stage or pipeline or is taken up again, and ends with the next such change, or when the deal is won or lost;
--- `went`: where it went then. Told of each stage (`what` false): stays that began in the period, those that ended in it
--- with how long they took, and of the deals that were closed in the period and had been in it, how many were won, and how
--- many lost. And (true) where deals went from each stage in the period. `said`: of each field what was said of it last; a
--- deal's status stands in it under no name.
-WITH chosen AS (
-    SELECT item, CASE WHEN closed_at >= %(start)s AND closed_at < %(end)s THEN status END AS closed
-    FROM work.deals AS t
-    WHERE created_at < %(end)s AND (status = 'open' OR changed_at >= %(start)s)
-        AND (%(pipeline)s::text IS NULL OR coalesce(t.pipeline, %(unnamed)s) = %(pipeline)s)
-        AND (%(assignee)s::text IS NULL OR t.assignee = %(assignee)s)
-        AND (%(team)s::text IS NULL OR t.team = %(team)s)
-        AND (%(origin)s::text IS NULL OR t.origin = %(origin)s)
-),
-walk AS (
-    SELECT s.item, s.revision, s.happened_at, s.name, chosen.closed, work.merged(s.public || CASE s.type
-            WHEN 'deal.won' THEN '{"": "won"}' WHEN 'deal.lost' THEN '{"": "lost"}'
-            WHEN 'deal.reopened' THEN '{"": "open"}' ELSE '{}'
-        END::jsonb) OVER (PARTITION BY s.item ORDER BY s.revision, s.happened_at, s.name) AS said
-    FROM chosen JOIN work.steps AS s USING (item)
-    WHERE s.folds
-),
-held AS (
-    SELECT item, revision, happened_at, name, closed, said->>'pipeline' AS pipeline, said->>'stage' AS stage,
-        coalesce(said->>'', 'open') AS status
-    FROM walk
-),
-compared AS (
-    SELECT held.*, lag(pipeline) OVER place AS pipeline_before, lag(stage) OVER place AS stage_before,
-        lag(status, 1, 'open') OVER place AS status_before
-    FROM held
-    WINDOW place AS (PARTITION BY item ORDER BY revision, happened_at, name)
-),
-changes AS (
-    SELECT item, closed, coalesce(pipeline, %(unnamed)s) COLLATE "C" AS pipeline, stage COLLATE "C" AS stage, status,
-        happened_at AS since, lead(happened_at) OVER place AS until,
-        CASE WHEN lead(status) OVER place <> 'open' THEN lead(status) OVER place ELSE lead(stage) OVER place END
-            AS went
-    FROM compared
-    WHERE pipeline IS DISTINCT FROM pipeline_before OR stage IS DISTINCT FROM stage_before
-        OR status <> status_before
-    WINDOW place AS (PARTITION BY item ORDER BY revision, happened_at, name)
-),
-stays AS MATERIALIZED (
-    SELECT item, closed, pipeline, stage, since, until, went, until >= %(start)s AND until < %(end)s AS left_it,
-        greatest(0, extract(epoch FROM until - since)::float8) AS seconds
-    FROM changes
-    WHERE status = 'open' AND stage IS NOT NULL
-),
-closed AS (
-    SELECT pipeline, stage, count(DISTINCT item) FILTER (WHERE closed = 'won') AS won,
-        count(DISTINCT item) FILTER (WHERE closed = 'lost') AS lost
-    FROM stays WHERE closed IN ('won', 'lost')
-    GROUP BY pipeline, stage
+-- The stays of the chosen deals in their stages. Told of each stage (`what` false): stays that began in the period, those
+-- that ended in it with how long they took, and of the deals that were closed in the period and had been in it, how many
+-- were won, and how many lost. And (true) where deals went from each stage in the period. Deals that were closed before the
+-- period and not changed since are none of these.
+WITH stays AS (
+    SELECT coalesce(pipeline, %(unnamed)s) COLLATE "C" AS pipeline, stage COLLATE "C" AS stage, went COLLATE "C" AS went,
+        since, seconds, until >= %(start)s AND until < %(end)s AS left_it,
+        CASE WHEN first AND closed_at >= %(start)s AND closed_at < %(end)s
+            AND NOT coalesce(pipeline IS NULL AND %(unnamed)s = ANY (named), false) THEN ended END AS ended
+    FROM work.deal_stays
+    WHERE counts_until >= %(start)s AND created_at < %(end)s
+        AND (%(pipeline)s::text IS NULL OR coalesce(of_pipeline, %(unnamed)s) = %(pipeline)s)
+        AND (%(assignee)s::text IS NULL OR assignee = %(assignee)s)
+        AND (%(team)s::text IS NULL OR team = %(team)s)
+        AND (%(origin)s::text IS NULL OR origin = %(origin)s)
 ),
 of_each AS (
     SELECT pipeline, stage, count(*) FILTER (WHERE since >= %(start)s AND since < %(end)s) AS entered,
-        count(*) FILTER (WHERE left_it) AS stayed,
-        percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE left_it) AS median,
-        percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE left_it) AS p90,
-        avg(seconds) FILTER (WHERE left_it) AS mean
-    FROM stays WHERE since < %(end)s
+        count(*) FILTER (WHERE ended = 'won') AS won, count(*) FILTER (WHERE ended = 'lost') AS lost,
+        count(*) FILTER (WHERE left_it) AS stayed, array_agg(seconds) FILTER (WHERE left_it) AS took
+    FROM stays
     GROUP BY pipeline, stage
+    HAVING bool_or(since < %(end)s)
     ORDER BY pipeline, stage
     LIMIT %(most)s
 ),
 moves AS (
-    SELECT pipeline, stage, went COLLATE "C" AS went, count(*) AS deals FROM stays WHERE left_it
-    GROUP BY 1, 2, 3
+    SELECT pipeline, stage, went, count(*) AS deals FROM stays WHERE left_it
+    GROUP BY pipeline, stage, went
     ORDER BY pipeline, stage, deals DESC, went
     LIMIT %(most)s
 )
-SELECT false AS what, pipeline, stage, NULL AS went, entered, coalesce(won, 0), coalesce(lost, 0), stayed AS deals, median,
-    p90, mean
-FROM of_each LEFT JOIN closed USING (pipeline, stage)
+SELECT false AS what, pipeline, stage, NULL AS went, entered, won, lost, stayed AS deals, median, p90, mean
+FROM of_each CROSS JOIN LATERAL (
+    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS median,
+        percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) AS p90, avg(seconds) AS mean
+    FROM unnest(took) AS seconds
+) AS times
 UNION ALL
 SELECT true, pipeline, stage, went, NULL, NULL, NULL, deals, NULL, NULL, NULL FROM moves
 ORDER BY what, pipeline, stage, deals DESC, went;

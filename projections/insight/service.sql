@@ -11,99 +11,86 @@
     AND (%(product)s::text IS NULL OR product = %(product)s)
     AND (%(service_level)s::text IS NULL OR service_level = %(service_level)s)
 
--- name: facts
--- What happened to the chosen tickets in the period, one row each. Of what was resolved or closed several times the last
--- counts. `promised`: what was due of the first response until then, and of the resolution: null while its clock stood
--- still. What was missed was missed when it was due, what was met is met when it is done.
-WITH chosen AS (
-    SELECT t.*, coalesce(resolved_at, closed_at) AS ended_at FROM work.tickets AS t
-    WHERE opened_at < %(end)s AND (status = 'open' OR changed_at >= %(start)s)
-        AND {chosen}
-),
-promised AS MATERIALIZED (
-    SELECT c.*, due.respond_due, due.resolve_due, due.promised
-    FROM chosen AS c CROSS JOIN LATERAL (
-        SELECT (array_agg((s.public->>'respond_by')::timestamptz ORDER BY s.revision DESC, s.happened_at DESC, s.name DESC)
-                FILTER (
-                    WHERE s.public->>'respond_by' IS NOT NULL
-                        AND s.happened_at <= coalesce(c.responded_at, c.ended_at, 'infinity')
-                ))[1] AS respond_due,
-            (array_agg((s.public->>'resolve_by')::timestamptz ORDER BY s.revision DESC, s.happened_at DESC, s.name DESC)
-                FILTER (WHERE s.public ? 'resolve_by' AND until_ended))[1] AS resolve_due,
-            coalesce(bool_or(s.public->>'resolve_by' IS NOT NULL AND until_ended), false) AS promised
-        FROM work.steps AS s CROSS JOIN LATERAL (
-            SELECT s.happened_at <= coalesce(c.ended_at, 'infinity') AND (
-                s.happened_at IS DISTINCT FROM c.ended_at
-                OR s.type NOT IN ('ticket.resolved', 'ticket.closed', 'ticket.folded')
-            ) AS until_ended
-        ) AS when_said
-        WHERE s.item = c.item AND s.folds
-    ) AS due
-    WHERE c.service_level IS NOT NULL OR c.respond_by IS NOT NULL OR c.resolve_by IS NOT NULL
-),
-facts AS (
-    SELECT c.item, c.ref, c.native, c.evidence, c.team, c.assignee, c.queue, c.channel, c.priority, c.category,
-        c.product, c.service_level, fact.what, fact.at, extract(epoch FROM fact.took)::float8 AS seconds,
-        CASE fact.what WHEN 'resolved' THEN c.clock_s::float8 END AS business
-    FROM chosen AS c CROSS JOIN LATERAL (VALUES
-        ('opened', opened_at, NULL::interval),
-        ('responded', responded_at, responded_at - opened_at),
-        ('resolved', ended_at, ended_at - opened_at),
-        ('closed', closed_at, NULL)
-    ) AS fact (what, at, took)
-    WHERE fact.at >= %(start)s AND fact.at < %(end)s
-    UNION ALL
-    SELECT p.item, p.ref, p.native, p.evidence, p.team, p.assignee, p.queue, p.channel, p.priority, p.category,
-        p.product, p.service_level, fact.what, fact.at, NULL, NULL
-    FROM promised AS p CROSS JOIN LATERAL (VALUES
-        ('response_missed',
-            CASE WHEN respond_due < coalesce(responded_at, ended_at, %(now)s) THEN respond_due END),
-        ('response_met', CASE WHEN responded_at <= respond_due THEN responded_at END),
-        ('resolution_missed', CASE WHEN resolve_due < coalesce(ended_at, %(now)s) THEN resolve_due END),
-        ('resolution_met',
-            CASE WHEN promised AND (resolve_due IS NULL OR ended_at <= resolve_due) THEN ended_at END)
-    ) AS fact (what, at)
-    WHERE fact.at >= %(start)s AND fact.at < %(end)s
-    UNION ALL
-    SELECT c.item, c.ref, c.native, c.evidence, c.team, c.assignee, c.queue, c.channel, c.priority, c.category,
-        c.product, c.service_level, 'reopened', s.happened_at, NULL, NULL
-    FROM timeline.events AS e JOIN work.steps AS s ON s.name = e.name JOIN chosen AS c ON c.item = s.item
-    WHERE e.type IN ('ticket.opened', 'ticket.state_changed', 'ticket.reopened')
-        AND e.happened_at >= %(start)s AND e.happened_at < %(end)s AND s.folds
-        AND (
-            SELECT b.type IN ('ticket.resolved', 'ticket.closed', 'ticket.folded') FROM work.steps AS b
-            WHERE b.item = s.item AND b.folds
-                AND (b.revision, b.happened_at, b.name) < (s.revision, s.happened_at, s.name)
-                AND b.type IN ('ticket.opened', 'ticket.state_changed', 'ticket.reopened', 'ticket.resolved',
-                    'ticket.closed', 'ticket.folded')
-            ORDER BY b.revision DESC, b.happened_at DESC, b.name DESC LIMIT 1
-        )
+-- name: opened
+-- When the tickets were opened. What happened to tickets is told of all in this form: when, how long that took since the
+-- opening and in business time, and whether what was promised was kept.
+SELECT times.*, opened_at AS at, NULL::float8 AS seconds, NULL::float8 AS worked, NULL::boolean AS kept
+FROM work.ticket_times AS times
+
+-- name: responded
+-- When they were answered first.
+SELECT times.*, responded_at AS at, response AS seconds, NULL::float8 AS worked, responded_at <= respond_due AS kept
+FROM work.ticket_times AS times WHERE responded_at IS NOT NULL
+
+-- name: resolved
+-- When they were resolved or closed: of what was resolved or closed several times the last counts.
+SELECT times.*, ended_at AS at, resolution AS seconds, business AS worked,
+    promised AND (resolve_due IS NULL OR ended_at <= resolve_due) AS kept
+FROM work.ticket_times AS times WHERE ended_at IS NOT NULL
+
+-- name: closed
+-- When they were closed.
+SELECT times.*, closed_at AS at, NULL::float8 AS seconds, NULL::float8 AS worked, NULL::boolean AS kept
+FROM work.ticket_times AS times WHERE closed_at IS NOT NULL
+
+-- name: reopened
+-- When they were taken up again, each time.
+SELECT times.*, turn.at, NULL::float8 AS seconds, NULL::float8 AS worked, NULL::boolean AS kept
+FROM work.ticket_turns AS turn LEFT JOIN work.ticket_times AS times ON times.item = turn.item
+WHERE NOT turn.ended
+
+-- name: response_missed
+-- When an answer was due that did not come by then.
+SELECT times.*, respond_due AS at, NULL::float8 AS seconds, NULL::float8 AS worked, NULL::boolean AS kept
+FROM work.ticket_times AS times
+WHERE respond_due < coalesce(responded_at, ended_at, %(now)s)
+
+-- name: resolution_missed
+-- When a resolution was due that did not come by then.
+SELECT times.*, resolve_due AS at, NULL::float8 AS seconds, NULL::float8 AS worked, NULL::boolean AS kept
+FROM work.ticket_times AS times
+WHERE resolve_due < coalesce(ended_at, %(now)s)
+
+-- name: by_time
+-- Those of the chosen ones that happened in each of the ranges, in the order of their keys: found by an index on moments,
+-- with neither a moment turned into a key nor a sort.
+(SELECT key, lo, hi FROM ranges ORDER BY key) AS ranges
+JOIN ({facts}) AS facts ON at >= lo AND at < hi AND {chosen}
+
+-- name: by_column
+-- The same in the whole period, by a column.
+(SELECT facts.*, {group} AS key FROM ({facts}) AS facts WHERE at >= %(start)s AND at < %(end)s AND {chosen}) AS facts
+
+-- name: counted
+-- How often that happened in each group, and in all of them (`whole`).
+(
+    SELECT {what} AS what, grouping(key) = 1 AS whole, key, count(*) AS happened, NULL::bigint AS kept,
+        NULL::float8 AS median, NULL::float8 AS p90, NULL::float8 AS mean, NULL::bigint AS worked,
+        NULL::float8 AS worked_median, NULL::float8 AS worked_p90, NULL::float8 AS worked_mean
+    FROM {source}
+    GROUP BY GROUPING SETS ((key), ())
+    ORDER BY whole DESC, key NULLS LAST
+    LIMIT %(most)s
+)
+
+-- name: timed
+-- The same, with how long it took, and how often what was promised was kept.
+(
+    SELECT {what}, grouping(key) = 1 AS whole, key, count(*), count(*) FILTER (WHERE kept),
+        percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds), percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds),
+        avg(seconds), count(worked), percentile_cont(0.5) WITHIN GROUP (ORDER BY worked),
+        percentile_cont(0.9) WITHIN GROUP (ORDER BY worked), avg(worked)
+    FROM {source}
+    GROUP BY GROUPING SETS ((key), ())
+    ORDER BY whole DESC, key NULLS LAST
+    LIMIT %(most)s
 )
 
 -- name: series
--- The figures of each group, and of all of them (`whole`).
-{facts}
-SELECT grouping(key) = 1 AS whole, {label},
-    count(*) FILTER (WHERE what = 'opened'), count(*) FILTER (WHERE what = 'resolved'),
-    count(*) FILTER (WHERE what = 'closed'), count(*) FILTER (WHERE what = 'reopened'),
-    count(*) FILTER (WHERE what = 'response_met'), count(*) FILTER (WHERE what = 'response_missed'),
-    count(*) FILTER (WHERE what = 'resolution_met'), count(*) FILTER (WHERE what = 'resolution_missed'),
-    count(*) FILTER (WHERE what = 'responded'),
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'responded'),
-    percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'responded'),
-    avg(seconds) FILTER (WHERE what = 'responded'),
-    count(*) FILTER (WHERE what = 'resolved'),
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'resolved'),
-    percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'resolved'),
-    avg(seconds) FILTER (WHERE what = 'resolved'),
-    count(business) FILTER (WHERE what = 'resolved'),
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY business) FILTER (WHERE what = 'resolved'),
-    percentile_cont(0.9) WITHIN GROUP (ORDER BY business) FILTER (WHERE what = 'resolved'),
-    avg(business) FILTER (WHERE what = 'resolved')
-FROM (SELECT what, seconds, business, {group} AS key FROM facts) AS keyed
-GROUP BY GROUPING SETS ((key), ())
-ORDER BY whole DESC, key NULLS LAST
-LIMIT %(most)s;
+-- All of these, of each group.
+{ranges}
+SELECT what, whole, {label}, happened, kept, median, p90, mean, worked, worked_median, worked_p90, worked_mean
+FROM ({measures}) AS told
 
 -- name: running
 -- Of the chosen tickets that are open: how many there are, of how many the first response is due and not over, and of
@@ -115,54 +102,108 @@ WHERE status = 'open'
     AND {chosen};
 
 -- name: tickets
--- The tickets behind a figure, the latest first: `key` of which group, `keyed` false for all of them.
-{facts}
-SELECT keyed.item, keyed.ref, keyed.native, keyed.at, keyed.seconds, keyed.business, whose.customer
-FROM (SELECT facts.*, {key} AS key FROM facts) AS keyed
-LEFT JOIN identity.evidences AS whose ON whose.evidence = keyed.evidence
-WHERE keyed.what = %(what)s AND (NOT %(keyed)s OR keyed.key IS NOT DISTINCT FROM %(key)s)
-    AND (keyed.at, keyed.item) < (%(before_at)s, %(before_name)s)
-ORDER BY keyed.at DESC, keyed.item DESC
-LIMIT %(limit)s;
+-- The tickets behind a figure, the latest first: `key` of which group, `keyed` false for all of them; `promised`: those of
+-- which what was promised was kept.
+SELECT found.item, t.ref, t.native, found.at, found.seconds, found.worked, whose.customer
+FROM (
+    SELECT item, at, seconds, worked FROM (SELECT facts.*, {key} AS key FROM ({facts}) AS facts) AS keyed
+    WHERE at >= %(start)s AND at < %(end)s AND {chosen} AND (NOT %(promised)s OR kept)
+        AND (NOT %(keyed)s OR key IS NOT DISTINCT FROM %(key)s) AND (at, item) < (%(before_at)s, %(before_name)s)
+    ORDER BY at DESC, item DESC
+    LIMIT %(limit)s
+) AS found
+JOIN work.tickets AS t USING (item)
+LEFT JOIN identity.evidences AS whose ON whose.evidence = t.evidence
+ORDER BY found.at DESC, found.item DESC;
 
 -- name: backlog
 -- How many of the chosen tickets were open when each day of the period ended, or the period within it, with how many
--- were opened on it, and how many ended. A ticket is open from its first step on, and no more once it is resolved, closed
--- or folded into another one, until a step takes it up again.
-WITH chosen AS (
-    SELECT item, opened_at FROM work.tickets
-    WHERE opened_at < %(end)s AND (status = 'open' OR changed_at >= %(start)s)
-        AND {chosen}
-),
-moves AS (
-    SELECT s.happened_at, s.type IN ('ticket.resolved', 'ticket.closed', 'ticket.folded') AS ended,
-        coalesce(lag(s.type) OVER (PARTITION BY s.item ORDER BY s.revision, s.happened_at, s.name)
-            IN ('ticket.resolved', 'ticket.closed', 'ticket.folded'), false) AS ended_before
-    FROM chosen JOIN work.steps AS s USING (item)
-    WHERE s.folds AND s.type IN ('ticket.opened', 'ticket.state_changed', 'ticket.reopened', 'ticket.resolved',
-        'ticket.closed', 'ticket.folded')
-),
-changes AS (
-    SELECT opened_at AS at, 1 AS opened, 0 AS ended FROM chosen
-    UNION ALL
-    SELECT happened_at, (NOT ended)::integer, ended::integer FROM moves WHERE ended <> ended_before
-),
+-- were opened on it or taken up again, and how many ended. A ticket is open from its first step on, and no more once it is
+-- resolved, closed or folded into another one, until a step takes it up again. So those that are open now tell how many
+-- were before: less what came since, and what ended.
+{ranges},
 days AS (
-    SELECT day::date AS day FROM generate_series(
-        (%(start)s AT TIME ZONE %(zone)s)::date::timestamp,
-        ((%(end)s - interval '1 microsecond') AT TIME ZONE %(zone)s)::date::timestamp, interval '1 day'
-    ) AS day
+    SELECT key, lo, hi FROM ranges
+    UNION ALL
+    SELECT NULL, %(end)s, 'infinity'
 ),
-counted AS (
-    SELECT CASE WHEN at >= %(start)s THEN (at AT TIME ZONE %(zone)s)::date END AS day, sum(opened) AS opened,
-        sum(ended) AS ended
-    FROM changes WHERE at < %(end)s GROUP BY 1
+opened AS (
+    SELECT key, count(*) AS tickets FROM days JOIN work.ticket_times ON opened_at >= lo AND opened_at < hi AND {chosen}
+    GROUP BY key
+),
+turned AS (
+    SELECT key, turn.ended, count(*) AS tickets
+    FROM days CROSS JOIN (VALUES (true), (false)) AS sides (side)
+    JOIN work.ticket_turns AS turn ON turn.ended = side AND turn.at >= lo AND turn.at < hi
+    LEFT JOIN work.ticket_times AS times ON times.item = turn.item
+    WHERE {chosen}
+    GROUP BY key, turn.ended
+),
+changed AS (
+    SELECT key, sum(opened) AS opened, sum(ended) AS ended FROM (
+        SELECT key, tickets AS opened, 0 AS ended FROM opened
+        UNION ALL
+        SELECT key, CASE WHEN ended THEN 0 ELSE tickets END, CASE WHEN ended THEN tickets ELSE 0 END FROM turned
+        UNION ALL
+        SELECT DISTINCT key, 0, 0 FROM days
+    ) AS each GROUP BY key
 )
-SELECT day, (
-        coalesce((SELECT opened - ended FROM counted WHERE day IS NULL), 0)
-        + sum(coalesce(opened, 0) - coalesce(ended, 0)) OVER (ORDER BY day)
-    )::bigint,
-    coalesce(opened, 0)::bigint, coalesce(ended, 0)::bigint
-FROM days LEFT JOIN counted USING (day)
+SELECT * FROM (
+    SELECT key::date AS day, ((SELECT count(*) FROM work.tickets WHERE status = 'open' AND {chosen})
+        - coalesce(sum(opened - ended) OVER (
+            ORDER BY key DESC NULLS FIRST ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ), 0))::bigint AS open, opened::bigint, ended::bigint
+    FROM changed
+) AS told
+WHERE day IS NOT NULL
 ORDER BY day
 LIMIT %(most)s;
+
+-- name: ranges
+-- The times that each group is made of, as `key` has it, within the period. `said`: by how much the clock of the zone is
+-- ahead of UTC at the beginning and at the end of each day; where that differs it is asked at each minute. Within each of
+-- the `shifts`, throughout which it is the same, hours and days are `step` long.
+WITH said AS (
+    SELECT lo, hi, lo AT TIME ZONE %(zone)s - lo AT TIME ZONE 'UTC' AS ahead,
+        hi AT TIME ZONE %(zone)s - hi AT TIME ZONE 'UTC' AS ahead_then
+    FROM (
+        SELECT lo, lead(lo, 1, %(end)s) OVER (ORDER BY lo) AS hi
+        FROM generate_series(%(start)s, %(end)s - interval '1 microsecond', interval '1 day') AS lo
+    ) AS days
+),
+steady AS (
+    SELECT lo, hi, ahead FROM said WHERE ahead = ahead_then
+    UNION ALL
+    SELECT greatest(minute, lo), least(minute + interval '1 minute', hi),
+        greatest(minute, lo) AT TIME ZONE %(zone)s - greatest(minute, lo) AT TIME ZONE 'UTC'
+    FROM said CROSS JOIN LATERAL
+        generate_series(date_trunc('minute', lo, 'UTC'), hi - interval '1 microsecond', interval '1 minute') AS minute
+    WHERE ahead <> ahead_then
+),
+shifts AS (
+    SELECT min(lo) AS lo, max(hi) AS hi, ahead FROM (
+        SELECT lo, hi, ahead, count(*) FILTER (WHERE new) OVER (ORDER BY lo) AS number FROM (
+            SELECT lo, hi, ahead, ahead IS DISTINCT FROM lag(ahead) OVER (ORDER BY lo) AS new FROM steady
+        ) AS marked
+    ) AS numbered GROUP BY number, ahead
+),
+ranges AS (
+    SELECT {key} AS key, greatest((local - ahead) AT TIME ZONE 'UTC', lo) AS lo,
+        least((local + %(step)s::interval - ahead) AT TIME ZONE 'UTC', hi) AS hi
+    FROM shifts CROSS JOIN LATERAL generate_series(
+        date_trunc(%(unit)s, lo AT TIME ZONE 'UTC' + ahead), hi AT TIME ZONE 'UTC' + ahead - interval '1 microsecond',
+        %(step)s::interval
+    ) AS local
+)
+
+-- name: hour
+-- What a range of hours goes by.
+extract(hour FROM local)::integer
+
+-- name: weekday
+-- What a range of days goes by.
+extract(isodow FROM local)::integer
+
+-- name: local
+-- What ranges of days, weeks and months go by.
+local

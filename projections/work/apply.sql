@@ -33,12 +33,16 @@ ON CONFLICT DO NOTHING;
 SELECT item FROM items WHERE item = ANY (%(items)s::uuid[]) ORDER BY item FOR UPDATE;
 
 -- name: forget_deals
--- Deals that are folded anew.
+-- Deals that are folded anew, with what their figures stand on.
+WITH stays AS (
+    DELETE FROM deal_stays WHERE item = ANY (%(items)s::uuid[])
+)
 DELETE FROM deals WHERE item = ANY (%(items)s::uuid[]);
 
 -- name: fold_deals
 -- What their steps come to. `walk` numbers the spans within which a field stays what it is, `held` says what that is;
--- the stage is new where it, or the pipeline, differs from the step before, or where the deal was reopened.
+-- the stage is new where it, or the pipeline, differs from the step before, or where the deal was reopened. `changes` are
+-- those, and where the deal was won or lost: between two of them it stays where it is.
 WITH shape AS (
     SELECT * FROM shapes WHERE item = ANY (%(items)s::uuid[]) AND kind = 'deal'
 ),
@@ -76,18 +80,44 @@ last AS (
         ) AS moved
     FROM compared
     GROUP BY item
+),
+folded AS (
+    INSERT INTO deals (
+        item, ref, native, source, evidence, status, pipeline, stage, stage_since, amount, currency, probability,
+        assignee, team, products, expected_close, next_step_on, origin, reason, created_at, changed_at, closed_at,
+        revision, titled
+    )
+    SELECT item, ref, native, source, evidence, status, fields->>'pipeline', fields->>'stage',
+        CASE WHEN fields->>'stage' IS NOT NULL THEN moved[cardinality(moved)] END,
+        (fields->>'amount')::numeric, fields->>'currency', (fields->>'probability')::numeric, fields->>'assignee',
+        fields->>'team', codes_of(fields->'products'), (fields->>'expected_close')::date,
+        (fields->>'next_step_on')::date, fields->>'origin', fields->>'reason', first_at, last_at,
+        CASE WHEN status <> 'open' THEN status_at END, revision, titled
+    FROM shape JOIN last USING (item)
+    RETURNING item, status, pipeline, assignee, team, origin, created_at, changed_at, closed_at
+),
+changes AS (
+    SELECT item, status, pipeline, stage, happened_at AS since, lead(happened_at) OVER place AS until,
+        CASE WHEN lead(status) OVER place <> 'open' THEN lead(status) OVER place ELSE lead(stage) OVER place END
+            AS went,
+        row_number() OVER place AS number
+    FROM compared
+    WHERE pipeline IS DISTINCT FROM pipeline_before OR stage IS DISTINCT FROM stage_before
+        OR status <> status_before
+    WINDOW place AS (PARTITION BY item ORDER BY revision, happened_at, name)
 )
-INSERT INTO deals (
-    item, ref, native, source, evidence, status, pipeline, stage, stage_since, amount, currency, probability, assignee,
-    team, products, expected_close, next_step_on, origin, reason, created_at, changed_at, closed_at, revision, titled
+INSERT INTO deal_stays (
+    item, pipeline, stage, since, until, went, seconds, first, named, of_pipeline, assignee, team, origin, ended,
+    created_at, counts_until, closed_at
 )
-SELECT item, ref, native, source, evidence, status, fields->>'pipeline', fields->>'stage',
-    CASE WHEN fields->>'stage' IS NOT NULL THEN moved[cardinality(moved)] END,
-    (fields->>'amount')::numeric, fields->>'currency', (fields->>'probability')::numeric, fields->>'assignee',
-    fields->>'team', codes_of(fields->'products'), (fields->>'expected_close')::date, (fields->>'next_step_on')::date,
-    fields->>'origin', fields->>'reason', first_at, last_at, CASE WHEN status <> 'open' THEN status_at END,
-    revision, titled
-FROM shape JOIN last USING (item);
+SELECT item, stay.pipeline, stage, since, until, went, greatest(0, extract(epoch FROM until - since)::float8),
+    row_number() OVER (PARTITION BY item, stay.pipeline, stage ORDER BY number) = 1,
+    CASE WHEN stay.pipeline IS NULL
+        THEN array_agg(stay.pipeline) FILTER (WHERE stay.pipeline IS NOT NULL) OVER (PARTITION BY item, stage) END,
+    deal.pipeline, assignee, team, origin, nullif(deal.status, 'open'), created_at,
+    CASE deal.status WHEN 'open' THEN 'infinity' ELSE changed_at END, closed_at
+FROM changes AS stay JOIN folded AS deal USING (item)
+WHERE stay.status = 'open' AND stage IS NOT NULL;
 
 -- name: forget_tasks
 -- Tasks that are folded anew.
@@ -117,12 +147,19 @@ SELECT item, ref, native, source, evidence,
 FROM shape LEFT JOIN ends USING (item);
 
 -- name: forget_tickets
--- Tickets that are folded anew.
+-- Tickets that are folded anew, with what their figures stand on.
+WITH times AS (
+    DELETE FROM ticket_times WHERE item = ANY (%(items)s::uuid[])
+),
+turns AS (
+    DELETE FROM ticket_turns WHERE item = ANY (%(items)s::uuid[])
+)
 DELETE FROM tickets WHERE item = ANY (%(items)s::uuid[]);
 
 -- name: fold_tickets
 -- What their steps come to. `told`: where each step leads, by the state that it names, else by its type; `held`: what
--- the state is then. A closing keeps when it was resolved, any other move forgets both.
+-- the state is then. A closing keeps when it was resolved, any other move forgets both. `turns`: from open to ended and
+-- back; `promised`: what was due of the first response until it was given, and of the resolution until then.
 WITH shape AS (
     SELECT * FROM shapes WHERE item = ANY (%(items)s::uuid[]) AND kind = 'ticket'
 ),
@@ -133,6 +170,7 @@ told AS (
             WHEN 'ticket.reopened' THEN 'open' WHEN 'ticket.folded' THEN 'closed'
         END) AS state,
         type IN ('ticket.closed', 'ticket.folded') AS closes,
+        type IN ('ticket.resolved', 'ticket.closed', 'ticket.folded') AS ends,
         type IN ('ticket.opened', 'ticket.state_changed', 'ticket.resolved', 'ticket.reopened') AS moves
     FROM steps WHERE item = ANY (%(items)s::uuid[]) AND kind = 'ticket' AND folds
 ),
@@ -172,19 +210,58 @@ folded AS (
         (fields->>'respond_by')::timestamptz AS respond_by, (fields->>'respond_warn')::timestamptz AS respond_warn,
         (fields->>'resolve_by')::timestamptz AS resolve_by, (fields->>'resolve_warn')::timestamptz AS resolve_warn
     FROM shape JOIN last USING (item)
+),
+stored AS (
+    INSERT INTO tickets (
+        item, ref, native, source, evidence, status, state, state_since, priority, queue, category, product, channel,
+        service_level, assignee, team, level, opened_at, changed_at, responded_at, resolved_at, closed_at, reopened,
+        respond_by, respond_warn, resolve_by, resolve_warn, clock_s, due, folded_into, follows, reason, revision,
+        titled
+    )
+    SELECT item, ref, native, source, evidence, status, state, state_since, fields->>'priority', fields->>'queue',
+        fields->>'category', fields->>'product', fields->>'channel', fields->>'service_level', fields->>'assignee',
+        fields->>'team', (fields->>'level')::bigint, first_at, last_at, responded_at, resolved_at, closed_at,
+        reopened, respond_by, respond_warn, resolve_by, resolve_warn, (fields->>'clock_s')::bigint,
+        CASE WHEN status = 'open' THEN least(CASE WHEN responded_at IS NULL THEN respond_by END, resolve_by) END,
+        folded_into, fields->>'follows', fields->>'reason', revision, titled
+    FROM folded
+    RETURNING tickets.*, coalesce(resolved_at, closed_at) AS ended_at
+),
+turns AS (
+    SELECT item, happened_at, ends,
+        coalesce(lag(ends) OVER (PARTITION BY item ORDER BY revision, happened_at, name), false) AS ended
+    FROM told WHERE moves OR ends
+),
+promised AS (
+    SELECT item,
+        (array_agg((said.public->>'respond_by')::timestamptz ORDER BY said.revision DESC, happened_at DESC, name DESC)
+            FILTER (
+                WHERE said.public->>'respond_by' IS NOT NULL
+                AND happened_at <= coalesce(responded_at, ended_at, 'infinity')
+            ))[1] AS respond_due,
+        (array_agg((said.public->>'resolve_by')::timestamptz ORDER BY said.revision DESC, happened_at DESC, name DESC)
+            FILTER (WHERE said.public ? 'resolve_by' AND until_ended))[1] AS resolve_due,
+        bool_or(said.public->>'resolve_by' IS NOT NULL AND until_ended) AS promised
+    FROM stored JOIN told AS said USING (item) CROSS JOIN LATERAL (
+        SELECT happened_at <= coalesce(ended_at, 'infinity')
+            AND (happened_at IS DISTINCT FROM ended_at OR NOT ends) AS until_ended
+    ) AS when_said
+    WHERE said.public ?| '{respond_by,resolve_by}'
+        AND (service_level IS NOT NULL OR respond_by IS NOT NULL OR resolve_by IS NOT NULL)
+    GROUP BY item
+),
+turned AS (
+    INSERT INTO ticket_turns (item, at, ended) SELECT item, happened_at, ends FROM turns WHERE ends <> ended
 )
-INSERT INTO tickets (
-    item, ref, native, source, evidence, status, state, state_since, priority, queue, category, product, channel,
-    service_level, assignee, team, level, opened_at, changed_at, responded_at, resolved_at, closed_at, reopened,
-    respond_by, respond_warn, resolve_by, resolve_warn, clock_s, due, folded_into, follows, reason, revision, titled
+INSERT INTO ticket_times (
+    item, opened_at, responded_at, ended_at, closed_at, respond_due, resolve_due, response, resolution, business,
+    promised, team, assignee, queue, channel, priority, category, product, service_level
 )
-SELECT item, ref, native, source, evidence, status, state, state_since, fields->>'priority', fields->>'queue',
-    fields->>'category', fields->>'product', fields->>'channel', fields->>'service_level', fields->>'assignee',
-    fields->>'team', (fields->>'level')::bigint, first_at, last_at, responded_at, resolved_at, closed_at, reopened,
-    respond_by, respond_warn, resolve_by, resolve_warn, (fields->>'clock_s')::bigint,
-    CASE WHEN status = 'open' THEN least(CASE WHEN responded_at IS NULL THEN respond_by END, resolve_by) END,
-    folded_into, fields->>'follows', fields->>'reason', revision, titled
-FROM folded;
+SELECT item, opened_at, responded_at, ended_at, closed_at, respond_due, resolve_due,
+    extract(epoch FROM responded_at - opened_at)::float8, extract(epoch FROM ended_at - opened_at)::float8,
+    CASE WHEN ended_at IS NOT NULL THEN clock_s::float8 END, coalesce(promised, false),
+    team, assignee, queue, channel, priority, category, product, service_level
+FROM stored LEFT JOIN promised USING (item);
 
 -- name: forget_leads
 -- Leads that are folded anew.

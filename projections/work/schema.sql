@@ -92,7 +92,36 @@ CREATE INDEX deals_board ON deals (pipeline, status, changed_at, item);
 CREATE INDEX deals_changed ON deals (status, changed_at, item);
 CREATE INDEX deals_assignee ON deals (assignee, status, changed_at, item);
 CREATE INDEX deals_evidence ON deals (evidence) WHERE evidence IS NOT NULL;
+CREATE INDEX deals_created ON deals (created_at);
+CREATE INDEX deals_closed ON deals (closed_at) WHERE closed_at IS NOT NULL;
 CREATE INDEX deals_stay ON deals (pipeline, stage, stage_since, item) WHERE native AND status = 'open';
+
+-- The stays of deals in their stages, for figures, as domain/deal_state.py tells them. A stay begins when an open deal comes
+-- to another stage or pipeline or is taken up again, and ends with the next such change, or when the deal is won or lost;
+-- `went`: where it went then. `first`: of the deal in this stage; `named`: where its pipeline is not named, the pipelines of
+-- other stays of the deal in a stage that is called so. The columns from `of_pipeline` on are of the deal: `ended`: how;
+-- `counts_until`: its last change once it is closed.
+CREATE TABLE deal_stays (
+    item uuid NOT NULL,
+    since timestamptz NOT NULL,
+    until timestamptz,
+    seconds float8,
+    created_at timestamptz NOT NULL,
+    counts_until timestamptz NOT NULL,
+    closed_at timestamptz,
+    first boolean NOT NULL,
+    pipeline text,
+    stage text NOT NULL,
+    went text,
+    named text[],
+    of_pipeline text,
+    assignee text,
+    team text,
+    origin text,
+    ended text
+);
+CREATE INDEX deal_stays_item ON deal_stays (item);
+CREATE INDEX deal_stays_until ON deal_stays (counts_until);
 
 -- `due`: when the next thing is due of one that is open, a first response or the resolution.
 CREATE TABLE tickets (
@@ -141,6 +170,47 @@ WHERE native AND status = 'open' AND responded_at IS NULL;
 CREATE INDEX tickets_resolve_by ON tickets (resolve_by, item) WHERE native AND status = 'open';
 CREATE INDEX tickets_resolve_warn ON tickets (resolve_warn, item) WHERE native AND status = 'open';
 CREATE INDEX tickets_stay ON tickets (state, state_since, item) WHERE native;
+
+-- When what happened to tickets, for figures: in few columns, and each moment found by an index alone. `ended_at`: the last
+-- resolution that stands, else the closing. `response`, `resolution`: seconds from the opening to that; `business`: by the
+-- clock of the service level. `respond_due`: what was due of the first response when it was given, or the ticket ended;
+-- `resolve_due`: the same of the resolution, null where its clock stood still; `promised`: whether any was. The columns
+-- from `team` on are those of the ticket.
+CREATE TABLE ticket_times (
+    item uuid PRIMARY KEY,
+    opened_at timestamptz NOT NULL,
+    responded_at timestamptz,
+    ended_at timestamptz,
+    closed_at timestamptz,
+    respond_due timestamptz,
+    resolve_due timestamptz,
+    response float8,
+    resolution float8,
+    business float8,
+    promised boolean NOT NULL,
+    team text,
+    assignee text,
+    queue text,
+    channel text,
+    priority text,
+    category text,
+    product text,
+    service_level text
+);
+CREATE INDEX ticket_times_opened ON ticket_times (opened_at);
+CREATE INDEX ticket_times_responded ON ticket_times (responded_at) INCLUDE (response, respond_due)
+WHERE responded_at IS NOT NULL;
+CREATE INDEX ticket_times_ended ON ticket_times (ended_at) INCLUDE (resolution, business, resolve_due, promised)
+WHERE ended_at IS NOT NULL;
+CREATE INDEX ticket_times_closed ON ticket_times (closed_at) WHERE closed_at IS NOT NULL;
+CREATE INDEX ticket_times_respond_due ON ticket_times (respond_due) INCLUDE (responded_at, ended_at)
+WHERE respond_due IS NOT NULL;
+CREATE INDEX ticket_times_resolve_due ON ticket_times (resolve_due) INCLUDE (ended_at) WHERE resolve_due IS NOT NULL;
+
+-- When a ticket ended, and when it was taken up again after that, each time.
+CREATE TABLE ticket_turns (item uuid NOT NULL, at timestamptz NOT NULL, ended boolean NOT NULL);
+CREATE INDEX ticket_turns_item ON ticket_turns (item);
+CREATE INDEX ticket_turns_at ON ticket_turns (ended, at) INCLUDE (item);
 
 CREATE TABLE tasks (
     item uuid PRIMARY KEY,
