@@ -18,12 +18,9 @@ from commands.claims import Claims, Piece
 from commands.webhooks import Webhooks
 from commands.working import Actor, Key, Working
 from consumers.scheduler import Chore, Due, Job, TooLateError
-from domain.catalogue.registry import Catalogue
+from consumers.summing import summing
 from domain.configuration import Configuration, TimedMove
 from projections.figures.buyers import Buying
-from projections.figures.filling import define
-from projections.figures.folding import fold
-from projections.figures.pieces import Folded
 from projections.work import due as rows
 
 __all__ = ["ACTOR", "jobs_of"]
@@ -56,7 +53,7 @@ def jobs_of(
         _timed_tickets(rules, working),
         _reminders(working, reminders_of_use),
         _tidying(pool),
-        _summing(rules, working.desk.catalogue, Buying.of(working.zone.key, rules.rfm), pool),
+        summing(rules, working.desk.catalogue, Buying.of(working.zone.key, rules.rfm), pool),
     )
 
 
@@ -205,17 +202,3 @@ def _tidying(pool: ConnectionPool) -> Job:
             Webhooks.tidy(connection, due.at)
 
     return Job(name, _QUARTER, "late", find, act)
-
-
-def _summing(rules: Configuration, catalogue: Catalogue, buying: Buying, pool: ConnectionPool) -> Chore:
-    """Sums of figures are kept up. Nothing of it is claimed: what is to be summed stands in a table, one at a time
-    sums, and what one leaves the next finds."""
-
-    def sum_up() -> bool:
-        with pool.connection() as connection:
-            define(connection, rules.metrics)
-            # What came in meanwhile is for the next look: readers have it anyway, and to sum an hour up twice in a
-            # moment is to take turns with those who bring events.
-            return fold(connection, catalogue=catalogue, buying=buying) == Folded.FULL
-
-    return Chore("summing", _SOON, sum_up)

@@ -43,40 +43,40 @@ def fold(
     most: int = _MOST,
     catalogue: Catalogue | None = None,
     buying: Buying | None = None,
+    longer: bool | None = None,
 ) -> Folded:
     """Sum anew about `most` quarters that batches touched, then some days and months, what about as many customers
     bought, and a piece of the past of a metric, of the build in schema figures + suffix. Gives NOTHING also where
     somebody else does it. connection: in autocommit; catalogue: of the deployment, for versions of its types;
-    buying: how what customers bought is summed up, None: as before, if at all."""
+    buying: how what customers bought is summed up, None: as before, if at all; longer: days and months alone, or
+    (False) all but these."""
     lock = {"build": f"figures{suffix}"}
     if connection.execute(_SQL["lock"], lock).fetchone() != (True,):
         return Folded.NOTHING
     try:
-        return _fold(connection, suffix, most, catalogue, buying)
+        with connection.transaction():
+            cursor = connection.cursor()
+            cursor.execute(_SQL["snapshot"])
+            use(cursor, suffix)
+            found = Folded.NOTHING if longer else _fold(cursor, most, catalogue, buying)
+            return found if longer is False else max(found, _fold_longer(cursor, "d"), _fold_longer(cursor, "m"))
     finally:
         connection.execute(_SQL["unlock"], lock)
 
 
 def _fold(
-    connection: psycopg.Connection[Any], suffix: LiteralString, most: int, catalogue: Catalogue | None,
-    buying: Buying | None,
+    cursor: psycopg.Cursor[Any], most: int, catalogue: Catalogue | None, buying: Buying | None
 ) -> Folded:  # fmt: skip
-    with connection.transaction():
-        cursor = connection.cursor()
-        cursor.execute(_SQL["snapshot"])
-        use(cursor, suffix)
-        touched = cursor.execute(_SQL["touched"], {"most": most}).fetchall()
-        quarters = {quarter for _, quarters in touched for quarter in quarters}
-        if quarters:
-            _fold_quarters(cursor, quarters, catalogue)
-            cursor.execute(_SQL["forget_touched"], {"marks": [mark for mark, _ in touched]})
-        return max(
-            folded(sum(len(some) for _, some in touched), most),
-            folded(_fold_longer(cursor, "d"), _MOST_DAYS),
-            folded(_fold_longer(cursor, "m"), _MOST_DAYS),
-            fold_buyers(cursor, buying, most),
-            Folded.FULL if fill(cursor, catalogue) else Folded.NOTHING,
-        )
+    touched = cursor.execute(_SQL["touched"], {"most": most}).fetchall()
+    quarters = {quarter for _, quarters in touched for quarter in quarters}
+    if quarters:
+        _fold_quarters(cursor, quarters, catalogue)
+        cursor.execute(_SQL["forget_touched"], {"marks": [mark for mark, _ in touched]})
+    return max(
+        folded(sum(len(some) for _, some in touched), most),
+        fold_buyers(cursor, buying, most),
+        Folded.FULL if fill(cursor, catalogue) else Folded.NOTHING,
+    )
 
 
 def fold_all(
@@ -142,7 +142,7 @@ def _fold_quarters(cursor: psycopg.Cursor[Any], quarters: set[datetime], catalog
         cursor.execute(_SQL["outdate"], {"level": level, "starts": starts})
 
 
-def _fold_longer(cursor: psycopg.Cursor[Any], level: Level) -> int:
+def _fold_longer(cursor: psycopg.Cursor[Any], level: Level) -> Folded:
     asked = {"level": level, "most": _MOST_DAYS}
     found = [row[0] for row in cursor.execute(_SQL["outdated"], asked).fetchall()]
     if found:
@@ -153,7 +153,7 @@ def _fold_longer(cursor: psycopg.Cursor[Any], level: Level) -> int:
         types = [row[0] for row in cursor.execute(_SQL["types"]).fetchall()] if level == "d" else None
         sum_moods(cursor, level, ranges, types)
         cursor.execute(_SQL["renew"], {"level": level, "starts": found})
-    return len(found)
+    return folded(len(found), _MOST_DAYS)
 
 
 def _forget(cursor: psycopg.Cursor[Any], level: Level, dimensions: Sequence[str], ranges: Sequence[Range]) -> None:
