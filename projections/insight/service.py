@@ -19,6 +19,8 @@ __all__ = ["Backlog", "Group", "Running", "ServiceReader", "TicketFact", "Ticket
 _SQL: Final = load("projections.insight", "service.sql")
 _COUNTED: Final = ("opened", "closed", "reopened", "response_missed", "resolution_missed")
 _TIMED: Final = ("responded", "resolved")
+_TURNS: Final = ("opened", "reopened", "ended")
+_TIMES: Final = sql.Identifier("work", "ticket_times")
 _PROMISED: Final = {"response_met": "responded", "resolution_met": "resolved"}
 """What has to have happened for what was promised to be kept."""
 _KEYS: Final = {
@@ -97,7 +99,8 @@ class ServiceReader:
     async def groups(self, window: Window, chosen: Tickets, by: str) -> tuple[Group, list[Group], Running]:
         """(all of them, by group, what runs now). by: one of BUCKETS or of the fields of `Tickets`."""
         asked = {**window._asdict(), **chosen._asdict(), **_steps_of(by), "most": MOST_GROUPS}
-        rows, running = await self._figures.fetch_all([_series(by), _of_chosen("running")], asked)
+        series = _series(by, any(chosen), (*_COUNTED, *_TIMED))
+        rows, running = await self._figures.fetch_all([series, _of_chosen("running")], asked)
         told: dict[tuple[bool, str | None], dict[str, Any]] = {}
         for what, whole, key, *figures in rows:
             told.setdefault((whole, key), {})[what] = figures
@@ -114,37 +117,51 @@ class ServiceReader:
             **window._asdict(), **chosen._asdict(), "promised": what in _PROMISED, "keyed": by is not None,
             "key": key, "before_at": before[0], "before_name": before[1], "limit": limit,
         }  # fmt: skip
-        facts = sql.SQL(_SQL[_PROMISED.get(what, what)])
+        facts = _facts(_PROMISED.get(what, what), _TIMES)
         query = sql.SQL(_SQL["tickets"]).format(facts=facts, chosen=sql.SQL(_SQL["chosen"]), **keys_of(by or "day"))
         return [TicketFact(*row) for row in await self._figures.fetch(query, asked)]
 
     async def backlog(self, window: Window, chosen: Tickets) -> list[Backlog]:
         """Each day of the period."""
         asked = {**window._asdict(), **chosen._asdict(), **_steps_of("day"), "most": MOST_GROUPS}
-        query = sql.SQL(_SQL["backlog"]).format(ranges=_ranges("day"), chosen=sql.SQL(_SQL["chosen"]))
-        return [Backlog(*row) for row in await self._figures.fetch(query, asked)]
+        series = _series("day", any(chosen), _TURNS)
+        queries = [series, sql.SQL(_SQL["days"]), _of_chosen("standing")]
+        rows, days, [(standing,)] = await self._figures.fetch_all(queries, asked)
+        counts = {(what, key): happened for what, _, key, happened, *_ in rows}
+        found = []
+        for [day] in reversed(days):
+            opened, reopened, ended = [counts.get((what, day.isoformat()), 0) for what in _TURNS]
+            found.append(Backlog(day, standing, opened + reopened, ended))
+            standing += ended - opened - reopened
+        return found[::-1]
 
 
 def _of_chosen(query: str) -> Composed:
-    return sql.SQL(_SQL[query]).format(chosen=sql.SQL(_SQL["chosen"]))
+    """The query with all of the facts that it may ask for."""
+    facts = {what: _facts(what, _TIMES) for what in _TURNS}
+    return sql.SQL(_SQL[query]).format(chosen=sql.SQL(_SQL["chosen"]), **facts)
 
 
-def _series(by: str) -> Query:
-    measures = [_measure("counted", one, by) for one in _COUNTED] + [_measure("timed", one, by) for one in _TIMED]
-    ranges = _ranges(by) if by in BUCKETS else sql.SQL("")
-    every = sql.SQL(" UNION ALL ").join(measures)
-    return sql.SQL(_SQL["series"]).format(ranges=ranges, measures=every, **keys_of(by))
+def _facts(what: str, times: sql.Identifier) -> Composed:
+    return sql.SQL(_SQL[what]).format(times=times)
 
 
-def _measure(how: str, what: str, by: str) -> Composed:
-    source = sql.SQL(_SQL["by_time" if by in BUCKETS else "by_column"]).format(
-        facts=sql.SQL(_SQL[what]), chosen=sql.SQL(_SQL["chosen"]), **keys_of(by)
-    )
-    return sql.SQL(_SQL[how]).format(what=sql.Literal(what), source=source)
-
-
-def _ranges(by: str) -> Composed:
-    return sql.SQL(_SQL["ranges"]).format(key=sql.SQL(_SQL[_KEYS[by][0]]))
+def _series(by: str, some: bool, whats: Sequence[str]) -> Query:
+    """Where all tickets are asked about, moments are found by their indexes; of `some`, and by a column, the tickets
+    are found first, and of them what happened."""
+    keys = keys_of(by)
+    ranged = by in BUCKETS and not some
+    if ranged:
+        first = sql.SQL(_SQL["ranges"]).format(key=sql.SQL(_SQL[_KEYS[by][0]]))
+    else:
+        first = sql.SQL(_SQL["of_chosen"]).format(chosen=sql.SQL(_SQL["chosen"]))
+    measures = []
+    for what in whats:
+        facts = _facts(what, _TIMES if ranged else sql.Identifier("chosen"))
+        source = sql.SQL(_SQL["by_time" if ranged else "by_key"]).format(facts=facts, **keys)
+        how = sql.SQL(_SQL["timed" if what in _TIMED else "counted"])
+        measures.append(how.format(what=sql.Literal(what), source=source))
+    return sql.SQL(_SQL["series"]).format(first=first, measures=sql.SQL(" UNION ALL ").join(measures), **keys)
 
 
 def _steps_of(by: str) -> dict[str, str]:

@@ -15,51 +15,67 @@
 -- When the tickets were opened. What happened to tickets is told of all in this form: when, how long that took since the
 -- opening and in business time, and whether what was promised was kept.
 SELECT times.*, opened_at AS at, NULL::float8 AS seconds, NULL::float8 AS worked, NULL::boolean AS kept
-FROM work.ticket_times AS times
+FROM {times} AS times
 
 -- name: responded
 -- When they were answered first.
 SELECT times.*, responded_at AS at, response AS seconds, NULL::float8 AS worked, responded_at <= respond_due AS kept
-FROM work.ticket_times AS times WHERE responded_at IS NOT NULL
+FROM {times} AS times WHERE responded_at IS NOT NULL
 
 -- name: resolved
 -- When they were resolved or closed: of what was resolved or closed several times the last counts.
 SELECT times.*, ended_at AS at, resolution AS seconds, business AS worked,
     promised AND (resolve_due IS NULL OR ended_at <= resolve_due) AS kept
-FROM work.ticket_times AS times WHERE ended_at IS NOT NULL
+FROM {times} AS times WHERE ended_at IS NOT NULL
 
 -- name: closed
 -- When they were closed.
 SELECT times.*, closed_at AS at, NULL::float8 AS seconds, NULL::float8 AS worked, NULL::boolean AS kept
-FROM work.ticket_times AS times WHERE closed_at IS NOT NULL
+FROM {times} AS times WHERE closed_at IS NOT NULL
 
 -- name: reopened
 -- When they were taken up again, each time.
 SELECT times.*, turn.at, NULL::float8 AS seconds, NULL::float8 AS worked, NULL::boolean AS kept
-FROM work.ticket_turns AS turn LEFT JOIN work.ticket_times AS times ON times.item = turn.item
+FROM work.ticket_turns AS turn LEFT JOIN {times} AS times ON times.item = turn.item
 WHERE NOT turn.ended
+
+-- name: ended
+-- When they were resolved, closed or folded into another one, each time.
+SELECT times.*, turn.at, NULL::float8 AS seconds, NULL::float8 AS worked, NULL::boolean AS kept
+FROM work.ticket_turns AS turn LEFT JOIN {times} AS times ON times.item = turn.item
+WHERE turn.ended
 
 -- name: response_missed
 -- When an answer was due that did not come by then.
 SELECT times.*, respond_due AS at, NULL::float8 AS seconds, NULL::float8 AS worked, NULL::boolean AS kept
-FROM work.ticket_times AS times
+FROM {times} AS times
 WHERE respond_due < coalesce(responded_at, ended_at, %(now)s)
 
 -- name: resolution_missed
 -- When a resolution was due that did not come by then.
 SELECT times.*, resolve_due AS at, NULL::float8 AS seconds, NULL::float8 AS worked, NULL::boolean AS kept
-FROM work.ticket_times AS times
+FROM {times} AS times
 WHERE resolve_due < coalesce(ended_at, %(now)s)
 
 -- name: by_time
--- Those of the chosen ones that happened in each of the ranges, in the order of their keys: found by an index on moments,
--- with neither a moment turned into a key nor a sort.
-(SELECT key, lo, hi FROM ranges ORDER BY key) AS ranges
-JOIN ({facts}) AS facts ON at >= lo AND at < hi AND {chosen}
+-- Those that happened in each of the ranges, in the order of their keys: found by an index on moments, with neither a moment
+-- turned into a key nor a sort.
+(SELECT key, lo, hi FROM ranges ORDER BY key) AS ranges JOIN ({facts}) AS facts ON at >= lo AND at < hi
 
--- name: by_column
--- The same in the whole period, by a column.
-(SELECT facts.*, {group} AS key FROM ({facts}) AS facts WHERE at >= %(start)s AND at < %(end)s AND {chosen}) AS facts
+-- name: of_chosen
+-- The tickets that something may have happened to in the period, of the chosen ones.
+WITH chosen AS MATERIALIZED (
+    SELECT * FROM work.ticket_times
+    WHERE counts_until >= %(start)s AND opened_at < %(end)s
+        AND {chosen}
+)
+
+-- name: by_key
+-- What happened to them in the period.
+(
+    SELECT facts.*, {group} AS key FROM ({facts}) AS facts
+    WHERE at >= %(start)s AND at < %(end)s AND item IS NOT NULL
+) AS facts
 
 -- name: counted
 -- How often that happened in each group, and in all of them (`whole`).
@@ -88,7 +104,7 @@ JOIN ({facts}) AS facts ON at >= lo AND at < hi AND {chosen}
 
 -- name: series
 -- All of these, of each group.
-{ranges}
+{first}
 SELECT what, whole, {label}, happened, kept, median, p90, mean, worked, worked_median, worked_p90, worked_mean
 FROM ({measures}) AS told
 
@@ -116,48 +132,23 @@ JOIN work.tickets AS t USING (item)
 LEFT JOIN identity.evidences AS whose ON whose.evidence = t.evidence
 ORDER BY found.at DESC, found.item DESC;
 
--- name: backlog
--- How many of the chosen tickets were open when each day of the period ended, or the period within it, with how many
--- were opened on it or taken up again, and how many ended. A ticket is open from its first step on, and no more once it is
--- resolved, closed or folded into another one, until a step takes it up again. So those that are open now tell how many
--- were before: less what came since, and what ended.
-{ranges},
-days AS (
-    SELECT key, lo, hi FROM ranges
-    UNION ALL
-    SELECT NULL, %(end)s, 'infinity'
-),
-opened AS (
-    SELECT key, count(*) AS tickets FROM days JOIN work.ticket_times ON opened_at >= lo AND opened_at < hi AND {chosen}
-    GROUP BY key
-),
-turned AS (
-    SELECT key, turn.ended, count(*) AS tickets
-    FROM days CROSS JOIN (VALUES (true), (false)) AS sides (side)
-    JOIN work.ticket_turns AS turn ON turn.ended = side AND turn.at >= lo AND turn.at < hi
-    LEFT JOIN work.ticket_times AS times ON times.item = turn.item
-    WHERE {chosen}
-    GROUP BY key, turn.ended
-),
-changed AS (
-    SELECT key, sum(opened) AS opened, sum(ended) AS ended FROM (
-        SELECT key, tickets AS opened, 0 AS ended FROM opened
-        UNION ALL
-        SELECT key, CASE WHEN ended THEN 0 ELSE tickets END, CASE WHEN ended THEN tickets ELSE 0 END FROM turned
-        UNION ALL
-        SELECT DISTINCT key, 0, 0 FROM days
-    ) AS each GROUP BY key
-)
-SELECT * FROM (
-    SELECT key::date AS day, ((SELECT count(*) FROM work.tickets WHERE status = 'open' AND {chosen})
-        - coalesce(sum(opened - ended) OVER (
-            ORDER BY key DESC NULLS FIRST ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ), 0))::bigint AS open, opened::bigint, ended::bigint
-    FROM changed
-) AS told
-WHERE day IS NOT NULL
+-- name: days
+-- The days of the period in the zone.
+SELECT day::date FROM generate_series(
+    (%(start)s AT TIME ZONE %(zone)s)::date::timestamp,
+    ((%(end)s - interval '1 microsecond') AT TIME ZONE %(zone)s)::date::timestamp, interval '1 day'
+) AS day
 ORDER BY day
 LIMIT %(most)s;
+
+-- name: standing
+-- How many of the chosen tickets were open when the period ended: as many as are open now, less what came since. A ticket is
+-- open from its first step on, and no more once it is resolved, closed or folded into another one, until a step takes it up
+-- again.
+SELECT (SELECT count(*) FROM work.tickets WHERE status = 'open' AND {chosen})
+    - (SELECT count(*) FROM ({opened}) AS facts WHERE at >= %(end)s AND {chosen})
+    - (SELECT count(*) FROM ({reopened}) AS facts WHERE at >= %(end)s AND {chosen})
+    + (SELECT count(*) FROM ({ended}) AS facts WHERE at >= %(end)s AND {chosen});
 
 -- name: ranges
 -- The times that each group is made of, as `key` has it, within the period. `said`: by how much the clock of the zone is

@@ -255,11 +255,12 @@ turned AS (
 )
 INSERT INTO ticket_times (
     item, opened_at, responded_at, ended_at, closed_at, respond_due, resolve_due, response, resolution, business,
-    promised, team, assignee, queue, channel, priority, category, product, service_level
+    promised, counts_until, team, assignee, queue, channel, priority, category, product, service_level
 )
 SELECT item, opened_at, responded_at, ended_at, closed_at, respond_due, resolve_due,
     extract(epoch FROM responded_at - opened_at)::float8, extract(epoch FROM ended_at - opened_at)::float8,
     CASE WHEN ended_at IS NOT NULL THEN clock_s::float8 END, coalesce(promised, false),
+    CASE status WHEN 'open' THEN 'infinity' ELSE changed_at END,
     team, assignee, queue, channel, priority, category, product, service_level
 FROM stored LEFT JOIN promised USING (item);
 

@@ -174,8 +174,8 @@ CREATE INDEX tickets_stay ON tickets (state, state_since, item) WHERE native;
 -- When what happened to tickets, for figures: in few columns, and each moment found by an index alone. `ended_at`: the last
 -- resolution that stands, else the closing. `response`, `resolution`: seconds from the opening to that; `business`: by the
 -- clock of the service level. `respond_due`: what was due of the first response when it was given, or the ticket ended;
--- `resolve_due`: the same of the resolution, null where its clock stood still; `promised`: whether any was. The columns
--- from `team` on are those of the ticket.
+-- `resolve_due`: the same of the resolution, null where its clock stood still; `promised`: whether any was.
+-- `counts_until`: the last change of a ticket that is not open. The columns from `team` on are those of the ticket.
 CREATE TABLE ticket_times (
     item uuid PRIMARY KEY,
     opened_at timestamptz NOT NULL,
@@ -188,6 +188,7 @@ CREATE TABLE ticket_times (
     resolution float8,
     business float8,
     promised boolean NOT NULL,
+    counts_until timestamptz NOT NULL,
     team text,
     assignee text,
     queue text,
@@ -197,6 +198,7 @@ CREATE TABLE ticket_times (
     product text,
     service_level text
 );
+CREATE INDEX ticket_times_until ON ticket_times (counts_until);
 CREATE INDEX ticket_times_opened ON ticket_times (opened_at);
 CREATE INDEX ticket_times_responded ON ticket_times (responded_at) INCLUDE (response, respond_due)
 WHERE responded_at IS NOT NULL;
