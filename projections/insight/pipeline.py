@@ -12,7 +12,8 @@ from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from eventlog.sql import load
-from projections.insight.asking import MOST_GROUPS, Figures, Query, Times, Window, keys_of
+from projections.insight.asking import BUCKETS, MOST_GROUPS, Figures, Query, Times, Window, keys_of
+from projections.insight.ranges import ranges_by, steps_of
 
 __all__ = [
     "DealFact",
@@ -152,14 +153,21 @@ class PipelineReader:
 
     async def closed(self, window: Window, chosen: Deals, by: str) -> tuple[DealGroup, list[DealGroup], list[Lost]]:
         """(all, by group, why deals were lost). by: one of BUCKETS, assignee, team, origin, pipeline."""
-        asked = {**window._asdict(), **chosen._asdict(), "most": MOST_GROUPS}
-        queries = [_facts("series", by), _facts("sums", by), _facts("reasons", by)]
-        series, sums, reasons = await self._figures.fetch_all(queries, asked)
-        worth: dict[tuple[bool, str | None], list[Worth]] = {}
-        for whole, key, *row in sums:
-            worth.setdefault((whole, key), []).append(Worth(*row))
-        first, *groups = [_group(row, worth.get((row[0], row[1]), ())) for row in series]
-        return first, groups, [Lost(*row) for row in reasons]
+        asked = {**window._asdict(), **chosen._asdict(), **steps_of(by), "most": MOST_GROUPS}
+        rows, reasons = await self._figures.fetch_all([_series(by), _facts("reasons", by)], asked)
+        told: dict[str, dict[tuple[bool, str | None], list[Any]]] = {"deals": {}, "took": {}, "worth": {}}
+        for part, whole, key, *figures in rows:
+            told[part].setdefault((whole, key), []).append(figures)
+
+        def group(place: tuple[bool, str | None]) -> DealGroup:
+            [[_, created, won, lost, *_]] = told["deals"][place]
+            [[*_, median, p90, mean]] = told["took"].get(place, [[None] * 3])
+            worth = [Worth(*one[:5]) for one in told["worth"].get(place, ())]
+            times = Times(int(won), median, p90, mean)
+            return DealGroup(place[1], int(created), int(won), int(lost), times, tuple(worth))
+
+        keys = sorted((key for whole, key in told["deals"] if not whole), key=lambda key: (key is None, key or ""))
+        return group((True, None)), [group((False, key)) for key in keys], [Lost(*row) for row in reasons]
 
     async def deals(
         self, window: Window, chosen: Deals, what: str, group: tuple[str, str | None] | None,
@@ -181,9 +189,16 @@ class PipelineReader:
         return stages, [Move(row[1], row[2], row[3], row[7]) for row in rows if row[0]]
 
 
-def _group(row: Any, worth: Sequence[Worth]) -> DealGroup:
-    return DealGroup(*[*row[1:5], Times(*row[5:]), tuple(worth)])
+def _series(by: str) -> Query:
+    chosen, keys = sql.SQL(_SQL["chosen"]), keys_of(by)
+    if by in BUCKETS:
+        keyed = sql.SQL(_SQL["by_time"]).format(ranges=ranges_by(by), chosen=chosen)
+    else:
+        facts = sql.SQL(_SQL["facts"]).format(chosen=chosen)
+        keyed = sql.SQL(_SQL["by_column"]).format(facts=facts, **keys)
+    return sql.SQL(_SQL["series"]).format(keyed=keyed, **keys)
 
 
 def _facts(query: str, by: str) -> Query:
-    return sql.SQL(_SQL[query]).format(facts=sql.SQL(_SQL["facts"]), **keys_of(by))
+    facts = sql.SQL(_SQL["facts"]).format(chosen=sql.SQL(_SQL["chosen"]))
+    return sql.SQL(_SQL[query]).format(facts=facts, **keys_of(by))

@@ -33,49 +33,95 @@ GROUP BY 1, 2
 ORDER BY 1 NULLS LAST, 2
 LIMIT %(most)s;
 
+-- name: chosen
+-- The deals that are asked about, by what they are now.
+(%(pipeline)s::text IS NULL OR coalesce(pipeline, %(unnamed)s) = %(pipeline)s)
+    AND (%(assignee)s::text IS NULL OR assignee = %(assignee)s)
+    AND (%(team)s::text IS NULL OR team = %(team)s)
+    AND (%(origin)s::text IS NULL OR origin = %(origin)s)
+
 -- name: facts
 -- Deals that were created, won or lost in the period. A deal that was reopened since is neither won nor lost.
 WITH facts AS (
-    SELECT item, ref, native, evidence, coalesce(pipeline, %(unnamed)s) AS pipeline, assignee, team,
-        origin, reason, amount, currency, what, at,
-        extract(epoch FROM closed_at - created_at)::float8 AS seconds
+    SELECT item, ref, native, evidence, coalesce(pipeline, %(unnamed)s) AS pipeline, assignee, team, origin, reason,
+        amount, currency, what, at, extract(epoch FROM closed_at - created_at)::float8 AS seconds
     FROM (
         SELECT deals.*, 'created' AS what, created_at AS at FROM work.deals
         UNION ALL
         SELECT deals.*, status, closed_at FROM work.deals WHERE status IN ('won', 'lost')
-    ) AS fact
+    ) AS each
     WHERE at >= %(start)s AND at < %(end)s
-        AND (%(pipeline)s::text IS NULL OR coalesce(pipeline, %(unnamed)s) = %(pipeline)s)
-        AND (%(assignee)s::text IS NULL OR assignee = %(assignee)s)
-        AND (%(team)s::text IS NULL OR team = %(team)s)
-        AND (%(origin)s::text IS NULL OR origin = %(origin)s)
+        AND {chosen}
+)
+
+-- name: by_column
+-- The same, by a column.
+{facts},
+keyed AS (
+    SELECT {group} AS key, what, amount, currency, seconds FROM facts
+)
+
+-- name: by_time
+-- The same, in each of the ranges.
+{ranges},
+keyed AS (
+    SELECT key, 'created' AS what, amount, currency, NULL::float8 AS seconds
+    FROM ranges JOIN work.deals ON created_at >= lo AND created_at < hi
+    WHERE {chosen}
+    UNION ALL
+    SELECT key, status, amount, currency, extract(epoch FROM closed_at - created_at)::float8
+    FROM ranges JOIN work.deals ON closed_at >= lo AND closed_at < hi
+    WHERE status IN ('won', 'lost') AND closed_at IS NOT NULL
+        AND {chosen}
 )
 
 -- name: series
--- How many, and how long the won ones took, of each group and of all of them (`whole`).
-{facts}
-SELECT grouping(key) = 1 AS whole, {label}, count(*) FILTER (WHERE what = 'created'),
-    count(*) FILTER (WHERE what = 'won'), count(*) FILTER (WHERE what = 'lost'),
-    count(*) FILTER (WHERE what = 'won'),
-    percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'won'),
-    percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE what = 'won'),
-    avg(seconds) FILTER (WHERE what = 'won')
-FROM (SELECT what, seconds, {group} AS key FROM facts) AS keyed
-GROUP BY GROUPING SETS ((key), ())
-ORDER BY whole DESC, key NULLS LAST
-LIMIT %(most)s;
-
--- name: sums
--- What they were worth, by currency: created, won, lost, and how many of the won ones say an amount.
-{facts}
-SELECT grouping(key) = 1 AS whole, {label}, currency, coalesce(sum(amount) FILTER (WHERE what = 'created'), 0),
-    coalesce(sum(amount) FILTER (WHERE what = 'won'), 0), coalesce(sum(amount) FILTER (WHERE what = 'lost'), 0),
-    count(amount) FILTER (WHERE what = 'won')
-FROM (SELECT what, amount, currency, {group} AS key FROM facts) AS keyed
-WHERE amount IS NOT NULL AND currency IS NOT NULL
-GROUP BY GROUPING SETS ((key, currency), (currency))
-ORDER BY whole DESC, key NULLS LAST, currency COLLATE "C"
-LIMIT %(most)s;
+-- Of each group and of all of them (`whole`): how many there were, how long the won ones took, and, by currency, what they
+-- were worth: created, won, lost, and how many of the won ones say an amount.
+{keyed},
+counted AS MATERIALIZED (
+    SELECT key, what, currency, count(*) AS deals, count(amount) AS sized, sum(amount) AS amount,
+        array_agg(seconds) FILTER (WHERE what = 'won') AS took
+    FROM keyed
+    GROUP BY key, what, currency
+)
+SELECT part, whole, {label}, currency, created, won, lost, sized, median, p90, mean
+FROM (
+    (
+        SELECT 'deals' AS part, grouping(key) = 1 AS whole, key, NULL AS currency,
+            coalesce(sum(deals) FILTER (WHERE what = 'created'), 0) AS created,
+            coalesce(sum(deals) FILTER (WHERE what = 'won'), 0) AS won,
+            coalesce(sum(deals) FILTER (WHERE what = 'lost'), 0) AS lost,
+            NULL::bigint AS sized, NULL::float8 AS median, NULL::float8 AS p90, NULL::float8 AS mean
+        FROM counted
+        GROUP BY GROUPING SETS ((key), ())
+        ORDER BY whole DESC, key NULLS LAST
+        LIMIT %(most)s
+    )
+    UNION ALL
+    (
+        SELECT 'took', grouping(key) = 1 AS whole, key, NULL, NULL, NULL, NULL, NULL,
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds),
+            percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds), avg(seconds)
+        FROM (SELECT key, unnest(took) AS seconds FROM counted) AS each
+        GROUP BY GROUPING SETS ((key), ())
+        ORDER BY whole DESC, key NULLS LAST
+        LIMIT %(most)s
+    )
+    UNION ALL
+    (
+        SELECT 'worth', grouping(key) = 1 AS whole, key, currency,
+            coalesce(sum(amount) FILTER (WHERE what = 'created'), 0),
+            coalesce(sum(amount) FILTER (WHERE what = 'won'), 0),
+            coalesce(sum(amount) FILTER (WHERE what = 'lost'), 0),
+            coalesce(sum(sized) FILTER (WHERE what = 'won'), 0)::bigint, NULL, NULL, NULL
+        FROM counted
+        WHERE sized > 0 AND currency IS NOT NULL
+        GROUP BY GROUPING SETS ((key, currency), (currency))
+        ORDER BY whole DESC, key NULLS LAST, currency COLLATE "C"
+        LIMIT %(most)s
+    )
+) AS told;
 
 -- name: reasons
 -- Why deals were lost in the period, and what those were worth, by currency.
@@ -114,28 +160,36 @@ WITH stays AS (
         AND (%(team)s::text IS NULL OR team = %(team)s)
         AND (%(origin)s::text IS NULL OR origin = %(origin)s)
 ),
-of_each AS (
-    SELECT pipeline, stage, count(*) FILTER (WHERE since >= %(start)s AND since < %(end)s) AS entered,
+told AS (
+    SELECT pipeline, stage, went, count(*) FILTER (WHERE left_it) AS deals,
+        count(*) FILTER (WHERE since >= %(start)s AND since < %(end)s) AS entered,
         count(*) FILTER (WHERE ended = 'won') AS won, count(*) FILTER (WHERE ended = 'lost') AS lost,
-        count(*) FILTER (WHERE left_it) AS stayed, array_agg(seconds) FILTER (WHERE left_it) AS took
+        array_agg(seconds) FILTER (WHERE left_it) AS took, bool_or(since < %(end)s) AS before
     FROM stays
+    GROUP BY pipeline, stage, went
+),
+of_each AS (
+    SELECT pipeline, stage, sum(entered)::bigint AS entered, sum(won)::bigint AS won, sum(lost)::bigint AS lost,
+        sum(deals)::bigint AS stayed
+    FROM told
     GROUP BY pipeline, stage
-    HAVING bool_or(since < %(end)s)
+    HAVING bool_or(before)
     ORDER BY pipeline, stage
     LIMIT %(most)s
 ),
+times AS (
+    SELECT pipeline, stage, percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS median,
+        percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) AS p90, avg(seconds) AS mean
+    FROM (SELECT pipeline, stage, took FROM told ORDER BY pipeline, stage) AS told CROSS JOIN LATERAL unnest(took) AS seconds
+    GROUP BY pipeline, stage
+),
 moves AS (
-    SELECT pipeline, stage, went, count(*) AS deals FROM stays WHERE left_it
-    GROUP BY pipeline, stage, went
+    SELECT pipeline, stage, went, deals FROM told WHERE deals > 0
     ORDER BY pipeline, stage, deals DESC, went
     LIMIT %(most)s
 )
 SELECT false AS what, pipeline, stage, NULL AS went, entered, won, lost, stayed AS deals, median, p90, mean
-FROM of_each CROSS JOIN LATERAL (
-    SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS median,
-        percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) AS p90, avg(seconds) AS mean
-    FROM unnest(took) AS seconds
-) AS times
+FROM of_each LEFT JOIN times USING (pipeline, stage)
 UNION ALL
 SELECT true, pipeline, stage, went, NULL, NULL, NULL, deals, NULL, NULL, NULL FROM moves
 ORDER BY what, pipeline, stage, deals DESC, went;

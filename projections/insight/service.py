@@ -13,6 +13,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from eventlog.sql import load
 from projections.insight.asking import BUCKETS, MOST_GROUPS, Figures, Query, Times, Window, keys_of
+from projections.insight.ranges import ranges_by, steps_of
 
 __all__ = ["Backlog", "Group", "Running", "ServiceReader", "TicketFact", "Tickets"]
 
@@ -23,11 +24,6 @@ _TURNS: Final = ("opened", "reopened", "ended")
 _TIMES: Final = sql.Identifier("work", "ticket_times")
 _PROMISED: Final = {"response_met": "responded", "resolution_met": "resolved"}
 """What has to have happened for what was promised to be kept."""
-_KEYS: Final = {
-    "hour": ("hour", "hour"), "weekday": ("weekday", "day"), "day": ("local", "day"), "week": ("local", "week"),
-    "month": ("local", "month"),
-}  # fmt: skip
-"""What ranges of time go by, and how long one is."""
 
 
 class Tickets(NamedTuple):
@@ -98,7 +94,7 @@ class ServiceReader:
 
     async def groups(self, window: Window, chosen: Tickets, by: str) -> tuple[Group, list[Group], Running]:
         """(all of them, by group, what runs now). by: one of BUCKETS or of the fields of `Tickets`."""
-        asked = {**window._asdict(), **chosen._asdict(), **_steps_of(by), "most": MOST_GROUPS}
+        asked = {**window._asdict(), **chosen._asdict(), **steps_of(by), "most": MOST_GROUPS}
         series = _series(by, any(chosen), (*_COUNTED, *_TIMED))
         rows, running = await self._figures.fetch_all([series, _of_chosen("running")], asked)
         told: dict[tuple[bool, str | None], dict[str, Any]] = {}
@@ -123,7 +119,7 @@ class ServiceReader:
 
     async def backlog(self, window: Window, chosen: Tickets) -> list[Backlog]:
         """Each day of the period."""
-        asked = {**window._asdict(), **chosen._asdict(), **_steps_of("day"), "most": MOST_GROUPS}
+        asked = {**window._asdict(), **chosen._asdict(), **steps_of("day"), "most": MOST_GROUPS}
         series = _series("day", any(chosen), _TURNS)
         queries = [series, sql.SQL(_SQL["days"]), _of_chosen("standing")]
         rows, days, [(standing,)] = await self._figures.fetch_all(queries, asked)
@@ -151,10 +147,7 @@ def _series(by: str, some: bool, whats: Sequence[str]) -> Query:
     are found first, and of them what happened."""
     keys = keys_of(by)
     ranged = by in BUCKETS and not some
-    if ranged:
-        first = sql.SQL(_SQL["ranges"]).format(key=sql.SQL(_SQL[_KEYS[by][0]]))
-    else:
-        first = sql.SQL(_SQL["of_chosen"]).format(chosen=sql.SQL(_SQL["chosen"]))
+    first = ranges_by(by) if ranged else _of_chosen("of_chosen")
     measures = []
     for what in whats:
         facts = _facts(what, _TIMES if ranged else sql.Identifier("chosen"))
@@ -162,12 +155,6 @@ def _series(by: str, some: bool, whats: Sequence[str]) -> Query:
         how = sql.SQL(_SQL["timed" if what in _TIMED else "counted"])
         measures.append(how.format(what=sql.Literal(what), source=source))
     return sql.SQL(_SQL["series"]).format(first=first, measures=sql.SQL(" UNION ALL ").join(measures), **keys)
-
-
-def _steps_of(by: str) -> dict[str, str]:
-    """What ranges of time are asked with."""
-    unit = _KEYS[by][1] if by in _KEYS else "day"
-    return {"unit": unit, "step": f"1 {unit}"}
 
 
 def _group(key: str | None, told: Mapping[str, Sequence[Any]]) -> Group:

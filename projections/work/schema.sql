@@ -92,8 +92,8 @@ CREATE INDEX deals_board ON deals (pipeline, status, changed_at, item);
 CREATE INDEX deals_changed ON deals (status, changed_at, item);
 CREATE INDEX deals_assignee ON deals (assignee, status, changed_at, item);
 CREATE INDEX deals_evidence ON deals (evidence) WHERE evidence IS NOT NULL;
-CREATE INDEX deals_created ON deals (created_at);
-CREATE INDEX deals_closed ON deals (closed_at) WHERE closed_at IS NOT NULL;
+CREATE INDEX deals_created ON deals (created_at) INCLUDE (amount, currency);
+CREATE INDEX deals_closed ON deals (closed_at) INCLUDE (status, created_at, amount, currency) WHERE closed_at IS NOT NULL;
 CREATE INDEX deals_stay ON deals (pipeline, stage, stage_since, item) WHERE native AND status = 'open';
 
 -- The stays of deals in their stages, for figures, as domain/deal_state.py tells them. A stay begins when an open deal comes
