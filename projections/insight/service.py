@@ -151,7 +151,8 @@ def _series(by: str, some: bool, whats: Sequence[str]) -> Query:
     measures = []
     for what in whats:
         facts = _facts(what, _TIMES if ranged else sql.Identifier("chosen"))
-        source = sql.SQL(_SQL["by_time" if ranged else "by_key"]).format(facts=facts, **keys)
+        found = "by_key" if not ranged else "by_hour" if by == "hour" else "by_time"
+        source = sql.SQL(_SQL[found]).format(facts=facts, **keys)
         how = sql.SQL(_SQL["timed" if what in _TIMED else "counted"])
         measures.append(how.format(what=sql.Literal(what), source=source))
     return sql.SQL(_SQL["series"]).format(first=first, measures=sql.SQL(" UNION ALL ").join(measures), **keys)

@@ -62,6 +62,13 @@ WHERE resolve_due < coalesce(ended_at, %(now)s)
 -- turned into a key nor a sort.
 (SELECT key, lo, hi FROM ranges ORDER BY key) AS ranges JOIN ({facts}) AS facts ON at >= lo AND at < hi
 
+-- name: by_hour
+-- The same by the hour of the day, of which a year has too many ranges: what the clock of the zone shows is added up.
+(
+    SELECT facts.*, date_part('hour', (at AT TIME ZONE 'UTC') + ahead)::integer AS key
+    FROM shifts JOIN ({facts}) AS facts ON at >= lo AND at < hi
+) AS facts
+
 -- name: of_chosen
 -- The tickets that something may have happened to in the period, of the chosen ones.
 WITH chosen AS MATERIALIZED (
