@@ -32,7 +32,8 @@ VALUES (%(evidences)s::uuid[], %(customers)s::uuid[], %(orders)s::uuid[]);
 
 -- name: give_up_buyers
 -- No sums of what was bought are to be trusted, nor those that are being made.
-DELETE FROM buyers_kept; DELETE FROM buyers_filling;
+WITH being_made AS (DELETE FROM buyers_filling)
+DELETE FROM buyers_kept;
 
 -- name: order_times
 -- When trades happened of orders of which several trades tell, or of which something was taken away.

@@ -291,8 +291,9 @@ SELECT %(zone)s, %(currency)s, %(frequency)s::numeric[], %(monetary)s::numeric[]
 
 -- name: empty
 -- Nothing is summed up. All that is marked is summed up by those who make all of it.
-DELETE FROM buyers; DELETE FROM buyer_days; DELETE FROM buyer_repeats; DELETE FROM buyer_sums;
-DELETE FROM buyers_kept; DELETE FROM buyers_filling; DELETE FROM touched_buyers;
+WITH stand AS (DELETE FROM buyers), days AS (DELETE FROM buyer_days), repeats AS (DELETE FROM buyer_repeats),
+    sums AS (DELETE FROM buyer_sums), kept AS (DELETE FROM buyers_kept), being_made AS (DELETE FROM buyers_filling)
+DELETE FROM touched_buyers;
 
 -- name: filling
 -- How it is being summed up, where that is of the people there are, and the last customer who was found out about.
