@@ -28,6 +28,9 @@ __all__ = ["Fetcher", "Span"]
 
 _WAIT = 0.2
 _MAX_BYTES = 32 * 2**20
+_FIRST = 1_000
+"""Records of the first batch after a seek at most, and of each that follows twice as many: so that the runner does
+not wait for a whole one."""
 _READY = "ready"
 _ENDED = Batch(0, {}, {}, "{}", NOTHING, NOTHING, NOTHING_MORE, (), (), b"", False, (), 0.0, {})
 
@@ -72,6 +75,7 @@ def _serve(pipe: Connection, log_url: str, limit: int, reading: Reading) -> None
     span: Span | None = None
     generation = 0
     cursor: dict[int, int] = {}
+    most = min(_FIRST, limit)
     opener = None
     try:
         log = open_log(log_url)
@@ -84,11 +88,12 @@ def _serve(pipe: Connection, log_url: str, limit: int, reading: Reading) -> None
                 generation, span = pipe.recv()
                 if span is not None:
                     check_anchors(log, span.anchors)
-                    cursor, decoder = dict(span.cursor), Decoder(deriver)
+                    cursor, decoder, most = dict(span.cursor), Decoder(deriver), min(_FIRST, limit)
             if span is None:
                 continue
-            logged = _cut(_read_within(log, cursor, span.until, limit))
+            logged = _cut(_read_within(log, cursor, span.until, most))
             if logged:
+                most = min(2 * most, limit)
                 batch = decoder.batch(generation, cursor, logged)
                 cursor |= batch.cursor
                 pipe.send(batch)
