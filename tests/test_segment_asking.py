@@ -8,12 +8,14 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from structlog.testing import capture_logs
 
 from bench.rules import TYPICAL, many
 from domain.segment_text import read_rule
 from projections.columns import micros_of
 from projections.registry import use
+from projections.segments import compiling_choosing
 from projections.segments.compiling import ALL, Facing, Program, Ruled
 from projections.segments.definitions import Defined
 from projections.segments.evaluating import ask, patient
@@ -167,7 +169,11 @@ def test_whoever_loses_an_identifier_to_somebody_else_is_asked_again(shop: Segme
     assert shop.members("reachable") == set()  # too many have it by now
 
 
-def test_what_was_put_right_is_read_whatever_its_bytes_said(shop: Segmented) -> None:
+@pytest.mark.parametrize("long", [300, 0])
+def test_what_was_put_right_is_read_whatever_its_bytes_said(
+    shop: Segmented, monkeypatch: pytest.MonkeyPatch, long: int
+) -> None:
+    monkeypatch.setattr(compiling_choosing, "LONG_STORY", long)
     shop.segment("inky", 'exists(purchase.made where product = "INK-1")')
     first = made("purchase.made", "ann", content={"amount": 10, "currency": "GBP", "lines": [{"product": "PEN-1"}]})
     shop.happen(first)
@@ -177,6 +183,31 @@ def test_what_was_put_right_is_read_whatever_its_bytes_said(shop: Segmented) -> 
     shop.day(1)
     shop.happen(made("event.amended", "ann", day=1, content=right, about=about))
     assert shop.members("inky") == {"ann"}
+
+
+def read_of(plan: Any) -> int:
+    """How many events were read, by a plan in JSON."""
+    rows = sum(read_of(one) for one in plan.get("Plans", ()))
+    if plan.get("Relation Name") != "events":
+        return rows
+    return rows + int(plan["Actual Loops"] * (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)))
+
+
+def test_of_a_long_story_the_end_alone_is_read_where_that_tells(shop: Segmented) -> None:
+    shop.segment("callers", "exists(call.ended)")
+    shop.happen(*[bought("PEN-1", "ann", day=-number / 100) for number in range(320)], bought("INK-1", "ann", day=-1))
+    [[ann]] = shop.connection.execute("SELECT customer FROM segments.subjects").fetchall()
+    for text, held, most in ((INKY, True, 200), (INKY.replace("INK", "PAD"), False, 700)):
+        program = Program(ruled((text,)), Facing())
+        with psycopg.connect(shop.stage.story.dsn) as connection, connection.cursor() as cursor:
+            use(cursor, "")
+            asked = {**program.parameters, "customers": [ann], "now": START}
+            for statement in ("SET enable_seqscan = off", "SET enable_bitmapscan = off"):
+                cursor.execute(statement)
+            assert [row[3] for row in cursor.execute(program.query, asked)] == [held]
+            explained = sql.SQL("EXPLAIN (ANALYZE, FORMAT JSON) ") + program.query
+            [[[told]]] = cursor.execute(explained, asked).fetchall()
+        assert read_of(told["Plan"]) < most
 
 
 INKY = 'exists(purchase.made where product = "INK-1" in last 30d)'

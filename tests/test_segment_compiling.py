@@ -23,6 +23,7 @@ from domain.catalogue.registry import Catalogue
 from domain.segment_text import read_rule
 from domain.segments import Rule
 from projections.registry import use
+from projections.segments import compiling_choosing
 from projections.segments.compiling import Facing, Program, Ruled
 from tests.support.rules import rules
 from tests.support.stage import Stage, stage
@@ -45,7 +46,15 @@ def acted(postgres: Any) -> Iterator[Stage]:
 
 
 def asked(stage: Stage, facing: Facing, now: datetime, *several: Rule) -> dict[UUID, list[Held]]:
-    """What is found out of every customer, rule by rule."""
+    """What is found out of every customer, rule by rule; the same, whether stories are taken for long or not."""
+    found = found_of(stage, facing, now, *several)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiling_choosing, "LONG_STORY", 0)
+        assert found_of(stage, facing, now, *several) == found
+    return found
+
+
+def found_of(stage: Stage, facing: Facing, now: datetime, *several: Rule) -> dict[UUID, list[Held]]:
     program = Program([Ruled(f"s{number}", 1, rule) for number, rule in enumerate(several)], facing)
     with psycopg.connect(stage.story.dsn) as connection:
         use(connection)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from domain.segment_text import print_rule, read_rule
 from domain.segments import plain_rule
 from eventlog.port import Logged
+from projections.segments import compiling_choosing
 from tests.support.histories import RULES, deliver
 from tests.support.plain_segments import members
 from tests.support.plain_world import Definition
@@ -42,12 +43,19 @@ few = settings(
 
 @pytest.fixture(scope="module")
 def arena(postgres: Any) -> Iterator[SegmentStage]:
-    with segment_stage(postgres) as made:
+    with segment_stage(postgres) as made, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiling_choosing, "LONG_STORY", compiling_choosing.LONG_STORY)  # `read_from` sets it
         yield made
+
+
+def read_from(pick: Random) -> None:
+    """Take no story for long, or all, or those of more than a few touchpoints: they are read from their ends."""
+    compiling_choosing.LONG_STORY = pick.choice((300, 0, 0, 3))
 
 
 def acted(arena: SegmentStage, pick: Random) -> list[datetime]:
     """Act out a history, define rules, and choose moments at which they are asked, in their order."""
+    read_from(pick)
     arena.begin(pick.choice(RULES) if pick.random() < 0.3 else DEFAULTS)
     arena.told = arena.arena.publish(story_of(pick, pick.randrange(5, 30)))
     arena.arena.apply(deliver(pick, [one.value for one in arena.told]))
@@ -136,6 +144,7 @@ def test_kept_memberships_and_what_is_told_of_them_follow_events_rules_lists_and
     arena: SegmentStage, seed: int
 ) -> None:
     pick = Random(seed)
+    read_from(pick)
     arena.begin(pick.choice(RULES) if pick.random() < 0.5 else DEFAULTS)
     arena.arena.remembers = pick.random() < 0.7
     history = story_of(pick, pick.randrange(5, 25))

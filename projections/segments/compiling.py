@@ -59,7 +59,7 @@ __all__ = ["ALL", "Asked", "Facing", "Program", "Ruled", "Watched"]
 
 _SOURCES: Final = (
     "met", "traded", "claimed", "frequent", *WORK, "named", "spelt", "worded", "allowed", "organised", "newest",
-    "derived",
+    "last_such", "derived",
 )  # fmt: skip
 """What is read of each customer, in this order; `told` comes after, since the others tell it what to read."""
 

@@ -18,10 +18,14 @@ from projections.segments.compiling_parts import YES, Building, both, either, fr
 from projections.segments.compiling_raising import Upcasts, raised
 from projections.segments.compiling_values import json, listing, text
 
-__all__ = ["MOST_READ", "Chooser", "Reader", "Span", "Sums"]
+__all__ = ["LONG_STORY", "MOST_READ", "Chooser", "Reader", "Span", "Sums"]
 
 MOST_READ: Final = 20_000
 """Events of one customer whose contents are looked at, the newest first: what one busy account may cost."""
+LONG_STORY: int = 300
+"""Touchpoints above which a story is not read whole to find out whether there is an event: it is read from its end,
+until there is one."""
+_CONTACT: Final = Selection(types=(CONTACT,))
 _SUMMED: Final = ("channel", "direction")
 _LISTS: Final = ("campaign", "product", "category")
 _SPELT: Final = re.compile(r"[A-Za-z0-9/_][A-Za-z0-9 ._/+-]{2,}")
@@ -179,6 +183,26 @@ class Chooser:
         limit = self.building.parameter(most, "bigint")
         return self.building.column("newest", fragment("newest_at", open=open, most=limit, **filled))
 
+    def is_long(self) -> Composable:
+        """Whether a customer's story is so long that it is not read whole for one event."""
+        sums = Sums(self.building, self.building.name("contact", YES))
+        return fragment("is_long", many=sums.many, most=self.building.parameter(LONG_STORY, "bigint"))
+
+    def latest(self, selection: Selection, span: Span, open: Composable) -> Composable:
+        """When the last event was that is meant, by what stands in it; of stories that are long. Null where there is
+        none, or it is not open."""
+        lists = {one.field: self._listed(one.field) for one in selection.where if one.field in _LISTS}
+        filled = {
+            "lists": sql.SQL("").join([sql.SQL(", ") + listed(name, x) for name, x in lists.items()]),
+            "content": raised(self.building, self._upcasts),
+            "right": fragment("right"),
+            "matches": both(self._of_selected(selection), span.holds(sql.SQL("e.happened_at"))),
+            "says": self._says(selection),
+            "chosen": both(*[self._condition(one, None) for one in selection.where]),
+            "most": self.building.parameter(MOST_READ, "bigint"),
+        }
+        return self.building.column("last_such", fragment("last_such_at", open=open, **filled))
+
     def _of_selected(self, selection: Selection) -> Composable:
         return fragment("touch") if selection.types == (CONTACT,) else self._of_types(selection.types, "e")
 
@@ -203,12 +227,13 @@ class Chooser:
             return sql.Identifier("e", field)
         return fragment("event_text", name=self.building.text(field))
 
-    def _condition(self, where: Where, chosen: Composable) -> Composable:
-        """chosen: which events it is asked of, at most."""
+    def _condition(self, where: Where, chosen: Composable | None) -> Composable:
+        """chosen: which events it is asked of, at most; None where their lists are found elsewhere than in `told`."""
         if where.field.startswith("content."):
             return json(self.building, self._content(where.field), where).holds
         if where.field in _LISTS:
-            self._listing.setdefault(where.field, []).append(chosen)
+            if chosen is not None:
+                self._listing.setdefault(where.field, []).append(chosen)
             return listing(self.building, sql.Identifier("e", where.field), where)
         return text(self.building, self._text(where.field), where)
 
@@ -234,6 +259,7 @@ class Chooser:
             "matches": either(*_distinct([both(one.open, one.matches) for one in self._readers])),
             "says": either(*_distinct([both(one.open, one.matches, one.says) for one in self._readers])),
             "content": raised(self.building, self._upcasts),
+            "right": fragment("right"),
             **self._naming(),
             "most": self.building.parameter(MOST_READ, "bigint"),
         }

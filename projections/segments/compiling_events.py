@@ -175,6 +175,18 @@ def _told(chooser: Chooser, leaf: EventsLeaf, span: Span, open: Composable) -> _
     return _Told(chosen, many, first, last)
 
 
+def _whether(chooser: Chooser, leaf: EventsLeaf, span: Span, open: Composable) -> _Told:
+    """The same of a leaf that asks whether there is one: a story that is long is read from its end, up to the last
+    that there is."""
+    building, long = chooser.building, chooser.is_long()
+    told = _told(chooser, leaf, span, both(open, sql.SQL("NOT {}").format(long)))
+    unknown = sql.SQL("NOT {}").format(building.shown(leaf))
+    open = both(chooser.gate("last_such", leaf, span, open), open, long, unknown)
+    latest = chooser.latest(leaf, span, open)
+    first, last = [sql.SQL("coalesce({}, {})").format(latest, one) for one in told[2:]]
+    return _Told(told.chosen, fragment("one_or", at=latest, many=told.many), first, last)
+
+
 def _moment(chooser: Chooser, leaf: EventsLeaf, span: Span, sums: Sums) -> Verdict:
     """When the first or the last touchpoint was, or how long ago, by sums; found out only where they do not tell: the
     first of all lies before a window, or the last of all after it."""
@@ -220,9 +232,11 @@ def _days(leaf: EventsLeaf) -> Iterator[int]:
 def _read(chooser: Chooser, leaf: EventsLeaf, span: Span, sums: Sums | None) -> Verdict:
     """What only the events themselves say; they are read where there can be any."""
     building = chooser.building
-    told = _told(chooser, leaf, span, both(_may_be(span, sums), _may_matter(building, leaf, sums)))
+    open = both(_may_be(span, sums), _may_matter(building, leaf, sums))
     if asks_whether(leaf):
-        told = _unless_shown(building, leaf, told)
+        told = _unless_shown(building, leaf, _whether(chooser, leaf, span, open))
+    else:
+        told = _told(chooser, leaf, span, open)
     leaving: Composable | None = None
     if span.length is not None:
         edge = told.last if asks_whether(leaf) else told.first

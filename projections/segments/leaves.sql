@@ -87,6 +87,66 @@ CASE WHEN {open} THEN ARRAY(
     LIMIT {most}
 ) END
 
+-- name: last_such_at
+-- When the last event was that is meant, read one by one along the index of each story, the newest first, up to the first
+-- that is: so that it makes no difference how long a story is in which such events are not rare.
+CASE WHEN {open} THEN (
+    SELECT max(found.happened_at)
+    FROM evidences AS her
+    CROSS JOIN LATERAL (
+        SELECT e.happened_at
+        FROM (
+            SELECT e.*{lists}
+            FROM (
+                SELECT e.name, e.happened_at, e.type, e.touch, e.channel, e.direction, e.head, {content} AS content
+                FROM (
+                    SELECT heard.name, heard.happened_at, heard.type, heard.touch, heard.channel, heard.direction,
+                        heard.head, {right}
+                    FROM (
+                        SELECT e.name, e.happened_at, e.type, e.touch, e.channel, e.direction,
+                            convert_from(e.record, 'UTF8')::jsonb AS head,
+                            CASE WHEN amendment.name IS NOT NULL
+                                THEN convert_from(amendment.record, 'UTF8')::jsonb -> 'public' END AS amended
+                        FROM (
+                            SELECT e.name, e.happened_at, e.type, e.touch, e.channel, e.direction, e.record
+                            FROM events AS e
+                            WHERE e.evidence = her.evidence AND {matches}
+                            ORDER BY e.happened_at DESC, e.name DESC
+                            LIMIT {most}
+                        ) AS e
+                        LEFT JOIN LATERAL (
+                            SELECT * FROM corrected WHERE corrected.name = e.name OFFSET 0
+                        ) AS corrected ON true
+                        LEFT JOIN LATERAL (
+                            SELECT * FROM events WHERE events.name = corrected.amended_by OFFSET 0
+                        ) AS amendment ON true
+                        WHERE corrected.retracted IS NOT TRUE AND (corrected.amended_by IS NOT NULL OR {says})
+                    ) AS heard
+                ) AS e
+            ) AS e
+        ) AS e
+        WHERE {chosen}
+        ORDER BY e.happened_at DESC, e.name DESC
+        LIMIT 1
+    ) AS found
+    WHERE her.customer = asked.customer
+) END
+
+-- name: right
+-- The version and the content of an event that count: what it says itself, or what was said to be right.
+CASE WHEN heard.amended ->> 'type' = heard.type THEN coalesce((heard.amended ->> 'version')::integer, 1)
+    ELSE (heard.head ->> 'version')::integer END AS version,
+CASE WHEN heard.amended ->> 'type' = heard.type THEN heard.amended -> 'content'
+    ELSE heard.head -> 'public' END AS content
+
+-- name: is_long
+-- A story is so long that it is not read whole for a single event.
+({many} > {most})
+
+-- name: one_or
+-- One, where the moment of one is known.
+CASE WHEN {at} IS NOT NULL THEN 1 ELSE {many} END
+
 -- name: how_many_newest
 -- How many there are.
 cardinality({newest})

@@ -168,10 +168,7 @@ said AS MATERIALIZED (
     SELECT e.name, e.happened_at, e.type, e.touch, e.channel, e.direction, e.head, {content} AS content
     FROM (
         SELECT heard.name, heard.happened_at, heard.type, heard.touch, heard.channel, heard.direction, heard.head,
-            CASE WHEN heard.amended ->> 'type' = heard.type THEN coalesce((heard.amended ->> 'version')::integer, 1)
-                ELSE (heard.head ->> 'version')::integer END AS version,
-            CASE WHEN heard.amended ->> 'type' = heard.type THEN heard.amended -> 'content'
-                ELSE heard.head -> 'public' END AS content
+            {right}
         FROM heard
     ) AS e
 ),
@@ -199,6 +196,10 @@ SELECT {columns} OFFSET 0
 
 -- name: newest
 -- When the newest of some touchpoints were, no more of them than are asked for.
+SELECT {columns} OFFSET 0
+
+-- name: last_such
+-- When the last of some events were, whose contents matter, of who has very many.
 SELECT {columns} OFFSET 0
 
 -- name: derived
