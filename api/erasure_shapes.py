@@ -89,7 +89,7 @@ class Erasures(Struct, frozen=True):
 class EraseRequest(BaseModel):
     """Why a customer is erased; no personal data. `dry_run`: only say what it would come to."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     why: Annotated[str, StringConstraints(min_length=1, max_length=500)]
     dry_run: Annotated[bool, Field(description="Change nothing")] = False

@@ -195,7 +195,7 @@ _Comment = Annotated[str, StringConstraints(max_length=10_000)]
 
 
 class _Asked(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     reason: Annotated[_Reason, Field(description="Why, by code; stands in clear")] = None
     comment: Annotated[_Comment, Field(description="Why, in words; sealed")] = ""

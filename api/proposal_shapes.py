@@ -93,6 +93,6 @@ STRUCTS: Final[tuple[type[Struct], ...]] = (Proposal, Proposals, ProposalShown, 
 class DecisionRequest(BaseModel):
     """Why a steward decides so. No personal data: it is kept."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     why: Annotated[str, StringConstraints(min_length=1, max_length=500), Field(description="In 1 to 500 letters")]

@@ -5,8 +5,8 @@ A stream that breaks off is not ended properly, so that whoever reads it does no
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator
-from typing import Annotated, Any, Final, Literal
+from collections.abc import AsyncIterator, Generator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from uuid import UUID
 
 from anyio import CancelScope, to_thread
@@ -18,11 +18,14 @@ from api.problems import responses
 from api.security import Guard
 from api.services import Services, services
 from commands.access import Caller
+from domain.catalogue.registry import Catalogue
 from domain.errors import BadInput, Problem
 from domain.replay_where import read_where
-from projections.replay_columns import Columns
-from projections.replay_encoding import arrow_stream, ndjson
+from eventlog.keyring import Keyring
 from projections.replaying import Chosen, replayed, snapshot_of
+
+if TYPE_CHECKING:
+    from projections.replay_columns import Columns
 
 __all__ = ["router"]
 
@@ -91,7 +94,7 @@ async def replay(
     held = services(request)
     keyring = held.parts.keyring if personal else None
     names = tuple(one.strip() for one in columns.split(",") if one.strip())
-    made = await to_thread.run_sync(Columns, held.parts.catalogue, asked.types, names, keyring)
+    made = await to_thread.run_sync(_columns, held.parts.catalogue, asked.types, names, keyring)
     pieces = _Pieces(held, made, asked, format)
     try:
         first = await pieces.next()
@@ -101,6 +104,12 @@ async def replay(
     stream = _streamed(held, pieces, first, request.headers["authorization"])
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return _Response(pieces, stream, media_type=_MEDIA[format], headers=headers)
+
+
+def _columns(catalogue: Catalogue, types: Sequence[str], names: Sequence[str], keyring: Keyring | None) -> Columns:
+    from projections.replay_columns import Columns as Made  # noqa: PLC0415 - most APIs never need Arrow
+
+    return Made(catalogue, types, names, keyring)
 
 
 class _Pieces:
@@ -147,6 +156,8 @@ async def _streamed(held: Services, pieces: _Pieces, first: bytes | None, creden
 
 
 def _bytes_of(held: Services, columns: Columns, asked: Chosen, format: str) -> Generator[bytes]:
+    from projections.replay_encoding import arrow_stream, ndjson  # noqa: PLC0415
+
     with snapshot_of(held.parts.reader_dsn, "storyline api replay") as connection:
         batches = (columns.batch(events) for events in replayed(connection, held.parts.catalogue, asked))
         if format == "ndjson":

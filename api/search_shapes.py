@@ -44,7 +44,7 @@ class Hits(Struct, frozen=True):
 class SearchRequest(BaseModel):
     """What an agent types: a name, or an identifier or a number in any spelling, or the beginning of one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     q: Annotated[str, StringConstraints(min_length=1, max_length=200), Field(description="What to search for")]
     limit: Annotated[int, Field(ge=1, le=50, description="Most customers; there are no further pages")] = 20

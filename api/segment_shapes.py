@@ -51,7 +51,7 @@ Description = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x0
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class SegmentRequest(_Body):

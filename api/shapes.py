@@ -315,7 +315,7 @@ _STRUCTS: Final = (
 class LookupRequest(BaseModel):
     """An identifier (`email`, `phone`, …) or a ref (`order`, `ticket`, …)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     kind: Annotated[str, StringConstraints(max_length=64), Field(json_schema_extra={"enum": [*KINDS, *REF_KINDS]})]
     value: Annotated[str, StringConstraints(min_length=1, max_length=1000)]
@@ -325,7 +325,7 @@ class LookupRequest(BaseModel):
 class KeyRequest(BaseModel):
     """What a new API key may do."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     label: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     scopes: Annotated[
@@ -340,7 +340,7 @@ class KeyRequest(BaseModel):
 class DiscardRequest(BaseModel):
     """Why a dead letter is not wanted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     why: Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
@@ -348,7 +348,7 @@ class DiscardRequest(BaseModel):
 class AmendRequest(BaseModel):
     """The corrected event, under the name of the parked one, and why."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     event: Annotated[dict[str, Any], Field(description="A CloudEvent with the source and id of the parked one")]
     why: Annotated[str, StringConstraints(min_length=1, max_length=500)]

@@ -62,7 +62,7 @@ _MOST: Final = 1000
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     def content(self, *without: str) -> dict[str, Any]:
         """What was sent, as the content of an event: JSON values of the fields that were sent."""

@@ -101,7 +101,7 @@ _Time = Annotated[str, StringConstraints(max_length=64), AfterValidator(_time_te
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class WhoModel(_Part):
@@ -169,7 +169,7 @@ class DataModel(_Part):
 class CloudEvent(BaseModel):
     """A CloudEvents 1.0 event in JSON form. Further attributes are extensions, and are kept, sealed."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     specversion: Literal["1.0"] = Field(description="The CloudEvents version")
     source: _Source = Field(description="Who publishes: a URI reference; with `id` it is the event's name")

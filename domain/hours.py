@@ -12,8 +12,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-import holidays
-
 from domain.configuration.calendars import DAYS, Calendar, Hours
 from domain.errors import BadInput, Problem
 
@@ -120,6 +118,8 @@ class WorkingHours:
         if found is None:
             off = set(self._off.days)
             if self._off.country is not None:
+                import holidays  # noqa: PLC0415 - of hundreds of countries, and most calendars name none
+
                 off |= set(holidays.country_holidays(self._off.country, self._off.subdivision, years=year))
             found = self._years[year] = frozenset(off - set(self._off.working))
         return found

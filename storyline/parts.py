@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -51,11 +51,13 @@ from projections.directory import emptying
 from projections.segments.compiling import Facing
 from storyline.configuration import load_configuration
 from storyline.database import upgrade
-from storyline.embedded import EmbeddedPostgres
 from storyline.metrics import ParkedCollector
 from storyline.profile import read_profile
 from storyline.settings import Settings
 from storyline.types import catalogue_of
+
+if TYPE_CHECKING:
+    from storyline.embedded import EmbeddedPostgres
 
 __all__ = ["Clock", "Parts"]
 
@@ -354,6 +356,8 @@ def _provide(settings: Settings) -> tuple[Settings, EmbeddedPostgres | None]:
     embedded = None
     database = settings.database_url
     if not database:
+        from storyline.embedded import EmbeddedPostgres  # noqa: PLC0415 - only who has no server starts one
+
         embedded = EmbeddedPostgres.start(settings.data_dir)
         database = embedded.dsn
     filled = {

@@ -10,7 +10,6 @@ import time
 import structlog
 
 from projections.connecting import connected
-from projections.rebuild import Rebuild, chosen
 from projections.rebuild_state import abort, known, words_of
 from projections.registry import changed, refuse_changed, standing_on
 from storyline.parts import Parts
@@ -29,6 +28,8 @@ def renew(parts: Parts) -> None:
         names = changed(connection)
         if not names:
             return
+        from projections.rebuild import Rebuild, chosen  # noqa: PLC0415 - seldom needed, and much to load
+
         models, source = chosen(["all"] if "timeline" in names else list(standing_on(names)), None)
         found = known(connection)
         if found is not None and (found.models, found.source) != (models, source):

@@ -5,26 +5,13 @@ The command `storyline` begins here, where next to nothing is imported: loading 
 
 from __future__ import annotations
 
-import os
-import signal
-from typing import Any, NoReturn
+from storyline.loading import loading
 
 __all__ = ["main"]
-
-_INTERRUPTED = 130
-
-
-def _end(_number: int, _frame: Any) -> NoReturn:
-    os._exit(_INTERRUPTED)
 
 
 def main() -> None:
     """Load the command line and run one command."""
-    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else it is ignored, as under `nohup`
-    if usual:
-        signal.signal(signal.SIGINT, _end)
-    from storyline.cli import main as run  # noqa: PLC0415 - only now
-
-    if usual:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with loading():
+        from storyline.cli import main as run  # noqa: PLC0415 - only now
     run()

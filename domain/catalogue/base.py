@@ -83,7 +83,9 @@ class Money(NamedTuple):
 class Part(BaseModel):
     """A part of a content, such as one line of an order. Its personal fields have defaults, see `Content.NEEDS`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=False, defer_build=True
+    )
 
 
 class Content(Part):

@@ -41,7 +41,7 @@ _UNKNOWN: Final = "(not known)"
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class _MoneyPaths(_Strict):

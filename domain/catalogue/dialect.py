@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Context, Decimal, InvalidOperation
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import islice
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from jsonschema import Draft202012Validator, ValidationError
-from jsonschema.exceptions import SchemaError
-from jsonschema.validators import extend
 from pydantic import StringConstraints, TypeAdapter
 from pydantic import ValidationError as PydanticError
 from pydantic_core import SchemaError as PatternError
 
 from domain.catalogue.trouble import field_path
 from domain.errors import Misconfigured, Problem
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+# jsonschema is loaded where a schema is at hand: most deployments add no types.
 
 __all__ = ["KEYWORDS", "MAX_DEPTH", "MAX_PATTERN", "MAX_SUBSCHEMAS", "compile_schema", "problems_in", "resolved"]
 
@@ -47,6 +49,9 @@ def resolved(schema: Any, origin: str) -> dict[str, Any]:
     if whole.get("type") != "object":
         raise Misconfigured(f'{origin}: the schema describes no object; give it "type": "object".')
     whole.pop("$defs", None)
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema.exceptions import SchemaError  # noqa: PLC0415
+
     try:
         Draft202012Validator.check_schema(whole)
     except SchemaError as error:
@@ -121,12 +126,18 @@ def _matcher(pattern: str) -> TypeAdapter[str]:
     return TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
 
 
+def _wrong(keyword: str) -> ValidationError:
+    from jsonschema import ValidationError as Wrong  # noqa: PLC0415
+
+    return Wrong(keyword)
+
+
 def _pattern(_: Any, pattern: str, instance: Any, __: Any) -> Iterator[ValidationError]:
     if isinstance(instance, str):
         try:
             _matcher(pattern).validate_python(instance, strict=True)
         except PydanticError:
-            yield ValidationError("pattern")
+            yield _wrong("pattern")
 
 
 _exact = Context(prec=_DIGITS, traps=[InvalidOperation])
@@ -140,16 +151,21 @@ def _multiple_of(_: Any, step: int | Decimal, instance: Any, __: Any) -> Iterato
     except (ArithmeticError, ValueError):
         whole = False  # more digits than any number of a content needs
     if not whole:
-        yield ValidationError("multipleOf")
+        yield _wrong("multipleOf")
 
 
-_extend: Any = extend
-_Validator: Any = _extend(Draft202012Validator, {"pattern": _pattern, "multipleOf": _multiple_of})
+@cache
+def _validators() -> Any:
+    """The class of validators, with patterns and steps of our own."""
+    from jsonschema import Draft202012Validator, validators  # noqa: PLC0415
+
+    extend: Any = validators.extend
+    return extend(Draft202012Validator, {"pattern": _pattern, "multipleOf": _multiple_of})
 
 
 def compile_schema(schema: Mapping[str, Any]) -> Any:
     """A validator of a schema that `resolved` gave; thread-safe."""
-    return _Validator(schema)
+    return _validators()(schema)
 
 
 def problems_in(validator: Any, content: Any, prefix: str) -> list[Problem]:

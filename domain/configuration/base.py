@@ -107,7 +107,7 @@ def meant(word: str, known: Iterable[str]) -> str:
 class Setting(BaseModel):
     """A part of the configuration. What it does not know is refused, since it is most often misspelt."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

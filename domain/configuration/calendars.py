@@ -8,7 +8,6 @@ from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-import holidays
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from domain.configuration.base import Path, Setting, Wrong, listed
@@ -78,6 +77,8 @@ class Holidays(Setting):
             if self.subdivision is not None:
                 raise Wrong((("subdivision",), "stands without its country; add country"))
             return self
+        import holidays  # noqa: PLC0415 - of hundreds of countries, and most calendars name none
+
         found = getattr(holidays, self.country, None) if re.fullmatch("[A-Z]{2}", self.country) else None
         if found is None:
             told = "is no country whose holidays are known; write its ISO 3166 code in capitals, such as GB"

@@ -7,16 +7,18 @@ import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from pydantic import ValidationError
 from typer._click.exceptions import ClickException  # typer brings its own click and exports no name for this
 
 from domain.errors import StorylineError
 from storyline.cli.shared import stderr
 from storyline.exits import INTERRUPTED, UNEXPECTED, USAGE, exit_code
-from storyline.logs import told
+from storyline.loading import loading
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 __all__ = ["app", "main"]
 
@@ -70,7 +72,8 @@ def _options(
 
 def _loaded(place: str) -> Any:
     module, _, name = place.partition(".")
-    return getattr(import_module(f"storyline.cli.{module}"), name)
+    with loading():
+        return getattr(import_module(f"storyline.cli.{module}"), name)
 
 
 def _app_of(words: Iterable[str]) -> typer.Typer:
@@ -138,12 +141,16 @@ def _unheard() -> int:
 
 def _tell(error: Exception) -> int:
     """An error as one sentence on stderr, and its exit code."""
+    from pydantic import ValidationError as WrongSetting  # noqa: PLC0415 - readers of batches need neither
+
+    from storyline.logs import told  # noqa: PLC0415
+
     if os.environ.get("STORYLINE_DEBUG"):
         traceback.print_exc()
     if isinstance(error, StorylineError):
         stderr.print(error.detail, markup=False, soft_wrap=True)
         return exit_code(error)
-    if isinstance(error, ValidationError):
+    if isinstance(error, WrongSetting):
         stderr.print(_setting(error), markup=False, soft_wrap=True)
         return 7
     place = str(told(error)["frames"]).partition(" < ")[0]

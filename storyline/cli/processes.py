@@ -26,6 +26,7 @@ from projections.checking import refuse_damaged_log
 from storyline import logs
 from storyline.cli.shared import console
 from storyline.database import upgraded
+from storyline.loading import loading
 from storyline.metrics import ParkedCollector, watching
 from storyline.parts import Parts
 from storyline.renewal import renew
@@ -106,8 +107,9 @@ def _supervise(parts: Parts, stop: threading.Event) -> int:
 
 def api() -> None:
     """Run the API alone."""
-    from api.app import create_app  # noqa: PLC0415 - each process loads what it runs, and no other's
-    from api.server import server_of  # noqa: PLC0415
+    with loading():
+        from api.app import create_app  # noqa: PLC0415 - each process loads what it runs, and no other's
+        from api.server import server_of  # noqa: PLC0415
 
     with process() as parts:
         app = create_app(parts.api)
@@ -116,7 +118,8 @@ def api() -> None:
 
 def projector() -> None:
     """Run a projector. Several share the partitions of the log, on one or many machines."""
-    from consumers.projector import Projector  # noqa: PLC0415
+    with loading():
+        from consumers.projector import Projector  # noqa: PLC0415
 
     # Batches are many objects without a cycle among them; to look for one after each few hundred costs a third.
     gc.set_threshold(200_000, 10, 10)
@@ -145,7 +148,8 @@ def projector() -> None:
 
 def inbox() -> None:
     """Run an inbox: it moves what channels publish straight to Kafka onto the log. Several share the topics."""
-    from consumers.inbox import Inbox  # noqa: PLC0415
+    with loading():
+        from consumers.inbox import Inbox  # noqa: PLC0415
 
     registry = CollectorRegistry()
     with process() as parts, stop_on_signals() as stop:
@@ -172,7 +176,8 @@ def inbox() -> None:
 
 def relay() -> None:
     """Run a relay: it moves what deals, tickets and tasks did to the log. Several may run; one works."""
-    from consumers.relay import Relaying  # noqa: PLC0415
+    with loading():
+        from consumers.relay import Relaying  # noqa: PLC0415
 
     registry = CollectorRegistry()
     with process() as parts, stop_on_signals() as stop:
@@ -184,7 +189,8 @@ def relay() -> None:
 
 def enrichment() -> None:
     """Run enrichment: it scores what customers write, and publishes it beside. Several share the partitions."""
-    from consumers.enrichment import Enricher  # noqa: PLC0415 - the method's words are for this process alone
+    with loading():
+        from consumers.enrichment import Enricher  # noqa: PLC0415 - the method's words are for this process alone
 
     registry = CollectorRegistry()
     with process() as parts, stop_on_signals() as stop:

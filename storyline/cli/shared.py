@@ -27,12 +27,12 @@ from rich.progress import (
 from rich.text import Text
 
 from domain.errors import Misconfigured
-from storyline import logs
-from storyline.parts import Parts
-from storyline.settings import Settings
+from storyline.loading import loading
 
 if TYPE_CHECKING:
     from adapters.client import Client
+    from storyline.parts import Parts
+    from storyline.settings import Settings
 
 __all__ = [
     "JsonFlag",
@@ -76,6 +76,10 @@ _encode = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode
 def open_parts(settings: Settings | None = None) -> Iterator[Parts]:
     """The parts of a command that works on the database itself; in development its tables are made. SIGTERM stops it
     as Ctrl-C does, so that it may leave everything in order."""
+    with loading():  # the command line is loaded by processes that have no parts: readers of batches
+        from storyline import logs  # noqa: PLC0415
+        from storyline.parts import Parts  # noqa: PLC0415
+        from storyline.settings import Settings  # noqa: PLC0415
     settings = Settings() if settings is None else settings
     logs.configure(settings.log_format, "warning")
     with _terminated_as_interrupted(), Parts.build(settings) as parts:

@@ -23,6 +23,7 @@ from projections.leases import Seat
 from projections.occasions import Occasions
 from projections.positions import Positions
 from storyline.cli.processes import process
+from storyline.loading import loading
 from storyline.metrics import AutomationCollector
 from storyline.parts import Parts
 from storyline.profile import read_profile
@@ -36,9 +37,10 @@ _DELIVERERS = 4
 
 def scheduler() -> None:
     """Run a scheduler: it does what time asks for. Several may run; each piece of work is done once."""
-    from consumers.jobs import jobs_of  # noqa: PLC0415 - APScheduler is for this process alone
-    from consumers.scheduler import Scheduler  # noqa: PLC0415
-    from consumers.segment_chores import SegmentChores  # noqa: PLC0415
+    with loading():
+        from consumers.jobs import jobs_of  # noqa: PLC0415 - APScheduler is for this process alone
+        from consumers.scheduler import Scheduler  # noqa: PLC0415
+        from consumers.segment_chores import SegmentChores  # noqa: PLC0415
 
     registry = CollectorRegistry()
     with process() as parts, stop_on_signals() as stop:
