@@ -12,7 +12,7 @@ from api.analytics_windows import EVER, window_of
 from api.attribution_shapes import AttributedSales, Attribution, CreditTold, SaleTold, Turnover
 from api.problems import responses
 from api.services import services
-from domain.attribution import MOST_DAYS, Model
+from domain.attribution import MOST_DAYS, USUAL_DAYS, Model
 from domain.facts import written
 from projections.insight.attribution import Attributed, AttributionReader, By, Credit, Question
 
@@ -36,7 +36,7 @@ async def attribution(
     _caller: Analyst,
     asked: Span,
     model: Chosen = "last",
-    window: Days = 30,
+    window: Days = USUAL_DAYS,
     by: Grouped = "campaign",
 ) -> Response:
     """The amounts of counted purchases, shared out among the campaigns that the same customer answered before, and
@@ -62,7 +62,7 @@ async def sales(
     place: PlaceAsked,
     key: Annotated[str | None, Query(max_length=200, description="The campaign or channel; left out: none")] = None,
     model: Chosen = "last",
-    window: Days = 30,
+    window: Days = USUAL_DAYS,
     by: Grouped = "campaign",
     limit: Limit = 100,
 ) -> Response:

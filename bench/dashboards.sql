@@ -97,9 +97,9 @@ SELECT md5('mood ' || n)::uuid, name, happened_at, happened_at, 'en', round((ran
 FROM drawn WHERE type IN ('email.received', 'chat.message_received');
 
 -- name: mentions
--- Which products they write of.
+-- Which products they write of: some that are bought.
 INSERT INTO figures.mentions (name, product, evidence, happened_at, recorded_at, type, channel, direction, category)
-SELECT name, product, evidence, happened_at, happened_at, type, channel, 'in', NULL
+SELECT name, 'PK-' || (1000 + ((n::bigint + 8) * 7919) %% 2000), evidence, happened_at, happened_at, type, channel, 'in', NULL
 FROM drawn WHERE type IN ('email.received', 'chat.message_received') AND n %% 3 = 0;
 
 -- name: tickets

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from decimal import Context, Decimal
 from typing import Final, Literal, get_args
 
-__all__ = ["DECAY", "HALF_LIFE_DAYS", "MODELS", "MOST_DAYS", "Model", "shares", "weights"]
+__all__ = ["DECAY", "HALF_LIFE_DAYS", "MODELS", "MOST_DAYS", "USUAL_DAYS", "Model", "shares", "weights"]
 
 Model = Literal["first", "last", "linear", "position", "time_decay"]
 MODELS: Final[tuple[Model, ...]] = get_args(Model)
@@ -19,6 +19,8 @@ HALF_LIFE_DAYS: Final = 7
 """An answer that lies so many days longer before the purchase weighs half as much."""
 MOST_DAYS: Final = 365
 """As long before a purchase an answer may lie."""
+USUAL_DAYS: Final = 30
+"""As long before it may lie if nobody says otherwise."""
 _WHOLE: Final = Decimal(10) ** 18
 
 

@@ -119,7 +119,8 @@ def parts_of_timeline(models: Sequence[str], live: dict[int, int], events: int) 
     if "work" in models:
         found.append(Part("items", _WHOLE, 2**16, 0.1 * events))
     if "figures" in models:
-        weights = {"sales": 0.15, "contacts": 0.05, "metrics": 0.01, "moods": 0.02, "buyers": 0.1}
+        weights = {"sales": 0.15, "contacts": 0.05, "metrics": 0.01, "moods": 0.02, "buyers": 0.1, "credits": 0.05,
+                   "questions": 0.02}  # fmt: skip
         found += [Part(f"sums:{part}", _SUMS, 1, weights[part] * events) for part in PARTS]
     return found
 

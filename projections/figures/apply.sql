@@ -27,8 +27,12 @@ INSERT INTO touched (quarters) VALUES (%(quarters)s::timestamptz[]);
 
 -- name: touch_buyers
 -- Of these evidences, customers and orders it is to be found out anew what was bought.
-INSERT INTO touched_buyers (evidences, customers, orders)
-VALUES (%(evidences)s::uuid[], %(customers)s::uuid[], %(orders)s::uuid[]);
+INSERT INTO touched_buyers (evidences, customers, orders, voices)
+VALUES (%(evidences)s::uuid[], %(customers)s::uuid[], %(orders)s::uuid[], '{}');
+
+-- name: touch_voices
+-- Of these evidences, who answered a campaign or spoke of a product, it is to be found out anew what they bought after that.
+INSERT INTO touched_buyers (evidences, customers, orders, voices) VALUES ('{}', '{}', '{}', %(voices)s::uuid[]);
 
 -- name: give_up_buyers
 -- No sums of what was bought are to be trusted, nor those that are being made.

@@ -14,9 +14,12 @@ from psycopg import sql
 
 from domain.configuration import Rfm
 from eventlog.sql import load
+from projections.figures import credits
 from projections.figures.pieces import EVER, Folded, folded
 
-__all__ = ["QUERIES", "Buying", "customers_query", "fill_buyers", "fold_buyers", "kept_in", "put_together"]
+__all__ = [
+    "QUERIES", "Buying", "customers_query", "fill_buyers", "fold_buyers", "kept_in", "put_together", "voices_query",
+]  # fmt: skip
 
 QUERIES: Final = load("projections.figures", "buyers.sql")
 _PARTS: Final = ("raw", "changes", "moves", "repeats", "standing")
@@ -56,7 +59,16 @@ def put_together(query: sql.SQL, whose: str) -> sql.Composed:
 
 def customers_query(marked: LiteralString = "touched_buyers") -> sql.Composed:
     """Who is to be read as they are: those whom marks are about, all or some, and who bought after `until`."""
-    stale = sql.SQL(QUERIES["stale"]).format(marked=sql.SQL(marked))
+    return _customers(sql.SQL(marked))
+
+
+def voices_query(marked: LiteralString = "touched_buyers") -> sql.Composed:
+    """The same of what falls to campaigns, and of questions."""
+    return _customers(sql.SQL(QUERIES["voiced"]).format(marked=sql.SQL(marked)))
+
+
+def _customers(marked: sql.Composable) -> sql.Composed:
+    stale = sql.SQL(QUERIES["stale"]).format(marked=marked)
     return sql.SQL(QUERIES["customers"]).format(stale=stale)
 
 
@@ -78,6 +90,7 @@ def fold_buyers(cursor: _Cursor, buying: Buying | None, most: int) -> Folded:
     customers = [row[0] for row in cursor.execute(customers_query(QUERIES["marked"]), asked).fetchall()]
     _find_out(cursor, "add_up", "some", {**asked, "customers": customers})
     cursor.execute(QUERIES["forget_empty"])
+    credits.make_anew(cursor, [row[0] for row in cursor.execute(voices_query(QUERIES["marked"]), asked).fetchall()])
     cursor.execute(QUERIES["forget_marks"], asked)
     return folded(sum(size for _, size in marks), most)
 
@@ -88,11 +101,13 @@ def _fill_on(cursor: _Cursor, buying: Buying, most: int) -> Folded:
     found = cursor.execute(QUERIES["filling"]).fetchone()
     if found is None or kept_in(found) != buying:
         cursor.execute(QUERIES["empty"])
+        credits.empty(cursor)
         found = cursor.execute(QUERIES["begin_filling"], _asked(buying)).fetchone()
     asked = {**_asked(buying), "customer": None if found is None else found[-1], "most": most}
     customers = [row[0] for row in cursor.execute(QUERIES["following"], asked).fetchall()]
     if customers:
         _find_out(cursor, "add_up", "some", {**asked, "customers": customers})
+        credits.make_anew(cursor, customers)
         cursor.execute(QUERIES["fill_to"], {"customer": customers[-1]})
     if len(customers) < most:
         cursor.execute(QUERIES["keep"], asked)

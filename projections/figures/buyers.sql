@@ -44,7 +44,7 @@ stale AS (
 -- What batches touched and of how many things that tells, the earliest first, as far as it is not more than so many.
 SELECT mark, size FROM (
     SELECT mark, size, sum(size) OVER (ORDER BY mark) - size AS before FROM (
-        SELECT mark, cardinality(evidences) + cardinality(customers) + cardinality(orders) AS size
+        SELECT mark, cardinality(evidences) + cardinality(customers) + cardinality(orders) + cardinality(voices) AS size
         FROM touched_buyers ORDER BY mark LIMIT 1000
     ) AS first
 ) AS summed
@@ -53,6 +53,14 @@ WHERE before < %(most)s;
 -- name: marked
 -- Those marks alone.
 (SELECT * FROM touched_buyers WHERE mark = ANY (%(marks)s::bigint[]))
+
+-- name: all_marked
+-- All marks.
+touched_buyers
+
+-- name: voiced
+-- Marks that are also about those who answered a campaign or spoke of a product.
+(SELECT customers, evidences || voices AS evidences, orders FROM {marked} AS m)
 
 -- name: customers
 -- Whom marks are about.

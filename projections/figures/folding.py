@@ -14,6 +14,7 @@ import psycopg
 from domain.catalogue.registry import Catalogue
 from eventlog.sql import load
 from projections.figures.buyers import Buying, fill_buyers, fold_buyers
+from projections.figures.credits import fill_credits, fill_questions
 from projections.figures.filling import fill, fill_all, sum_metrics
 from projections.figures.moods import QUERIES as MOODS
 from projections.figures.moods import forget_moods, sum_moods
@@ -27,14 +28,19 @@ TRADES: Final = ("", "channel", "country", "campaign", "actor", "type", "nobody"
 """Dimensions that a trade says; `nobody`: those of nobody that is known."""
 LINES: Final = ("category", "product")
 """Dimensions of its lines. Of products there are sums by day and month alone: there may be as many as lines."""
-PARTS: Final = ("sales", "contacts", "metrics", "moods", "buyers")
+PARTS: Final = ("sales", "contacts", "metrics", "moods", "buyers", "credits", "questions")
 """Of all sums those that can be made beside each other."""
-SUMS: Final = ("sales_sums", "contact_sums", "mood_sums", "buyers", "buyer_days", "buyer_repeats", "buyer_sums")
+SUMS: Final = (
+    "sales_sums", "contact_sums", "mood_sums", "buyers", "buyer_days", "buyer_repeats", "buyer_sums", "credits",
+    "credit_sums", "questions",
+)  # fmt: skip
 """Tables that nothing but their sums is in, of which there may be many."""
 _SHORT: Final = (*TRADES, "category")
 _LEVELS: Final[tuple[Level, ...]] = ("q", *SHORTER)
 _MOST: Final = 2000
 _MOST_DAYS: Final = 10
+_BESIDE: Final = {"credits": fill_credits, "questions": fill_questions}
+"""What is right where what customers bought is kept."""
 
 
 def fold(
@@ -103,6 +109,9 @@ def fold_part(
     cursor.execute(_SQL["settings"])
     if part == "buyers":
         fill_buyers(cursor, buying)
+        return
+    if part in _BESIDE:
+        _BESIDE[part](cursor)
         return
     ever = [EVER]
     if part == "moods":

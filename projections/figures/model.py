@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 
 from eventlog.sql import load
-from projections.columns import array_of
+from projections.columns import LENGTH, NULL, array_of
 from projections.packing import copy_in
 from projections.rows import Derived
 
@@ -22,6 +22,10 @@ TABLES: Final = ("lines", "scores", "moods", "mentions", "things")
 
 _TARGET: Final = 2 + 20 + 4
 """Where the text that it is of stands in a packed row of `moods`."""
+_ANSWERED: Final = 2 + 20 + 4
+"""Where the evidence stands in one of `answers`."""
+_PRODUCT: Final = 2 + 20
+"""Where the product stands, with its length, in one of `mentions`; then the evidence."""
 
 
 def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived]) -> None:
@@ -32,8 +36,22 @@ def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived]) -> None:
         if len(one.moods):
             targets = [row[_TARGET : _TARGET + 16].hex() for row in one.moods.rows()]
             cursor.execute(_SQL["touch_moods"], {"targets": array_of(targets)})
+        voices = _voices(one)
+        if voices:
+            cursor.execute(_SQL["touch_voices"], {"voices": array_of(voices)})
         if len(one.things):
             cursor.execute(_SQL["touch_categories"], {"names": [UUID(bytes=name) for name in one.things.names()]})
+
+
+def _voices(derived: Derived) -> set[str]:
+    """The evidences (in hex) of those who answered campaigns or spoke of products."""
+    found = {row[_ANSWERED : _ANSWERED + 16].hex() for row in derived.answers.rows()}
+    for row in derived.mentions.rows():
+        [size] = LENGTH.unpack_from(row, _PRODUCT)
+        evidence = row[_PRODUCT + LENGTH.size + size :]
+        if evidence[: LENGTH.size] != NULL:
+            found.add(evidence[LENGTH.size : LENGTH.size + 16].hex())
+    return found
 
 
 def touch(cursor: psycopg.Cursor[Any], quarters: Collection[str]) -> None:

@@ -65,6 +65,7 @@ CREATE TABLE mentions (
 );
 CREATE INDEX mentions_product ON mentions (product, happened_at);
 CREATE INDEX mentions_happened ON mentions (happened_at);
+CREATE INDEX mentions_evidence ON mentions (evidence) WHERE evidence IS NOT NULL;
 
 -- What is said of products and campaigns; of each thing and field the last that says something of it counts. `fields`:
 -- public ones.
@@ -131,12 +132,14 @@ CREATE TABLE mood_sums (
 );
 
 -- Customers of whom a batch changed what they bought since it was summed up, a row for each batch, as in `touched`: by
--- evidences of trades, by customers that evidences came to or went from, and by the keys of orders.
+-- evidences of trades, by customers that evidences came to or went from, and by the keys of orders. `voices`: evidences of
+-- those who answered a campaign or spoke of a product, which changes nothing of what they bought.
 CREATE TABLE touched_buyers (
     mark bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     evidences uuid[] NOT NULL,
     customers uuid[] NOT NULL,
-    orders uuid[] NOT NULL
+    orders uuid[] NOT NULL,
+    voices uuid[] NOT NULL
 );
 
 -- How what customers bought is summed up (one row, or none where it is not): by days of which zone, in which currency and
@@ -210,6 +213,47 @@ CREATE TABLE buyer_sums (
     PRIMARY KEY (level, kind, at, since, second, fresh, currency)
 );
 CREATE INDEX buyer_sums_empty ON buyer_sums (at) WHERE customers = 0;
+
+-- What of a purchase falls to a campaign that its customer answered before, or to the channel of the answer (`by`: which of both
+-- the `key` is of), by each model of attribution, within the usual days; kept up as `buyers`, and right where that is.
+CREATE TABLE credits (
+    customer uuid NOT NULL,
+    at timestamptz NOT NULL,
+    by text NOT NULL,
+    key text,
+    currency text NOT NULL,
+    first numeric NOT NULL,
+    last numeric NOT NULL,
+    linear numeric NOT NULL,
+    position numeric NOT NULL,
+    time_decay numeric NOT NULL
+);
+CREATE INDEX credits_customer ON credits (customer);
+CREATE INDEX credits_at ON credits (by, at);
+
+-- What that comes to by time (`level`: d or m, which begins `at`, by UTC) and model: of how many purchases, how much.
+CREATE TABLE credit_sums (
+    level "char" NOT NULL,
+    model text NOT NULL,
+    by text NOT NULL,
+    at timestamptz NOT NULL,
+    key text,
+    currency text NOT NULL,
+    purchases bigint NOT NULL,
+    amount numeric NOT NULL,
+    UNIQUE NULLS NOT DISTINCT (level, model, by, at, key, currency)
+);
+CREATE INDEX credit_sums_empty ON credit_sums (at) WHERE purchases = 0;
+
+-- What customers asked of products (`at`) that they bought for the first time (`first_at`) after that; likewise.
+CREATE TABLE questions (
+    customer uuid NOT NULL,
+    product text NOT NULL,
+    at timestamptz NOT NULL,
+    first_at timestamptz NOT NULL
+);
+CREATE INDEX questions_customer ON questions (customer);
+CREATE INDEX questions_at ON questions (at);
 
 -- What the deployment's own metrics come to by quarter of an hour and by their dimensions (in the order of their codes).
 -- `version`: the hash of the definition. `told`: how many events had a value. `evidences`: where customers are counted.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -17,12 +18,12 @@ from psycopg import sql
 from domain.configuration import Rfm
 from domain.zones import Period, midnight
 from eventlog.sql import load
-from projections.figures.buyers import QUERIES, Buying, customers_query, kept_in, put_together
+from projections.figures.buyers import QUERIES, Buying, customers_query, kept_in, put_together, voices_query
 from projections.figures.pieces import EVER, pieces
 from projections.figures.sales import Unit, levels_of, stale_in
 from projections.insight.asking import MOST_GROUPS, Window
 
-__all__ = ["Kept", "Loyalty", "Returned", "classes", "cohorts", "days_of", "kept", "loyalty"]
+__all__ = ["Kept", "Loyalty", "Returned", "classes", "cohorts", "days_of", "kept", "loyalty", "whose_are_stale"]
 
 _SQL: Final = load("projections.insight", "buying.sql")
 _LABELS: Final = {"day": "YYYY-MM-DD", "week": 'IYYY"-W"IW', "month": "YYYY-MM"}
@@ -95,6 +96,15 @@ async def kept(cursor: _Cursor, until: datetime, recorded_by: datetime) -> Kept 
     asked = {**buying.asked(), "until": until, "customers": []}
     stale = [row[0] for row in await (await cursor.execute(customers_query(), asked)).fetchall()]
     return Kept(buying, {**asked, "customers": stale}, "some" if stale else "nobody")
+
+
+async def whose_are_stale(cursor: _Cursor, recorded_by: datetime) -> list[UUID] | None:
+    """Of whom it is not noted right what of their purchases falls to campaigns, and what they asked before; None
+    where it is of nobody, or where it is asked for as it was known then."""
+    kept_as = kept_in(await (await cursor.execute(QUERIES["kept"])).fetchone())
+    if kept_as is None or recorded_by < EVER[1]:
+        return None
+    return [row[0] for row in await (await cursor.execute(voices_query(), {"until": EVER[1]})).fetchall()]
 
 
 def days_of(window: Window, known: Kept | None) -> Days | None:

@@ -11,7 +11,11 @@ from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
 from eventlog.sql import load
+from projections.figures.buyers import QUERIES as BUYERS
+from projections.figures.credits import QUESTIONS, asks
+from projections.figures.pieces import EVER
 from projections.insight.asking import Figures, Query, Window
+from projections.insight.buying import whose_are_stale
 
 __all__ = ["Complained", "ProductsReader", "Questioned", "Voice"]
 
@@ -70,7 +74,11 @@ class ProductsReader:
     async def questioned(self, window: Window, product: str | None, days: int, limit: int) -> list[Questioned]:
         """The products with most questions of who bought them within so many days, or one of them."""
         asked = {**window._asdict(), "product": product, "days": days, "limit": limit}
-        return [Questioned(*row) for row in await self._figures.fetch(_query("questioned"), asked)]
+        async with self._figures.moment() as cursor:
+            stale = await whose_are_stale(cursor, EVER[1])
+            query = _query("questioned") if stale is None else _noted("some" if stale else "nobody")
+            rows = await (await cursor.execute(query, {**asked, "customers": stale})).fetchall()
+        return [Questioned(*row) for row in rows]
 
     async def questions(
         self, window: Window, product: str, days: int, before: tuple[datetime, UUID], limit: int
@@ -89,4 +97,11 @@ class ProductsReader:
 
 
 def _query(name: str) -> Query:
-    return sql.SQL(_SQL[name]).format(voiced=sql.SQL(_SQL["complaints"]), asked=sql.SQL(_SQL["questions"]))
+    asked = sql.SQL(_SQL["questions"]).format(asks=sql.SQL(QUESTIONS["asks"]))
+    return sql.SQL(_SQL[name]).format(voiced=sql.SQL(_SQL["complaints"]), asked=asked)
+
+
+def _noted(whose: str) -> Query:
+    """Questions out of what is noted of all but some, whose questions are read."""
+    asked = sql.SQL(_SQL["noted"]).format(stale=sql.SQL(BUYERS[whose]), raw=asks(whose))
+    return sql.SQL(_SQL["questioned"]).format(asked=asked)

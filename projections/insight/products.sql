@@ -61,24 +61,17 @@ LIMIT %(limit)s;
 
 -- name: questions
 -- What customers asked or said of a product in the period who bought it within `days` afterwards, and not before: one
--- row for each touchpoint and product. To look at a page, to open a mail or to fill a cart is to ask nothing.
+-- row for each touchpoint and product.
 WITH told AS MATERIALIZED (
     SELECT p.product, p.name, p.happened_at AS at, p.type, whose.customer
-    FROM figures.mentions AS p JOIN identity.evidences AS whose ON whose.evidence = p.evidence
-    WHERE p.direction = 'in' AND p.happened_at >= %(start)s AND p.happened_at < %(end)s
-        AND p.type NOT IN (
-            'review.posted', 'survey.answered', 'cart.updated', 'cart.abandoned', 'page.viewed', 'download.made',
-            'webinar.registered', 'webinar.attended', 'product.used', 'email.opened', 'email.clicked',
-            'email.unsubscribed', 'subscription.started', 'subscription.renewed', 'subscription.changed',
-            'subscription.cancelled'
-        )
-        AND NOT EXISTS (SELECT FROM customers.trades AS own WHERE own.name = p.name)
+    FROM mentions AS p JOIN evidences AS whose ON whose.evidence = p.evidence
+    WHERE p.happened_at >= %(start)s AND p.happened_at < %(end)s AND {asks}
         AND (%(product)s::text IS NULL OR p.product = %(product)s)
 ),
 bought AS ( -- all purchases that may be the first one after, of whoever asked; most of what is asked is never bought
     SELECT hers.customer, l.product, t.happened_at
-    FROM customers.trades AS t JOIN figures.lines AS l ON l.name = t.name
-    JOIN identity.evidences AS hers ON hers.evidence = t.evidence
+    FROM trades AS t JOIN lines AS l ON l.name = t.name
+    JOIN evidences AS hers ON hers.evidence = t.evidence
     WHERE t.counts AND NOT t.refund AND t.happened_at > %(start)s
         AND t.happened_at < %(end)s + make_interval(days => %(days)s)
         AND (%(product)s::text IS NULL OR l.product = %(product)s)
@@ -92,11 +85,24 @@ after AS MATERIALIZED (
 asked AS (
     SELECT * FROM after
     WHERE NOT EXISTS (
-        SELECT FROM identity.evidences AS hers JOIN customers.trades AS t ON t.evidence = hers.evidence
-        JOIN figures.lines AS l ON l.name = t.name
+        SELECT FROM evidences AS hers JOIN trades AS t ON t.evidence = hers.evidence
+        JOIN lines AS l ON l.name = t.name
         WHERE hers.customer = after.customer AND t.counts AND NOT t.refund AND l.product = after.product
             AND t.happened_at <= after.at
     )
+)
+
+-- name: noted
+-- The same out of what is noted of each customer, and of stale ones out of what they asked and bought.
+WITH {stale}, {raw},
+asked AS (
+    SELECT * FROM (
+        SELECT q.* FROM questions AS q
+        WHERE q.at >= %(start)s AND q.at < %(end)s AND NOT EXISTS (SELECT FROM stale WHERE stale.customer = q.customer)
+        UNION ALL
+        SELECT customer, product, at, first_at FROM made WHERE at >= %(start)s AND at < %(end)s
+    ) AS told
+    WHERE first_at < at + make_interval(days => %(days)s) AND (%(product)s::text IS NULL OR product = %(product)s)
 )
 
 -- name: questioned
