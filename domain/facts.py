@@ -84,6 +84,7 @@ _INVOICE: Final = ("invoice:", "invoice/")
 _LONGEST_CODE: Final = 100
 _MOST_DIGITS: Final = 18
 """Before and after the point. No company turns over more, and Postgres would refuse a batch beyond its limit."""
+_FEW: Final = 10**_MOST_DIGITS
 
 
 def is_interesting(type: str, refs: Sequence[str], direction: str | None) -> bool:
@@ -161,6 +162,8 @@ def exact_amount(value: Any) -> Decimal | None:
         amount = Decimal(value)
     except (InvalidOperation, ValueError):
         return None
+    if isinstance(value, int) and -_FEW < value < _FEW:
+        return amount  # told quickly, as below
     if not amount.is_finite():
         return None
     if not amount:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -115,6 +116,7 @@ def stamp(now: datetime) -> str:
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
 
 
+@lru_cache(maxsize=16_384)  # each ref is asked for by several tables
 def ref_hash(ref: str) -> bytes:
     """16 bytes under which the timeline of a ref in its clear form (`kind[/namespace]:value`) is found.
 

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 from psycopg import adapters
@@ -37,8 +38,10 @@ def text(value: str | None) -> bytes:
     return LENGTH.pack(len(raw)) + raw
 
 
+@lru_cache(maxsize=4096)
 def cut(value: str | None) -> bytes:
-    """A code, as much of it as there is room for: for columns that only repeat what the record says in full."""
+    """A code, as much of it as there is room for: for columns that only repeat what the record says in full. Most are
+    one of a few, so that they are remembered."""
     if value is None:
         return NULL
     raw = value.encode("utf-8", "replace").replace(b"\0", b"")
@@ -48,8 +51,14 @@ def cut(value: str | None) -> bytes:
 
 
 def numeric(value: Decimal) -> bytes:
-    """An exact number."""
-    raw = _numeric(value) or b""
+    """An exact number, with all of its digits."""
+    return _numeric_of(str(value))  # numbers that are equal differ in their digits: 1.5 is not 1.50
+
+
+@lru_cache(maxsize=8192)
+def _numeric_of(value: str) -> bytes:
+    """Prices and quantities come again and again, and to pack one takes as long as all else of its row."""
+    raw = _numeric(Decimal(value)) or b""
     return LENGTH.pack(len(raw)) + bytes(raw)
 
 

@@ -159,7 +159,8 @@ class Deriver:
                         facts[place].append((one.mark, row))
             if said is not None:
                 for into, its in zip(figures, self._figures_of(one, said), strict=True):
-                    into += [(one.mark, row) for row in its]
+                    if its:
+                        into += [(one.mark, row) for row in its]
             if line.parties:
                 parties += party_rows(one)
             if line.type in self._work:
