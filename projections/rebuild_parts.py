@@ -120,7 +120,7 @@ def parts_of_timeline(models: Sequence[str], live: dict[int, int], events: int) 
         found.append(Part("items", _WHOLE, 2**16, 0.1 * events))
     if "figures" in models:
         weights = {"sales": 0.15, "contacts": 0.05, "metrics": 0.01, "moods": 0.02, "buyers": 0.1, "credits": 0.05,
-                   "questions": 0.02}  # fmt: skip
+                   "questions": 0.02, "opinions": 0.03}  # fmt: skip
         found += [Part(f"sums:{part}", _SUMS, 1, weights[part] * events) for part in PARTS]
     return found
 

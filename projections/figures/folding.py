@@ -18,6 +18,7 @@ from projections.figures.credits import fill_credits, fill_questions
 from projections.figures.filling import fill, fill_all, sum_metrics
 from projections.figures.moods import QUERIES as MOODS
 from projections.figures.moods import forget_moods, sum_moods
+from projections.figures.opinions import fill_opinions, forget_opinions, sum_opinions
 from projections.figures.pieces import EVER, SHORTER, Folded, Level, Range, begin_of, edges_of, folded, merged
 from projections.registry import use
 
@@ -28,19 +29,19 @@ TRADES: Final = ("", "channel", "country", "campaign", "actor", "type", "nobody"
 """Dimensions that a trade says; `nobody`: those of nobody that is known."""
 LINES: Final = ("category", "product")
 """Dimensions of its lines. Of products there are sums by day and month alone: there may be as many as lines."""
-PARTS: Final = ("sales", "contacts", "metrics", "moods", "buyers", "credits", "questions")
+PARTS: Final = ("sales", "contacts", "metrics", "moods", "buyers", "credits", "questions", "opinions")
 """Of all sums those that can be made beside each other."""
 SUMS: Final = (
     "sales_sums", "contact_sums", "mood_sums", "buyers", "buyer_days", "buyer_repeats", "buyer_sums", "credits",
-    "credit_sums", "questions",
+    "credit_sums", "questions", "score_sums", "complaint_sums",
 )  # fmt: skip
 """Tables that nothing but their sums is in, of which there may be many."""
 _SHORT: Final = (*TRADES, "category")
 _LEVELS: Final[tuple[Level, ...]] = ("q", *SHORTER)
 _MOST: Final = 2000
 _MOST_DAYS: Final = 10
-_BESIDE: Final = {"credits": fill_credits, "questions": fill_questions}
-"""What is right where what customers bought is kept."""
+_BESIDE: Final = {"credits": fill_credits, "questions": fill_questions, "opinions": fill_opinions}
+"""How parts are made that have a file of their own."""
 
 
 def fold(
@@ -141,10 +142,12 @@ def _fold_quarters(cursor: psycopg.Cursor[Any], quarters: set[datetime], catalog
     _sum_sales(cursor, "q", ranges)
     _sum_contacts(cursor, "q", ranges, types)
     sum_moods(cursor, "q", ranges, types)
+    sum_opinions(cursor, "q", ranges)
     _forget(cursor, "h", _SHORT, hours)
     _sum_sales(cursor, "h", hours)
     _sum_contacts(cursor, "h", hours)
     sum_moods(cursor, "h", hours)
+    sum_opinions(cursor, "h", hours)
     sum_metrics(cursor, ranges, catalogue)
     for level in ("d", "m"):
         starts = sorted({begin_of(level, one) for one in quarters})
@@ -161,6 +164,7 @@ def _fold_longer(cursor: psycopg.Cursor[Any], level: Level) -> Folded:
         _sum_contacts(cursor, level, ranges)
         types = [row[0] for row in cursor.execute(_SQL["types"]).fetchall()] if level == "d" else None
         sum_moods(cursor, level, ranges, types)
+        sum_opinions(cursor, level, ranges)
         cursor.execute(_SQL["renew"], {"level": level, "starts": found})
     return folded(len(found), _MOST_DAYS)
 
@@ -170,6 +174,7 @@ def _forget(cursor: psycopg.Cursor[Any], level: Level, dimensions: Sequence[str]
     cursor.execute(_SQL["forget_sales"], asked)
     cursor.execute(_SQL["forget_contacts"], asked)
     forget_moods(cursor, level, ranges)
+    forget_opinions(cursor, level, ranges)
 
 
 def _sum_sales(cursor: psycopg.Cursor[Any], level: Level, ranges: Sequence[Range]) -> None:

@@ -131,6 +131,43 @@ CREATE TABLE mood_sums (
     PRIMARY KEY (level, dimension, at, value)
 );
 
+-- What scores come to by time, in all ('') or by a dimension, likewise; by product by day and month alone. What counts as what is
+-- in docs/analytics.md; `ces`, `reviews`: how many, `…_total`: their sum, `…_best`: how many say the best that there is,
+-- `…_best_total`: the sum of their parts of it.
+CREATE TABLE score_sums (
+    level "char" NOT NULL,
+    dimension text NOT NULL,
+    at timestamptz NOT NULL,
+    value text NOT NULL,
+    csat bigint NOT NULL,
+    satisfied bigint NOT NULL,
+    nps bigint NOT NULL,
+    promoters bigint NOT NULL,
+    detractors bigint NOT NULL,
+    ces bigint NOT NULL,
+    ces_total numeric,
+    ces_best bigint NOT NULL,
+    ces_best_total numeric,
+    reviews bigint NOT NULL,
+    review_total numeric,
+    review_best bigint NOT NULL,
+    review_best_total numeric,
+    PRIMARY KEY (level, dimension, at, value)
+);
+
+-- Events that speak against a product by day or month: how many, and how many of those by a bad review, as a refund, and by a
+-- bad mood. Tickets are in `work`.
+CREATE TABLE complaint_sums (
+    level "char" NOT NULL,
+    at timestamptz NOT NULL,
+    product text NOT NULL,
+    complaints bigint NOT NULL,
+    reviews bigint NOT NULL,
+    refunds bigint NOT NULL,
+    moods bigint NOT NULL,
+    PRIMARY KEY (level, at, product)
+);
+
 -- Customers of whom a batch changed what they bought since it was summed up, a row for each batch, as in `touched`: by
 -- evidences of trades, by customers that evidences came to or went from, and by the keys of orders. `voices`: evidences of
 -- those who answered a campaign or spoke of a product, which changes nothing of what they bought.

@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from eventlog.sql import load
 from projections.insight.asking import MOST_GROUPS, Figures, Query, Window, keys_of
+from projections.insight.scoring import scores_summed
 from projections.insight.sentiment import summed
 
 __all__ = ["FeedbackReader", "Mood", "Moods", "Opinions", "Page", "Score", "Scores", "Sentiment"]
@@ -117,7 +118,11 @@ class FeedbackReader:
     async def opinions(self, window: Window, chosen: Scores, by: str) -> tuple[Opinions, list[Opinions]]:
         """(all of them, by group). by: one of BUCKETS, product, channel, team or code."""
         asked = {**window._asdict(), **chosen._asdict(), "most": MOST_GROUPS}
-        whole, *groups = await self._figures.fetch(_scores("feedback", by), asked)
+        async with self._figures.moment() as cursor:
+            rows = await scores_summed(cursor, window, asked, by)
+            if rows is None:
+                rows = await (await cursor.execute(_scores("feedback", by), asked)).fetchall()
+        whole, *groups = rows
         return Opinions(*whole[1:]), [Opinions(*row[1:]) for row in groups]
 
     async def scores(self, window: Window, chosen: Scores, measure: str | None, page: Page) -> list[Score]:

@@ -6,16 +6,21 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from psycopg import sql
 from psycopg_pool import AsyncConnectionPool
 
+from domain.zones import Period
 from eventlog.sql import load
 from projections.figures.buyers import QUERIES as BUYERS
 from projections.figures.credits import QUESTIONS, asks
-from projections.figures.pieces import EVER
+from projections.figures.opinions import QUERIES as OPINIONS
+from projections.figures.pieces import EVER, pieces
+from projections.figures.sales import stale_in
 from projections.insight.asking import Figures, Query, Window
 from projections.insight.buying import whose_are_stale
+from projections.insight.sentiment import pieces_asked
 
 __all__ = ["Complained", "ProductsReader", "Questioned", "Voice"]
 
@@ -63,7 +68,13 @@ class ProductsReader:
     async def complained(self, window: Window, product: str | None, limit: int) -> list[Complained]:
         """The products with most complaints, or one of them."""
         asked = {**window._asdict(), "product": product, "limit": limit}
-        return [Complained(*row) for row in await self._figures.fetch(_query("complained"), asked)]
+        period = Period(window.start, window.end, ZoneInfo(window.zone))
+        async with self._figures.moment() as cursor:
+            stale = await stale_in(cursor.connection, period)
+            asked |= pieces_asked(pieces(period.start, period.end, stale, ("m", "d")))
+            voices = sql.SQL(OPINIONS["voices" if asked["starts"] else "no_voices"])
+            query = sql.SQL(_SQL["complained"]).format(voices=voices)
+            return [Complained(*row) for row in await (await cursor.execute(query, asked)).fetchall()]
 
     async def complaints(
         self, window: Window, product: str, before: tuple[datetime, UUID], limit: int

@@ -27,24 +27,54 @@ WITH voiced AS (
 )
 
 -- name: complained
--- The products with most complaints, with how many were sold of them in the period.
-{voiced},
-most AS (
-    SELECT product, count(DISTINCT name) AS complaints, count(DISTINCT name) FILTER (WHERE how = 'ticket') AS tickets,
-        count(DISTINCT name) FILTER (WHERE how = 'review') AS reviews,
-        count(DISTINCT name) FILTER (WHERE how = 'refund') AS refunds,
-        count(DISTINCT name) FILTER (WHERE how = 'mood') AS moods
-    FROM voiced WHERE %(product)s::text IS NULL OR product = %(product)s
+-- The products with most complaints, with how many were sold of them in the period: over its pieces (see
+-- projections/figures/pieces.py), by sums of days and months where `levels` says one, else by the events.
+WITH piece AS (
+    SELECT * FROM unnest(%(levels)s::text[], %(begins)s::timestamptz[], %(untils)s::timestamptz[])
+        AS p (level, start, until)
+),
+{voices},
+told AS (
+    SELECT product, 1 AS complaints, 0 AS tickets, reviews, refunds, moods FROM voices
+    UNION ALL
+    SELECT product, count(*), count(*), 0, 0, 0 FROM work.ticket_times
+    WHERE opened_at >= %(start)s AND opened_at < %(end)s AND product IS NOT NULL
+    GROUP BY product
+    UNION ALL
+    SELECT s.product, s.complaints, 0, s.reviews, s.refunds, s.moods
+    FROM piece AS p CROSS JOIN LATERAL (
+        SELECT * FROM complaint_sums AS s WHERE s.level = p.level::"char" AND s.at >= p.start AND s.at < p.until
+        OFFSET 0
+    ) AS s
+    WHERE p.level IS NOT NULL
+),
+most AS MATERIALIZED (
+    SELECT product, sum(complaints)::bigint AS complaints, sum(tickets)::bigint AS tickets,
+        sum(reviews)::bigint AS reviews, sum(refunds)::bigint AS refunds, sum(moods)::bigint AS moods
+    FROM told WHERE %(product)s::text IS NULL OR product = %(product)s
     GROUP BY product
     ORDER BY complaints DESC, product COLLATE "C"
     LIMIT %(limit)s
 )
-SELECT most.*, coalesce(sold.quantity, 0)
-FROM most CROSS JOIN LATERAL (
-    SELECT sum(l.quantity) AS quantity FROM figures.lines AS l JOIN customers.trades AS t ON t.name = l.name
-    WHERE l.product = most.product AND l.happened_at >= %(start)s AND l.happened_at < %(end)s
-        AND NOT l.refund AND t.counts
+SELECT most.*, coalesce(sold.units, 0) + coalesce(rest.units, 0)
+FROM most
+CROSS JOIN LATERAL (
+    SELECT sum(s.units) AS units FROM piece AS p CROSS JOIN LATERAL (
+        SELECT * FROM sales_sums AS s
+        WHERE s.level = p.level::"char" AND s.dimension = 'product' AND s.value = most.product AND s.at >= p.start
+            AND s.at < p.until
+        OFFSET 0
+    ) AS s
+    WHERE p.level IS NOT NULL
 ) AS sold
+CROSS JOIN LATERAL (
+    SELECT sum(l.quantity) AS units FROM piece AS p CROSS JOIN LATERAL (
+        SELECT * FROM lines AS l
+        WHERE l.product = most.product AND l.happened_at >= p.start AND l.happened_at < p.until AND NOT l.refund
+        OFFSET 0
+    ) AS l JOIN trades AS t ON t.name = l.name
+    WHERE p.level IS NULL AND t.counts
+) AS rest
 ORDER BY complaints DESC, product COLLATE "C";
 
 -- name: complaining

@@ -19,7 +19,7 @@ from projections.figures.pieces import EVER, Level, Piece, fitting, pieces
 from projections.figures.sales import stale_in
 from projections.insight.asking import BUCKETS, MOST_GROUPS, Window, keys_of
 
-__all__ = ["summed"]
+__all__ = ["pieces_asked", "summed"]
 
 _SQL: Final = load("projections.insight", "sentiment.sql")
 _FOLDING: Final = load("projections.figures", "folding.sql")
@@ -43,7 +43,7 @@ async def summed(
 
     async def rows(dimension: str, group: str, levels: Sequence[Level]) -> list[Any]:
         asked = {
-            **_pieces(pieces(period.start, period.end, stale, levels)), "types": types, "dimension": dimension,
+            **pieces_asked(pieces(period.start, period.end, stale, levels)), "types": types, "dimension": dimension,
             "values": list(given.values()) or None, "zone": window.zone, "most": MOST_GROUPS - 1,
         }  # fmt: skip
         return await (await cursor.execute(_query(group, bool(asked["starts"])), asked)).fetchall()
@@ -60,8 +60,8 @@ def _levels(dimension: str) -> tuple[Level, ...]:
     return ("m", "d") if dimension == PRODUCT else _LONGEST
 
 
-def _pieces(found: Sequence[Piece]) -> dict[str, list[Any]]:
-    """The pieces of a period; those of texts also by themselves."""
+def pieces_asked(found: Sequence[Piece]) -> dict[str, list[Any]]:
+    """The pieces of a period, as queries take them; those of rows also by themselves."""
     out_of_texts: list[tuple[datetime, datetime]] = [(one.start, one.end) for one in found if one.level is None]
     return {
         "levels": [one.level for one in found],

@@ -199,7 +199,7 @@ CREATE TABLE ticket_times (
     service_level text
 );
 CREATE INDEX ticket_times_until ON ticket_times (counts_until);
-CREATE INDEX ticket_times_opened ON ticket_times (opened_at);
+CREATE INDEX ticket_times_opened ON ticket_times (opened_at) INCLUDE (product);
 CREATE INDEX ticket_times_responded ON ticket_times (responded_at) INCLUDE (response, respond_due)
 WHERE responded_at IS NOT NULL;
 CREATE INDEX ticket_times_ended ON ticket_times (ended_at) INCLUDE (resolution, business, resolve_due, promised)
