@@ -30,15 +30,18 @@ from tests.support.kafka import KafkaBroker, NoKafkaError
 from tests.support.postgres import PostgresServer
 from tests.support.retail import Retail, imported
 from tests.support.stage import Stage, stage
+from tests.support.starting import start_quickly
 
 Started = TypeVar("Started")
 _LONGEST = (
-    "test_import_end_to_end test_chaos test_cli_serve test_hostile_input test_rebuild_one test_import_online_retail "
+    "test_import_end_to_end test_chaos test_rebuild_kills test_cli_serve test_hostile_input test_rebuild_one "
+    "test_import_online_retail "
     "test_erasure_canary test_rebuild test_bench_publish_read test_truncated_log test_many_projectors test_canary "
     "test_log_move test_kafka_cluster test_readme test_log_kafka test_log_move_served test_demo test_inbox_clients "
     "test_projector test_cli_exits test_segment_served test_dead_letters_served test_automation_served "
     "test_work_helpdesk test_log_conformance test_work_customers test_cli_bench test_relay test_inbox "
-    "test_segment_equivalence test_analytics_helpdesk test_same_history test_leases"
+    "test_segment_equivalence test_analytics_helpdesk test_same_history test_leases test_rebuild_notice "
+    "test_online_retail_facts test_mood_sums test_operations test_replay_python"
 ).split()
 """Files that take half a minute and more, the longest first: one that began last would be waited for alone."""
 
@@ -50,6 +53,7 @@ _REFUSED = r"unclosed <socket\.socket fd=\d+, family=\d+, type=1, proto=6, laddr
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", f"ignore:{_REFUSED}:ResourceWarning")  # within a test
     warnings.filterwarnings("ignore", _REFUSED, ResourceWarning)  # after the last one
+    start_quickly()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

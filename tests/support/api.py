@@ -61,6 +61,12 @@ __all__ = ["BATCH", "ONE", "RunningApi", "running_api"]
 ONE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 _ROOT = Path(__file__).resolve().parents[2]
+_START = """
+from storyline.loading import loading
+with loading():
+    from tests.support.api import _main
+_main()
+"""
 
 
 @dataclass
@@ -125,7 +131,7 @@ def running_api(
     master = os.urandom(32)
     port = free_ports(1)[0]
     output = directory / f"api-{port}.log"
-    argv = [sys.executable, "-m", "tests.support.api", dsn, str(port)]
+    argv = [sys.executable, "-c", _START, dsn, str(port)]
     argv += [f"{limit}={value}" for limit, value in limits.items()]
     env = {**os.environ, "TEST_MASTER": base64.b64encode(master).decode(), "PYTHONPATH": str(_ROOT)}
     if configuration is not None:
@@ -214,7 +220,3 @@ def _main() -> None:
     _serve(
         arguments.dsn, arguments.port, Limits(**{name: type(getattr(Limits(), name))(value) for name, value in pairs})
     )
-
-
-if __name__ == "__main__":
-    _main()

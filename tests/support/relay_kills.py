@@ -99,7 +99,6 @@ def _writer(store: WorkStore, saved: dict[UUID, int], stop: threading.Event, see
 
 def _kill(story: Story, kills: int, chance: random.Random, relays: int, pause: float) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.support.relay_kills"])
     running: dict[ForkServerProcess, Any] = {}
     try:
         for _ in range(kills):
