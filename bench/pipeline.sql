@@ -34,7 +34,8 @@ TRUNCATE bare.events, bare.positions;
 -- Start a run afresh.
 TRUNCATE timeline.events, timeline.refs, timeline.about, timeline.parties, timeline.corrected,
     identity.nodes, identity.evidences, identity.members, identity.stars, identity.loose, identity.rulings,
-    identity.disputes, customers.contacts, customers.trades, customers.consents, customers.answers,
+    identity.disputes, customers.contacts, customers.trades, customers.trade_sums, customers.consents,
+    customers.answers,
     directory.identifiers, directory.claims, directory.terms, directory.codes, work.steps, work.items, work.deals,
     work.tickets, work.tasks, work.leads, work.notices, figures.lines, figures.scores, figures.moods, figures.mentions,
     figures.things, figures.touched, segments.subjects, segments.memberships, storyline.positions;

@@ -45,7 +45,7 @@ from tests.support.process import free_ports
 __all__ = ["define", "main"]
 
 _SQL = load("bench", "segments.sql")
-_FILLING: Final = ("evidences", "nodes", "events", "contacts", "trades", "settle")
+_FILLING: Final = ("evidences", "nodes", "events", "contacts", "trades", "trade_sums", "settle")
 _PROBE: Final = "probe"
 _WINDOW: Final = timedelta(minutes=1)
 _RULE: Final = 'exists(purchase.made where product = "PROBE" in last 1m)'

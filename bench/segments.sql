@@ -56,6 +56,12 @@ SELECT md5('order ' || number)::uuid, md5('evidence ' || number)::uuid, now() - 
     'web', true
 FROM generate_series(1, %(customers)s::integer) AS number;
 
+-- name: trade_sums
+-- What that comes to.
+INSERT INTO customers.trade_sums (evidence, currency, purchases, revenue, refunds, doubtful)
+SELECT evidence, currency, count(*), sum(amount), 0, false FROM customers.trades
+GROUP BY evidence, currency;
+
 -- name: settle
 -- What autovacuum would have done by then.
 VACUUM ANALYZE;

@@ -83,6 +83,8 @@ class Family:
         with self._timed("customers"):
             customers.apply(cursor, kept.derived)
             customers.apply(cursor, settled.derived)
+            customers.note_trades(cursor, kept.derived)
+            customers.note_trades(cursor, settled.derived)
         with self._timed("work"):
             items = work.apply(cursor, [kept.derived, settled.derived], settled.items)
         with self._timed("figures"):

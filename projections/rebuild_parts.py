@@ -116,6 +116,7 @@ def parts_of_timeline(models: Sequence[str], live: dict[int, int], events: int) 
         found.append(Part("placed", _WHO_TABLES, 1, 1))
     if "customers" in models:
         found += [Part("contacts", _ROWS, ranges, 0.03 * events), Part("orders", WHO, 1, 0.01 * events)]
+        found.append(Part("trades", _SUMS, 1, 0.03 * events))
     if "work" in models:
         found.append(Part("items", _WHOLE, 2**16, 0.1 * events))
     if "figures" in models:
@@ -139,7 +140,7 @@ def _stage_of(schema: str, table: str) -> int:
         return _LOG_TABLES
     if schema == f"identity{NEXT}":
         return _WHO_TABLES
-    return _SUM_TABLES if table in SUMS else _TABLES
+    return _SUM_TABLES if table in {*SUMS, "trade_sums"} else _TABLES
 
 
 class Worker:
@@ -236,12 +237,8 @@ class Worker:
             refill.chunk(cursor, int(which), part.reached, end)
         elif kind == "people":
             refill.people(cursor, int(which) * part.total + part.reached, _SHARES * part.total)
-        elif kind == "place":
-            refill.place(cursor)
         elif kind == "homes":
             refill.homes(cursor, int(which) * part.total + part.reached, _SHARES * part.total)
-        elif kind == "placed":
-            refill.placed(cursor)
         elif kind == "contacts":
             refill.contacts(cursor, part.reached, part.total)
         elif kind == "items":
@@ -251,10 +248,12 @@ class Worker:
             facing = self._plan.reading.facing
             buying = Buying.of(str(facing.zone), facing.rfm)
             fold_part(self._connection.cursor(), which, buying=buying)  # one that takes several statements at once
-        elif kind == "rulings":
-            refill.rulings(cursor)
         else:
-            refill.orders(cursor)
+            at_once = {
+                "rulings": refill.rulings, "place": refill.place, "placed": refill.placed, "orders": refill.orders,
+                "trades": refill.trade_sums,
+            }  # fmt: skip
+            at_once[kind](cursor)
         return end, ""
 
     def _read(self, cursor: _Cursor, partition: int, part: _Taken) -> tuple[int, str]:

@@ -180,6 +180,7 @@ class FromTimeline:
             with self._bringing() as cursor:
                 self._refill.contacts_again(cursor)
                 self._refill.orders(cursor)
+                self._refill.trade_sums_again(cursor)
 
     def close(self) -> None:
         """Let go of the connection and the key store."""

@@ -169,6 +169,15 @@ class Refill:
         cursor.execute(_SQL["forget_contacts"])
         self.contacts(cursor, 0, 1)
 
+    def trade_sums(self, cursor: _Cursor) -> None:
+        """Sum up what was bought, once it is known which trades count."""
+        cursor.execute(_SQL["trade_sums"])
+
+    def trade_sums_again(self, cursor: _Cursor) -> None:
+        """Make all these sums anew."""
+        cursor.execute(_SQL["forget_trade_sums"])
+        self.trade_sums(cursor)
+
     def items(self, cursor: _Cursor, after: UUID, limit: int) -> UUID | None:
         """Fold the next items; gives the last of them, None where there are none left."""
         found = cursor.execute(_SQL["items"], {"after": after, "limit": limit}).fetchall()
@@ -198,6 +207,8 @@ class Refill:
         read = self._read(rows, True)
         derived = self._deriver.follow(read.more, read.anew).derived
         self._copy(cursor, derived)
+        if "customers" in self._models:
+            customers.note_trades(cursor, derived)
         evidences: dict[UUID, tuple[str, ...]] = {}
         for one in rows:
             evidences |= _people_of(self._line.decode(one.record))
@@ -213,6 +224,7 @@ class Refill:
             orders |= {row[0] for row in cursor.execute(_SQL["orders_named"], {"names": names})}
             orders |= {row[0] for row in cursor.execute(_SQL["orders_of"], {"customers": list(around)})}
             times |= self._count(cursor, list(orders))
+            customers.sum_trades(cursor)
         if "figures" in self._models:
             times.update([one.happened_at for one in rows])
             figures.touch(cursor, {quarter_of(at).isoformat() for at in times})

@@ -76,6 +76,24 @@ GROUP BY 1, 2, 3, 4;
 -- Sums that may be wrong: they are made anew as a whole.
 DELETE FROM contacts;
 
+-- name: trade_sums
+-- What the trades of each evidence come to, once it is known which count.
+INSERT INTO trade_sums (evidence, currency, purchases, revenue, refunds, doubtful)
+SELECT t.evidence, t.currency, count(*) FILTER (WHERE t.counts AND NOT t.refund),
+    coalesce(sum(t.amount) FILTER (WHERE t.counts AND NOT t.refund), 0),
+    coalesce(-sum(t.amount) FILTER (WHERE t.counts AND t.refund), 0),
+    bool_or(NOT t.refund AND shared.order_key IS NOT NULL)
+FROM trades AS t
+LEFT JOIN (
+    SELECT order_key FROM trades WHERE NOT refund AND ref IS NOT NULL GROUP BY order_key HAVING count(*) > 1
+) AS shared USING (order_key)
+WHERE t.evidence IS NOT NULL
+GROUP BY t.evidence, t.currency;
+
+-- name: forget_trade_sums
+-- Sums that may be wrong, and what was noted of them: they are made anew as a whole.
+WITH noted AS (DELETE FROM staged_trade_sums) DELETE FROM trade_sums;
+
 -- name: loose
 -- Evidences of which something was taken back or moved, as live remembers them; only what readers remember hangs on it.
 INSERT INTO loose (evidence) SELECT evidence FROM identity.loose ON CONFLICT DO NOTHING;

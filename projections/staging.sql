@@ -32,6 +32,15 @@ CREATE TEMP TABLE IF NOT EXISTS staged_contacts (
     last_at timestamptz NOT NULL
 ) ON COMMIT DELETE ROWS;
 
+CREATE TEMP TABLE IF NOT EXISTS staged_trade_sums (
+    evidence uuid NOT NULL,
+    currency text NOT NULL,
+    purchases bigint NOT NULL,
+    revenue numeric NOT NULL,
+    refunds numeric NOT NULL,
+    doubtful boolean NOT NULL
+) ON COMMIT DELETE ROWS;
+
 -- name: copy_events
 -- Events that may be repeats.
 COPY staged FROM STDIN (FORMAT BINARY);

@@ -18,6 +18,7 @@ from eventlog.sql import load
 from projections import touching
 from projections.columns import NULL, array_of
 from projections.contacts import evidence_of
+from projections.customers import model as customers
 from projections.figures import model as figures
 from projections.rows import Batch, Derived
 from projections.segments.keeping import Keeper, Met, evidences_in
@@ -71,8 +72,9 @@ def apply(cursor: _Cursor, touched: Touched, keeper: Keeper) -> None:
     held = touching.hold(cursor, wanted, touched.moved) if wanted or touched.moved else touching.NOBODY
     if b"" in evidences:
         cursor.execute(_SQL["lock_orders"], {"key": _ORDERS_LOCK})
-    keys = _keys(cursor, orders, touched)
-    times = _count_trades(cursor, keys, touched)
+    keys, shared = _keys(cursor, orders, touched)
+    times = _count_trades(cursor, keys, shared, touched)
+    customers.sum_trades(cursor)
     figures.touch_buyers(cursor, buyers | {one.bytes for one in touched.settled.evidences}, touched.moved, keys)
     quarters = {quarter_of(at).isoformat() for at in (*touched.settled.times, *times)}
     figures.touch(cursor, quarters.union(touched.batch.quarters))
@@ -89,24 +91,24 @@ def quarter_of(at: datetime) -> datetime:
     return at - (at - _START) % _QUARTER
 
 
-def _keys(cursor: _Cursor, orders: set[bytes], touched: Touched) -> set[str]:
-    """The keys, in hex, of orders whose trades a batch touched, and of those that several tell of whose customers
-    others are now."""
+def _keys(cursor: _Cursor, orders: set[bytes], touched: Touched) -> tuple[set[str], set[str]]:
+    """The keys, in hex, of orders whose trades a batch touched, and of those that several sources tell of whose
+    customers others are now; and of those that one tells of several times."""
     keys = {one.hex() for one in orders} | {one.hex for one in touched.settled.orders}
+    shared: set[str] = set()
     if touched.moved:
-        asked = {"customers": list(touched.moved)}
-        keys.update(row[0].hex for row in cursor.execute(_SQL["orders_moved"], asked))
-    return keys
+        for order, several in cursor.execute(_SQL["orders_moved"], {"customers": list(touched.moved)}):
+            (keys if several else shared).add(order.hex)
+    return keys, shared
 
 
-def _count_trades(cursor: _Cursor, keys: set[str], touched: Touched) -> list[datetime]:
+def _count_trades(cursor: _Cursor, keys: set[str], shared: set[str], touched: Touched) -> list[datetime]:
     """Which trades count of these orders; gives when those happened of which that changed, or of whose order several
-    tell."""
-    if not keys:
+    tell. shared: of orders whose trades count as they did, unless somebody else brought another meanwhile."""
+    if not keys | shared:
         return []
-    told = array_of(keys)
-    changed = [row[0] for row in cursor.execute(_SQL["count_trades"], {"orders": told})]
-    return changed + figures.order_times(cursor, told, touched.settled.orders)
+    changed = [row[0] for row in cursor.execute(_SQL["count_trades"], {"orders": array_of(keys | shared)})]
+    return changed + figures.order_times(cursor, array_of(keys), touched.settled.orders)
 
 
 def _orders(derived: Sequence[Derived]) -> tuple[set[bytes], set[bytes], set[bytes]]:

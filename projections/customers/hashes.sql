@@ -21,6 +21,13 @@ SELECT count(*), coalesce(sum(hashtextextended(format(repeat('%%s ', 15), name, 
     campaign, counts), 0)::numeric), 0)
 FROM trades;
 
+-- name: trade_sums
+-- Every column but `doubtful`, which tells what was met on the way; nor whether there is a row of nothing, or how many
+-- zeros an amount ends with.
+SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s', evidence, currency, purchases,
+    trim_scale(revenue), trim_scale(refunds)), 0)::numeric), 0)
+FROM trade_sums WHERE purchases <> 0 OR revenue <> 0 OR refunds <> 0;
+
 -- name: consents
 -- Every column.
 SELECT count(*), coalesce(sum(hashtextextended(format('%%s %%s %%s %%s %%s %%s %%s %%s', name, evidence,

@@ -41,6 +41,18 @@ CREATE INDEX trades_evidence ON trades (evidence, happened_at) WHERE evidence IS
 CREATE INDEX trades_order ON trades (order_key);
 CREATE INDEX trades_happened ON trades (happened_at);
 
+-- What the trades of an evidence that count come to. `doubtful`: it has a purchase whose order another purchase tells of,
+-- whoever's that is, so that to count orders is to look at the trades; once it is, it may stay so.
+CREATE TABLE trade_sums (
+    evidence uuid NOT NULL,
+    currency text NOT NULL,
+    purchases bigint NOT NULL,
+    revenue numeric NOT NULL,
+    refunds numeric NOT NULL,
+    doubtful boolean NOT NULL,
+    PRIMARY KEY (evidence, currency)
+) WITH (fillfactor = 60);
+
 -- What a person allowed and took back. `channel` '' is every channel.
 CREATE TABLE consents (
     name uuid PRIMARY KEY,

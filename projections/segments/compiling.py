@@ -58,8 +58,8 @@ from projections.segments.compiling_sequences import Sequences
 __all__ = ["ALL", "Asked", "Facing", "Program", "Ruled", "Watched"]
 
 _SOURCES: Final = (
-    "met", "traded", "claimed", "frequent", *WORK, "named", "spelt", "worded", "allowed", "organised", "newest",
-    "last_such", "derived",
+    "met", "summed", "doubted", "bought", "traded", "claimed", "frequent", *WORK, "named", "spelt", "worded",
+    "allowed", "organised", "newest", "last_such", "derived",
 )  # fmt: skip
 """What is read of each customer, in this order; `told` comes after, since the others tell it what to read."""
 

@@ -31,6 +31,7 @@ from projections.segments.compiling_values import day, json, listing, moment, nu
 
 __all__ = ["consent", "fact", "identifier", "industry", "place", "profile", "rfm", "work"]
 
+_ROWS: Final[tuple[LiteralString, ...]] = ("sums", "trades")
 _DAYS: Final = ("expected_close", "next_step_on")
 _CONTACT: Final = Selection(types=CONTACT)
 _GRANTED: Final[tuple[LiteralString, LiteralString]] = ("word.granted", "NOT word.granted")
@@ -53,14 +54,21 @@ def fact(chooser: Chooser, leaf: FactLeaf) -> Verdict:
 
 def _traded(building: Building, name: str, currency: str | None) -> Composable:
     """Orders, revenue, refunds or the average, in one currency or of all."""
-    chosen: Composable = YES
-    if currency is not None:
-        chosen = fragment("of_currency", currency=building.text(currency))
     if name != "average":
-        return building.column("traded", fragment(name, currency=chosen))
-    orders = building.column("traded", fragment("orders", currency=chosen))
-    revenue = building.column("traded", fragment("revenue", currency=chosen))
+        return _summed(building, name, currency)
+    orders, revenue = (_summed(building, one, currency) for one in ("orders", "revenue"))
     return fragment("average", orders=orders, revenue=revenue)
+
+
+def _summed(building: Building, name: str, currency: str | None) -> Composable:
+    """By sums, and where these do not tell it by the trades themselves."""
+    chosen = {
+        row: YES if currency is None else fragment("of_currency", row=sql.SQL(row), currency=building.text(currency))
+        for row in _ROWS
+    }
+    by_sums = building.column("summed", fragment(f"{name}_summed", currency=chosen["sums"]))
+    by_trades = building.column("doubted", fragment(name, currency=chosen["trades"]))
+    return fragment("case", open=fragment("is_doubtful"), first=by_trades, second=by_sums)
 
 
 def profile(profiles: Profile, leaf: ProfileLeaf) -> Verdict:
@@ -138,7 +146,7 @@ def _condition(building: Building, kind: str, where: WorkWhere) -> Verdict:
 
 def rfm(building: Building, leaf: RfmLeaf, rules: Rfm) -> Verdict:
     """The scores by the edges of the configuration, and the class that they make; unknown before a purchase."""
-    last = building.column("traded", fragment("bought_last"))
+    last = building.column("bought", fragment("bought_last"))
     ago = fragment("since_last", moment=last)
     edges = [building.length(timedelta(days=days)) for days in rules.recency_days]
     figures = {

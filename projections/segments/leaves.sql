@@ -329,6 +329,22 @@ coalesce(sum(trades.amount) FILTER (WHERE trades.counts AND NOT trades.refund AN
 -- What was given back, of what counts; positive.
 coalesce(-sum(trades.amount) FILTER (WHERE trades.counts AND trades.refund AND {currency}), 0)
 
+-- name: orders_summed
+-- The same by sums, where each purchase is an order of its own.
+coalesce(sum(sums.purchases) FILTER (WHERE {currency}), 0)::bigint
+
+-- name: revenue_summed
+-- What was bought, by sums.
+coalesce(sum(sums.revenue) FILTER (WHERE {currency}), 0)
+
+-- name: refunds_summed
+-- What was given back, by sums.
+coalesce(sum(sums.refunds) FILTER (WHERE {currency}), 0)
+
+-- name: is_doubtful
+-- Sums do not tell how many orders there were.
+summed.doubtful
+
 -- name: average
 -- Revenue for each order, rounded half to even at the cent; unknown without an order.
 CASE WHEN {orders} > 0 THEN (
@@ -342,11 +358,11 @@ CASE WHEN {orders} > 0 THEN (
 
 -- name: of_currency
 -- In one currency.
-trades.currency = {currency}
+{row}.currency = {currency}
 
 -- name: bought_last
 -- When the last purchase that counts was.
-max(trades.happened_at) FILTER (WHERE trades.counts AND NOT trades.refund)
+max(purchase.happened_at)
 
 -- name: trade_country
 -- The country of the last trade that says one.

@@ -79,8 +79,33 @@ FROM (
     OFFSET 0
 ) AS contact
 
+-- name: summed
+-- What purchases and refunds come to by their sums, and whether these do not tell how many orders there were.
+SELECT coalesce(bool_or(sums.doubtful), false) AS doubtful, {columns}
+FROM evidences AS her
+CROSS JOIN LATERAL (SELECT * FROM trade_sums WHERE trade_sums.evidence = her.evidence OFFSET 0) AS sums
+WHERE her.customer = asked.customer
+
+-- name: doubted
+-- The same by the trades themselves, where sums do not tell it.
+SELECT {columns}
+FROM evidences AS her
+CROSS JOIN LATERAL (SELECT * FROM trades WHERE trades.evidence = her.evidence OFFSET 0) AS trades
+WHERE summed.doubtful AND her.customer = asked.customer
+
+-- name: bought
+-- When purchases were: the last of each evidence, from the end along the index.
+SELECT {columns}
+FROM evidences AS her
+CROSS JOIN LATERAL (
+    SELECT trades.happened_at FROM trades
+    WHERE trades.evidence = her.evidence AND trades.counts AND NOT trades.refund
+    ORDER BY trades.happened_at DESC LIMIT 1
+) AS purchase
+WHERE her.customer = asked.customer
+
 -- name: traded
--- What purchases and refunds come to.
+-- What all trades say.
 SELECT {columns}
 FROM evidences AS her
 CROSS JOIN LATERAL (SELECT * FROM trades WHERE trades.evidence = her.evidence OFFSET 0) AS trades
