@@ -51,6 +51,7 @@ def _fill(dsn: str, events: int, customers: int) -> None:
         for name in _FILLING:
             progress(f"filling: {name}")
             connection.execute(_SQL[name], {"events": events, "customers": customers})
+        connection.execute(_SQL["settle"])  # a fold of many is planned badly where nothing is known of its tables
         for kind in ("ticket", "deal"):
             _fold(connection, kind)
         progress("folding sums")
