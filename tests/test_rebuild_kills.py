@@ -49,6 +49,9 @@ def main():
 if __name__ == "__main__":
     main()
 """
+ACTIVITY = """SELECT pid, application_name, state, wait_event_type, wait_event, now() - query_start,
+    pg_blocking_pids(pid), left(query, 200)
+    FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 WORDS = [("timeline", "all"), ("log", "all"), ("timeline", "customers work"), ("timeline", "identity directory")]
 
 
@@ -73,6 +76,17 @@ def kill_somebody(process: subprocess.Popen[str], pick: Random) -> bool:
     return True
 
 
+def ended(process: subprocess.Popen[str], small: Story, seconds: float) -> str:
+    """What it wrote on stderr. Where it does not end in time it is told what Postgres does meanwhile."""
+    try:
+        return process.communicate(timeout=seconds)[1]
+    except subprocess.TimeoutExpired as late:
+        with psycopg.connect(small.dsn) as connection:
+            busy = connection.execute(ACTIVITY).fetchall()
+        process.kill()
+        raise AssertionError(f"it does not end: {late.stdout!r}, while {busy}") from None
+
+
 @pytest.mark.timeout(120 + 60 * KILLS)
 def test_killed_again_and_again_under_load_it_ends_equal_to_live(small: Story) -> None:
     pick, killed, done = Random(7), 0, 0
@@ -87,14 +101,14 @@ def test_killed_again_and_again_under_load_it_ends_equal_to_live(small: Story) -
             time.sleep(pick.choice([0.0, 0.3, 1.0, 3.0, 6.0]))
             if process.poll() is None:
                 killed += kill_somebody(process, pick)
-            _, trouble = process.communicate(timeout=200)
+            trouble = ended(process, small, 200)
             assert process.returncode in (0, 1, -9)
             assert "Traceback" not in trouble or "Unavailable" in trouble, trouble
             if process.returncode == 0:
                 done += 1
                 words = WORDS[done % len(WORDS)]
         process = start(small, words)
-        assert process.communicate(timeout=240)[1] == ""
+        assert ended(process, small, 240) == ""
         assert process.returncode == 0
     watched.published += 200
     watched.check()
