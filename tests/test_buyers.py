@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.configuration import Rfm
@@ -24,7 +24,7 @@ from projections.insight.asking import Window
 from projections.insight.customers import CustomersReader, When
 from tests.support.histories import RULES as PEOPLE
 from tests.support.histories import deliver, one_event
-from tests.support.insight import ask
+from tests.support.insight import ask, by_rows, histories
 from tests.support.stage import Stage
 from tests.support.story import START, event
 
@@ -82,20 +82,13 @@ def _asked(pick: Random) -> tuple[Window, When]:
 def _same(small: Stage, connection: psycopg.Connection, pick: Random) -> None:
     window, when = _asked(pick)
     found = _told(small, window, when)
-    people = connection.execute("UPDATE figures.buyers_kept SET people = 0 RETURNING people").fetchall()
-    expected = _told(small, window, when)
-    if people:
-        connection.execute("UPDATE figures.buyers_kept SET people = 'identity.evidences'::regclass::oid")
+    with by_rows(connection):
+        expected = _told(small, window, when)
     for name, one, other in zip(_EVERY, found, expected, strict=True):
         assert one == other, (name, window)
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
+@histories(EXAMPLES)
 @given(pick=st.randoms(use_true_random=False))
 def test_sums_of_what_was_bought_tell_what_purchases_tell_whatever_is_folded(
     small: Stage, connection: psycopg.Connection, pick: Random

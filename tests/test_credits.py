@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.attribution import MODELS
@@ -23,7 +23,7 @@ from projections.insight.attribution import AttributionReader, Question
 from projections.insight.products import ProductsReader
 from tests.support.histories import RULES as PEOPLE
 from tests.support.histories import deliver, one_event
-from tests.support.insight import ask
+from tests.support.insight import ask, by_rows, histories
 from tests.support.stage import Stage
 from tests.support.story import START, event
 
@@ -77,20 +77,13 @@ def _same(small: Stage, connection: psycopg.Connection, pick: Random) -> None:
     questions = [Question(model, 30, by, EVER) for model in MODELS for by in ("campaign", "channel")]
     days = pick.choice([1, 30, 60])
     found = _told(small.story.dsn, window, questions, days)
-    kept = connection.execute("UPDATE figures.buyers_kept SET people = 0 RETURNING people").fetchall()
-    expected = _told(small.story.dsn, window, questions, days)
-    if kept:
-        connection.execute("UPDATE figures.buyers_kept SET people = 'identity.evidences'::regclass::oid")
+    with by_rows(connection):
+        expected = _told(small.story.dsn, window, questions, days)
     for place, (one, other) in enumerate(zip(found, expected, strict=True)):
         assert one == other, (place, window)
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
+@histories(EXAMPLES)
 @given(pick=st.randoms(use_true_random=False))
 def test_what_is_noted_of_customers_tells_what_purchases_and_answers_tell_whatever_is_folded(
     small: Stage, connection: psycopg.Connection, pick: Random

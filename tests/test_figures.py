@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg_pool import AsyncConnectionPool
 
@@ -21,6 +21,7 @@ from projections.figures.folding import fold, fold_all
 from projections.figures.pieces import Stale, begin_of, end_of, pieces
 from projections.figures.sales import Figure, Filters, SalesReader
 from tests.support.histories import RULES, deliver, one_event
+from tests.support.insight import histories
 from tests.support.plain import Published
 from tests.support.plain_sales import BUCKETS, sales_in, told
 from tests.support.stage import Stage
@@ -85,12 +86,7 @@ def _bucket(unit: str, bucket: datetime | None) -> Any:
     return None if bucket is None else BUCKETS[unit](bucket)
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
+@histories(EXAMPLES)
 @given(pick=st.randoms(use_true_random=False))
 def test_sales_are_those_of_a_plain_reading_whatever_is_folded(
     small: Stage, connection: psycopg.Connection, pick: Random

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg_pool import AsyncConnectionPool
 
@@ -29,6 +29,7 @@ from projections.figures.filling import define
 from projections.figures.folding import fold, fold_all
 from projections.figures.metrics import MetricReader
 from tests.support.histories import RULES, deliver, one_event
+from tests.support.insight import histories
 from tests.support.plain import Published, everything, people_in
 from tests.support.plain_sales import BUCKETS
 from tests.support.stage import Stage
@@ -131,12 +132,7 @@ def _rounded(value: Decimal | None) -> Decimal | None:
     return None if value is None else round(value, 12)
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
+@histories(EXAMPLES)
 @given(pick=st.randoms(use_true_random=False))
 def test_S46_a_metric_is_right_for_all_of_the_past_and_stays_so(
     small: Stage, connection: psycopg.Connection, pick: Random

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.zones import midnight
@@ -19,7 +19,7 @@ from projections.figures.folding import fold, fold_all
 from projections.insight.asking import Window
 from projections.insight.feedback import FeedbackReader, Moods
 from tests.support.histories import deliver, one_event
-from tests.support.insight import ask
+from tests.support.insight import ask, histories
 from tests.support.stage import Stage
 from tests.support.story import START, event
 
@@ -67,12 +67,7 @@ def _told(small: Stage, window: Window, chosen: Moods, by: str) -> Any:
     return ask(small.story.dsn, lambda pool: FeedbackReader(pool).sentiment(window, chosen, by))
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
+@histories(EXAMPLES)
 @given(pick=st.randoms(use_true_random=False))
 def test_sums_of_sentiment_tell_what_texts_tell_whatever_is_folded(
     small: Stage, connection: psycopg.Connection, pick: Random

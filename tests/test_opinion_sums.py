@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.zones import midnight
@@ -20,7 +20,7 @@ from projections.insight.asking import Window
 from projections.insight.feedback import FeedbackReader, Scores
 from projections.insight.products import ProductsReader
 from tests.support.histories import deliver, one_event
-from tests.support.insight import LAST, ask
+from tests.support.insight import LAST, ask, histories
 from tests.support.stage import Stage
 from tests.support.story import START, event
 
@@ -112,12 +112,7 @@ async def _everything(pool: Any, window: Window, filters: dict[str, Any]) -> Any
     )
 
 
-@settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
+@histories(EXAMPLES)
 @given(pick=st.randoms(use_true_random=False))
 def test_sums_of_opinions_tell_what_events_tell_whatever_is_folded(
     small: Stage, connection: psycopg.Connection, pick: Random

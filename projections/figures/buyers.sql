@@ -54,10 +54,6 @@ WHERE before < %(most)s;
 -- Those marks alone.
 (SELECT * FROM touched_buyers WHERE mark = ANY (%(marks)s::bigint[]))
 
--- name: all_marked
--- All marks.
-touched_buyers
-
 -- name: voiced
 -- Marks that are also about those who answered a campaign or spoke of a product.
 (SELECT customers, evidences || voices AS evidences, orders FROM {marked} AS m)

@@ -11,14 +11,16 @@ from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 __all__ = [
-    "EVER", "QUARTER", "SHORTER", "Folded", "Level", "Piece", "Range", "Stale", "begin_of", "edges_of", "end_of",
-    "fitting", "folded", "merged", "pieces",
+    "EVER", "LONGEST", "QUARTER", "SHORTER", "Folded", "Level", "Piece", "Range", "Stale", "begin_of", "edges_of",
+    "end_of", "fitting", "folded", "merged", "pieces",
 ]  # fmt: skip
 
 Level = Literal["q", "h", "d", "m"]
 """How long a sum is: a quarter of an hour, an hour, a day or a month, in UTC."""
 SHORTER: Final[dict[Level, Level]] = {"h": "q", "d": "h", "m": "d"}
 """Out of the sums of which level those of a longer one are made."""
+LONGEST: Final[tuple[Level, ...]] = ("m", "d", "h", "q")
+"""All of them, the longest first."""
 Range = tuple[datetime, datetime]
 QUARTER: Final = timedelta(minutes=15)
 _LENGTHS: Final[dict[str, timedelta]] = {"q": QUARTER, "h": timedelta(hours=1), "d": timedelta(days=1)}

@@ -14,7 +14,7 @@ from psycopg import sql
 from domain.zones import Period
 from eventlog.sql import load
 from projections.figures.opinions import QUERIES, SCORED
-from projections.figures.pieces import EVER, Level, fitting, pieces
+from projections.figures.pieces import EVER, LONGEST, Level, fitting, pieces
 from projections.figures.sales import stale_in
 from projections.insight.asking import BUCKETS, Window, keys_of
 from projections.insight.sentiment import pieces_asked
@@ -24,7 +24,6 @@ __all__ = ["scores_summed"]
 _SQL: Final = load("projections.insight", "scoring.sql")
 _DIMENSIONS: Final = {"product": "product", "channel": "channel", "team": "actor", "code": "code"}
 """Of which dimension sums tell what is asked for by this name."""
-_LONGEST: Final[tuple[Level, ...]] = ("m", "d", "h", "q")
 _Cursor = psycopg.AsyncCursor[Any]
 
 
@@ -54,7 +53,7 @@ async def scores_summed(
 def _levels(dimension: str, by: str, period: Period) -> tuple[Level, ...]:
     if by in BUCKETS:
         return ("h", "q") if fitting(period.zone, period.start, period.end) == "h" else ("q",)
-    return _LONGEST if dimension in SCORED else ("m", "d")
+    return LONGEST if dimension in SCORED else ("m", "d")
 
 
 def _keys(by: str) -> dict[str, sql.Composable]:

@@ -15,7 +15,7 @@ from psycopg import sql
 from domain.zones import Period
 from eventlog.sql import load
 from projections.figures.moods import DIMENSIONS, PRODUCT, QUERIES
-from projections.figures.pieces import EVER, Level, Piece, fitting, pieces
+from projections.figures.pieces import EVER, LONGEST, Level, Piece, fitting, pieces
 from projections.figures.sales import stale_in
 from projections.insight.asking import BUCKETS, MOST_GROUPS, Window, keys_of
 
@@ -23,7 +23,6 @@ __all__ = ["pieces_asked", "summed"]
 
 _SQL: Final = load("projections.insight", "sentiment.sql")
 _FOLDING: Final = load("projections.figures", "folding.sql")
-_LONGEST: Final[tuple[Level, ...]] = ("m", "d", "h", "q")
 _Cursor = psycopg.AsyncCursor[Any]
 
 
@@ -57,7 +56,7 @@ async def summed(
 
 
 def _levels(dimension: str) -> tuple[Level, ...]:
-    return ("m", "d") if dimension == PRODUCT else _LONGEST
+    return ("m", "d") if dimension == PRODUCT else LONGEST
 
 
 def pieces_asked(found: Sequence[Piece]) -> dict[str, list[Any]]:

@@ -25,7 +25,6 @@ MOST_READ: Final = 20_000
 LONG_STORY: int = 300
 """Touchpoints above which a story is not read whole to find out whether there is an event: it is read from its end,
 until there is one."""
-_CONTACT: Final = Selection(types=(CONTACT,))
 _SUMMED: Final = ("channel", "direction")
 _LISTS: Final = ("campaign", "product", "category")
 _SPELT: Final = re.compile(r"[A-Za-z0-9/_][A-Za-z0-9 ._/+-]{2,}")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
+import psycopg
+from hypothesis import HealthCheck, Phase, settings
 from psycopg_pool import AsyncConnectionPool
 
 from projections.insight.asking import Window
 
-__all__ = ["LAST", "ask", "days", "percentile"]
+__all__ = ["LAST", "ask", "by_rows", "days", "histories", "percentile"]
 
 T = TypeVar("T")
 LAST = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
@@ -29,6 +32,25 @@ def ask(dsn: str, question: Callable[[AsyncConnectionPool], Awaitable[T]]) -> T:
             return await question(pool)
 
     return asyncio.run(answer())
+
+
+@contextmanager
+def by_rows(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Readers find nothing noted of what customers bought meanwhile: it is kept of other people."""
+    kept = connection.execute("UPDATE figures.buyers_kept SET people = 0 RETURNING people").fetchall()
+    yield
+    if kept:
+        connection.execute("UPDATE figures.buyers_kept SET people = 'identity.evidences'::regclass::oid")
+
+
+def histories(examples: int) -> settings:
+    """So many histories are tried, each of which takes a while, and none is made smaller."""
+    return settings(
+        max_examples=examples,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+        phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    )
 
 
 def days(start: datetime, count: int, zone: str = "UTC", now: datetime | None = None) -> Window:
