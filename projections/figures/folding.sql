@@ -46,11 +46,17 @@ CROSS JOIN LATERAL (
 ) AS o;
 
 -- name: forget_sales
--- The sums of these times.
-DELETE FROM sales_sums AS s
-USING unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until),
-    unnest(%(dimensions)s::text[]) AS d
-WHERE s.level = %(level)s::"char" AND s.dimension = d AND s.at >= r.start AND s.at < r.until;
+-- The sums of these times; time by time along the index, here and in all that follows: where the planner knows nothing of a
+-- table yet, it would hold all of its rows against all of the times.
+DELETE FROM sales_sums WHERE ctid = ANY (ARRAY(
+    SELECT old.ctid
+    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
+    CROSS JOIN LATERAL (
+        SELECT s.ctid FROM sales_sums AS s
+        WHERE s.level = %(level)s::"char" AND s.dimension = ANY (%(dimensions)s::text[]) AND s.at >= r.start AND s.at < r.until
+        OFFSET 0
+    ) AS old
+));
 
 -- name: sum_trades
 -- Sales by quarter, in all and by what the trade says. Whether a purchase is the only one of its order is asked once, and
@@ -64,7 +70,9 @@ WITH sold AS MATERIALIZED (
             WHERE o.order_key = t.order_key AND o.name <> t.name AND o.counts AND NOT o.refund
         ) AS alone
     FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    JOIN trades AS t ON t.happened_at >= r.start AND t.happened_at < r.until AND t.counts
+    CROSS JOIN LATERAL (
+        SELECT * FROM trades AS t WHERE t.happened_at >= r.start AND t.happened_at < r.until AND t.counts OFFSET 0
+    ) AS t
     LEFT JOIN LATERAL (SELECT sum(quantity) AS units FROM lines AS l WHERE l.name = t.name) AS u ON true
 )
 SELECT 'q', d.dimension, at, coalesce(d.value, ''), currency, count(*) FILTER (WHERE NOT refund),
@@ -93,10 +101,12 @@ sold AS (
         CASE WHEN %(dimension)s = 'product' THEN l.product ELSE coalesce(l.category, c.category) END AS value,
         sum(l.amount) AS amount, sum(l.quantity) AS quantity
     FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    JOIN trades AS t ON t.happened_at >= r.start AND t.happened_at < r.until AND t.counts
+    CROSS JOIN LATERAL (
+        SELECT * FROM trades AS t WHERE t.happened_at >= r.start AND t.happened_at < r.until AND t.counts OFFSET 0
+    ) AS t
     JOIN lines AS l ON l.name = t.name
     LEFT JOIN described AS c ON c.ref = l.product AND l.category IS NULL AND %(dimension)s = 'category'
-    GROUP BY t.name, 7
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
 ),
 several AS (
     SELECT s.order_key FROM (SELECT DISTINCT order_key FROM sold WHERE ref IS NOT NULL AND NOT refund) AS s
@@ -117,31 +127,44 @@ FROM sold LEFT JOIN several ON several.order_key = sold.order_key
 GROUP BY 3, 4, 5;
 
 -- name: sum_sales
--- Longer sums out of shorter ones.
+-- Longer sums out of shorter ones. The keys of orders that several purchases tell of are put beside the sums and not joined
+-- with them: of sums that were made a moment ago the planner knows nothing, and would hold each against each.
 INSERT INTO sales_sums
 WITH shorter AS (
     SELECT CASE WHEN %(level)s = 'h' THEN date_trunc('hour', s.at, 'UTC')
             WHEN %(level)s = 'd' THEN date_trunc('day', s.at, 'UTC') ELSE date_trunc('month', s.at, 'UTC') END AS longer,
         s.*
     FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    CROSS JOIN unnest(%(dimensions)s::text[]) AS d
-    JOIN sales_sums AS s ON s.level = %(of)s::"char" AND s.dimension = d
-    WHERE s.at >= r.start AND s.at < r.until
+    CROSS JOIN LATERAL (
+        SELECT * FROM sales_sums AS s
+        WHERE s.level = %(of)s::"char" AND s.dimension = ANY (%(dimensions)s::text[]) AND s.at >= r.start AND s.at < r.until
+        OFFSET 0
+    ) AS s
 ),
-keys AS (
-    SELECT dimension, longer, value, currency, array_agg(DISTINCT key) AS several
-    FROM (SELECT * FROM shorter WHERE several IS NOT NULL) AS s, unnest(s.several) AS key GROUP BY 1, 2, 3, 4
+added AS (
+    SELECT dimension, longer, value, currency, purchases, returns, revenue, refunds, units, orders,
+        NULL::uuid[] AS several
+    FROM shorter
+    UNION ALL
+    SELECT dimension, longer, value, currency, 0, 0, 0, 0, 0, 0, array_agg(DISTINCT key)
+    FROM shorter, unnest(several) AS key GROUP BY 1, 2, 3, 4
 )
 SELECT %(level)s::"char", dimension, longer, value, currency, sum(purchases), sum(returns), sum(revenue), sum(refunds),
-    sum(units), sum(orders), any_value(keys.several)
-FROM shorter LEFT JOIN keys USING (dimension, longer, value, currency)
+    sum(units), sum(orders), any_value(several)
+FROM added
 GROUP BY dimension, longer, value, currency;
 
 -- name: forget_contacts
 -- The sums of these times.
-DELETE FROM contact_sums AS s
-USING unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-WHERE s.level = %(level)s::"char" AND s.at >= r.start AND s.at < r.until;
+DELETE FROM contact_sums WHERE ctid = ANY (ARRAY(
+    SELECT old.ctid
+    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
+    CROSS JOIN LATERAL (
+        SELECT s.ctid FROM contact_sums AS s
+        WHERE s.level = %(level)s::"char" AND s.at >= r.start AND s.at < r.until
+        OFFSET 0
+    ) AS old
+));
 
 -- name: sum_contacts
 -- Touchpoints by quarter, channel and direction, of the types that are none of the ones that are no touchpoints; type by
@@ -152,8 +175,12 @@ SELECT 'q', date_bin('15 minutes', happened_at, '2000-01-01 00:00+00'), coalesce
 FROM (
     SELECT e.happened_at, e.channel, e.direction
     FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    JOIN events AS e ON e.happened_at >= r.start AND e.happened_at < r.until AND e.touch
-        AND (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s::text[]))
+    CROSS JOIN LATERAL (
+        SELECT * FROM events AS e
+        WHERE e.happened_at >= r.start AND e.happened_at < r.until AND e.touch
+            AND (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s::text[]))
+        OFFSET 0
+    ) AS e
     WHERE NOT EXISTS (SELECT FROM corrected AS c WHERE c.name = e.name AND c.retracted)
 ) AS touched
 GROUP BY 2, 3, 4;
@@ -175,7 +202,10 @@ SELECT %(level)s::"char", CASE WHEN %(level)s = 'h' THEN date_trunc('hour', s.at
         WHEN %(level)s = 'd' THEN date_trunc('day', s.at, 'UTC') ELSE date_trunc('month', s.at, 'UTC') END,
     channel, direction, sum(touchpoints)
 FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-JOIN contact_sums AS s ON s.level = %(of)s::"char" AND s.at >= r.start AND s.at < r.until
+CROSS JOIN LATERAL (
+    SELECT * FROM contact_sums AS s WHERE s.level = %(of)s::"char" AND s.at >= r.start AND s.at < r.until
+    OFFSET 0
+) AS s
 GROUP BY 2, 3, 4;
 
 -- name: outdate

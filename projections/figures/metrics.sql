@@ -12,8 +12,11 @@ WITH said AS (
         SELECT e.*, convert_from(e.record, 'UTF8')::jsonb AS head,
             CASE WHEN a.name IS NOT NULL THEN convert_from(a.record, 'UTF8')::jsonb -> 'public' END AS amended
         FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-        JOIN events AS e
-            ON e.happened_at >= r.start AND e.happened_at < r.until AND e.type = ANY (%(types)s::text[])
+        CROSS JOIN LATERAL (
+            SELECT * FROM events AS e
+            WHERE e.happened_at >= r.start AND e.happened_at < r.until AND e.type = ANY (%(types)s::text[])
+            OFFSET 0
+        ) AS e
         LEFT JOIN corrected AS c ON c.name = e.name
         LEFT JOIN events AS a ON a.name = c.amended_by
         WHERE c.retracted IS NOT TRUE
@@ -55,9 +58,15 @@ END
 
 -- name: forget
 -- The sums of these times.
-DELETE FROM metric_sums AS s
-USING unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-WHERE s.metric = %(metric)s AND s.version = %(version)s AND s.at >= r.start AND s.at < r.until;
+DELETE FROM metric_sums WHERE ctid = ANY (ARRAY(
+    SELECT old.ctid
+    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
+    CROSS JOIN LATERAL (
+        SELECT s.ctid FROM metric_sums AS s
+        WHERE s.metric = %(metric)s AND s.version = %(version)s AND s.at >= r.start AND s.at < r.until
+        OFFSET 0
+    ) AS old
+));
 
 -- name: sum
 -- Sums by quarter and dimensions. It follows the query `counted`.

@@ -23,7 +23,7 @@ _Cursor = psycopg.Cursor[Any]
 
 def forget_moods(cursor: _Cursor, level: Level, ranges: Sequence[Range]) -> None:
     """The sums of one level in these times."""
-    cursor.execute(QUERIES["forget"], edges_of(ranges, level=level))
+    cursor.execute(QUERIES["forget"], edges_of(ranges, level=level, dimensions=[*DIMENSIONS, PRODUCT]))
 
 
 def sum_moods(cursor: _Cursor, level: Level, ranges: Sequence[Range], types: list[str] | None = None) -> None:

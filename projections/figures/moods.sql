@@ -5,8 +5,12 @@
 texts AS (
     SELECT e.name, e.happened_at AS at, e.channel, e.type, m.sentiment
     FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    JOIN events AS e ON e.happened_at >= r.start AND e.happened_at < r.until AND e.touch AND e.direction = 'in'
-        AND (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s::text[]))
+    CROSS JOIN LATERAL (
+        SELECT * FROM events AS e
+        WHERE e.happened_at >= r.start AND e.happened_at < r.until AND e.touch AND e.direction = 'in'
+            AND (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s::text[]))
+        OFFSET 0
+    ) AS e
     JOIN moods AS m ON m.target = e.name AND m.sentiment IS NOT NULL
     WHERE NOT EXISTS (SELECT FROM corrected AS c WHERE c.name = e.name AND c.retracted)
         AND NOT EXISTS (
@@ -26,9 +30,15 @@ texts AS (
 
 -- name: forget
 -- The sums of these times.
-DELETE FROM mood_sums AS s
-USING unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-WHERE s.level = %(level)s::"char" AND s.at >= r.start AND s.at < r.until;
+DELETE FROM mood_sums WHERE ctid = ANY (ARRAY(
+    SELECT old.ctid
+    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
+    CROSS JOIN LATERAL (
+        SELECT s.ctid FROM mood_sums AS s
+        WHERE s.level = %(level)s::"char" AND s.dimension = ANY (%(dimensions)s::text[]) AND s.at >= r.start AND s.at < r.until
+        OFFSET 0
+    ) AS old
+));
 
 -- name: sum_quarters
 -- By quarter, in all and by what a text says.
@@ -55,8 +65,11 @@ SELECT %(level)s::"char", dimension, CASE WHEN %(level)s = 'h' THEN date_trunc('
         WHEN %(level)s = 'd' THEN date_trunc('day', s.at, 'UTC') ELSE date_trunc('month', s.at, 'UTC') END,
     value, sum(texts), sum(total), sum(negative), sum(positive)
 FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-CROSS JOIN unnest(%(dimensions)s::text[]) AS d
-JOIN mood_sums AS s ON s.level = %(of)s::"char" AND s.dimension = d AND s.at >= r.start AND s.at < r.until
+CROSS JOIN LATERAL (
+    SELECT * FROM mood_sums AS s
+    WHERE s.level = %(of)s::"char" AND s.dimension = ANY (%(dimensions)s::text[]) AND s.at >= r.start AND s.at < r.until
+    OFFSET 0
+) AS s
 GROUP BY 2, 3, 4;
 
 -- name: empty

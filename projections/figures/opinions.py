@@ -29,8 +29,9 @@ def put_together(query: str) -> sql.Composed:
 
 def forget_opinions(cursor: _Cursor, level: Level, ranges: Sequence[Range]) -> None:
     """The sums of one level in these times."""
+    asked = edges_of(ranges, level=level, dimensions=[*SCORED, _PRODUCT])
     for table in ("scores", "complaints"):
-        cursor.execute(QUERIES[f"forget_{table}"], edges_of(ranges, level=level))
+        cursor.execute(QUERIES[f"forget_{table}"], asked)
 
 
 def sum_opinions(cursor: _Cursor, level: Level, ranges: Sequence[Range]) -> None:

@@ -18,7 +18,11 @@ scored AS (
         (measure = 'review' AND coalesce(best, 0) <> 0)::integer AS review_best,
         CASE WHEN measure = 'review' THEN score / nullif(best, 0) END AS review_best_total
     FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    JOIN scores AS s ON s.happened_at >= r.start AND s.happened_at < r.until AND s.score IS NOT NULL
+    CROSS JOIN LATERAL (
+        SELECT * FROM scores AS s
+        WHERE s.happened_at >= r.start AND s.happened_at < r.until AND s.score IS NOT NULL
+        OFFSET 0
+    ) AS s
 )
 
 -- name: added
@@ -48,15 +52,24 @@ SELECT %(level)s::"char", dimension, CASE WHEN %(level)s = 'h' THEN date_trunc('
         WHEN %(level)s = 'd' THEN date_trunc('day', s.at, 'UTC') ELSE date_trunc('month', s.at, 'UTC') END,
     value, {added}
 FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-CROSS JOIN unnest(%(dimensions)s::text[]) AS d
-JOIN score_sums AS s ON s.level = %(of)s::"char" AND s.dimension = d AND s.at >= r.start AND s.at < r.until
+CROSS JOIN LATERAL (
+    SELECT * FROM score_sums AS s
+    WHERE s.level = %(of)s::"char" AND s.dimension = ANY (%(dimensions)s::text[]) AND s.at >= r.start AND s.at < r.until
+    OFFSET 0
+) AS s
 GROUP BY 2, 3, 4;
 
 -- name: forget_scores
 -- The sums of these times.
-DELETE FROM score_sums AS s
-USING unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-WHERE s.level = %(level)s::"char" AND s.at >= r.start AND s.at < r.until;
+DELETE FROM score_sums WHERE ctid = ANY (ARRAY(
+    SELECT old.ctid
+    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
+    CROSS JOIN LATERAL (
+        SELECT s.ctid FROM score_sums AS s
+        WHERE s.level = %(level)s::"char" AND s.dimension = ANY (%(dimensions)s::text[]) AND s.at >= r.start AND s.at < r.until
+        OFFSET 0
+    ) AS old
+));
 
 -- name: empty_scores
 -- Nothing is summed.
@@ -75,18 +88,26 @@ voices AS (
     FROM (
         SELECT s.product, s.name, 'review' AS how, s.happened_at AS at
         FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-        JOIN scores AS s ON s.happened_at >= r.start AND s.happened_at < r.until
+        CROSS JOIN LATERAL (
+            SELECT * FROM scores AS s WHERE s.happened_at >= r.start AND s.happened_at < r.until OFFSET 0
+        ) AS s
         WHERE s.measure = 'review' AND s.product IS NOT NULL AND 2 * s.score <= coalesce(s.best, 5)
         UNION ALL
         SELECT l.product, t.name, 'refund', t.happened_at
         FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-        JOIN trades AS t ON t.happened_at >= r.start AND t.happened_at < r.until
+        CROSS JOIN LATERAL (
+            SELECT * FROM trades AS t
+            WHERE t.happened_at >= r.start AND t.happened_at < r.until AND t.refund AND t.counts
+            OFFSET 0
+        ) AS t
         JOIN lines AS l ON l.name = t.name
-        WHERE t.refund AND t.counts AND l.product IS NOT NULL
+        WHERE l.product IS NOT NULL
         UNION ALL
         SELECT p.product, p.name, 'mood', p.happened_at
         FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-        JOIN mentions AS p ON p.happened_at >= r.start AND p.happened_at < r.until
+        CROSS JOIN LATERAL (
+            SELECT * FROM mentions AS p WHERE p.happened_at >= r.start AND p.happened_at < r.until OFFSET 0
+        ) AS p
         CROSS JOIN LATERAL (
             SELECT m.sentiment FROM moods AS m WHERE m.target = p.name AND m.sentiment IS NOT NULL
             ORDER BY m.happened_at DESC, m.name DESC LIMIT 1
@@ -114,14 +135,23 @@ FROM voices GROUP BY 2, 3;
 INSERT INTO complaint_sums
 SELECT 'm', date_trunc('month', s.at, 'UTC'), product, sum(complaints), sum(reviews), sum(refunds), sum(moods)
 FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-JOIN complaint_sums AS s ON s.level = 'd' AND s.at >= r.start AND s.at < r.until
+CROSS JOIN LATERAL (
+    SELECT * FROM complaint_sums AS s WHERE s.level = 'd' AND s.at >= r.start AND s.at < r.until
+    OFFSET 0
+) AS s
 GROUP BY 2, 3;
 
 -- name: forget_complaints
 -- The sums of these times.
-DELETE FROM complaint_sums AS s
-USING unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-WHERE s.level = %(level)s::"char" AND s.at >= r.start AND s.at < r.until;
+DELETE FROM complaint_sums WHERE ctid = ANY (ARRAY(
+    SELECT old.ctid
+    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
+    CROSS JOIN LATERAL (
+        SELECT s.ctid FROM complaint_sums AS s
+        WHERE s.level = %(level)s::"char" AND s.at >= r.start AND s.at < r.until
+        OFFSET 0
+    ) AS old
+));
 
 -- name: empty_complaints
 -- Nothing is summed.

@@ -32,6 +32,15 @@ ON CONFLICT DO NOTHING;
 -- Nobody else folds these items until this transaction ends; what others brought before is seen by the next statement.
 SELECT item FROM items WHERE item = ANY (%(items)s::uuid[]) ORDER BY item FOR UPDATE;
 
+-- name: fold_in_one
+-- What follows joins sets of one row an item, of which the planner cannot know how many there are; where it takes them for
+-- few it would hold each against each.
+SET LOCAL enable_nestloop = off;
+
+-- name: as_before
+-- And what comes after does not.
+SET LOCAL enable_nestloop TO DEFAULT;
+
 -- name: forget_deals
 -- Deals that are folded anew, with what their figures stand on.
 WITH stays AS (

@@ -35,11 +35,13 @@ def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived], forgotten: Co
     hold = {"items": [item for item, _ in items], "kinds": [kind for _, kind in items]}
     cursor.execute(_SQL["note_items"], hold)
     cursor.execute(_SQL["hold_items"], hold)
+    cursor.execute(_SQL["fold_in_one"])
     for kind, table in _FOLDED.items():
         chosen = [item for item, its in items if its == kind]
         if chosen:
             cursor.execute(_SQL[f"forget_{table}"], {"items": chosen})
             cursor.execute(_SQL[f"fold_{table}"], {"items": chosen})
+    cursor.execute(_SQL["as_before"])
     return items
 
 
