@@ -70,6 +70,7 @@ def _fold(connection: psycopg.Connection, kind: str) -> None:
             return
         with connection.transaction():
             use(connection)
+            connection.execute(_WORK["fold_in_one"])
             connection.execute(_WORK[f"fold_{kind}s"], {"items": items})
         after = items[-1]
 

@@ -92,6 +92,8 @@ def everything(number: int) -> list[dict[str, Any]]:
     mood = one("touchpoint.enriched", sentiment="-0.8", language="en")
     told = {"source": "test/all", "id": f"email.received-{number}", "relation": "enriches"}
     mood["data"] |= {"who": [], "about": [told]}
+    asked = one("email.received", "product") | {"time": (START + timedelta(minutes=15 * number - 60)).isoformat()}
+    asked["data"]["refs"] = [{"kind": "product", "value": f"P-{number}"}]
     return [
         one("purchase.made", "order", "shop/0", **sold),
         one("purchase.made", "order", "shop/1", **sold),
@@ -100,7 +102,7 @@ def everything(number: int) -> list[dict[str, Any]]:
         one("task.created", "task", kind="call", title="Call"),
         one("lead.captured", "lead", origin="web"),
         one("review.posted", rating="1", best="5", product=f"P-{number}"),
-        one("email.received", "product"),
+        asked,
         mood,
     ]
 
