@@ -27,8 +27,8 @@ from tests.test_rebuild_one import parts_of, rebuild
 
 TIMES = 600
 """Quarters of an hour in which one of everything happens."""
-LIMIT = 8 * 9 * TIMES
-"""Rows that one step of a plan may look at: so many times as many as there are events. Each against each is more."""
+LIMIT = 22 * TIMES
+"""Rows that one step of a plan may look at: 22 for the 16 events of each quarter. Each against each is more."""
 _TOLD = {
     "session_preload_libraries": "auto_explain",
     "auto_explain.log_min_duration": "0",
@@ -38,6 +38,8 @@ _TOLD = {
     "auto_explain.log_level": "warning",
     "auto_explain.log_parameter_max_length": "0",
 }
+_TABLES = """SELECT schemaname::text, tablename::text FROM pg_tables
+    WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"""
 _PLAN = re.compile(r"WARNING:  duration: [\d.]+ ms  plan:\n((?:\t.*\n)+)")
 
 
@@ -72,6 +74,10 @@ def telling(postgres: PostgresServer) -> Iterator[tuple[Story, Plans]]:
             words = sql.SQL("ALTER DATABASE {} SET {} = {}")
             key = sql.SQL(".").join([sql.Identifier(one) for one in setting.split(".")])
             connection.execute(words.format(sql.Identifier(name), key, sql.Literal(value)))
+    with psycopg.connect(postgres.dsn_of(name), autocommit=True) as connection:
+        for schema, table in connection.execute(_TABLES).fetchall():  # nobody finds out about them by the way
+            unseen = sql.SQL("ALTER TABLE {} SET (autovacuum_enabled = false)")
+            connection.execute(unseen.format(sql.Identifier(schema, table)))
     with story(postgres.dsn_of(name), postgres.dsn_of(name)) as made:
         yield made, Plans(postgres)
     postgres.drop_database(name)
@@ -94,15 +100,22 @@ def everything(number: int) -> list[dict[str, Any]]:
     mood["data"] |= {"who": [], "about": [told]}
     asked = one("email.received", "product") | {"time": (START + timedelta(minutes=15 * number - 60)).isoformat()}
     asked["data"]["refs"] = [{"kind": "product", "value": f"P-{number}"}]
+    clicked = one("email.clicked", "campaign") | {"time": asked["time"]}
     return [
         one("purchase.made", "order", "shop/0", **sold),
         one("purchase.made", "order", "shop/1", **sold),
         one("deal.created", "deal", stage="new"),
+        *[one("deal.created", "deal", f"other/{place}", stage="new") for place in range(2)],
         one("ticket.opened", "ticket", state="new"),
         one("task.created", "task", kind="call", title="Call"),
         one("lead.captured", "lead", origin="web"),
         one("review.posted", rating="1", best="5", product=f"P-{number}"),
         asked,
+        clicked,
+        one("refund.made", "order", "shop/0", amount=1, currency="GBP"),
+        one("profile.updated", name=f"Ann {number}"),
+        one("consent.given", purpose="marketing"),
+        one("survey.answered", measure="csat", score="4"),
         mood,
     ]
 

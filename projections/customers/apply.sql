@@ -60,21 +60,19 @@ GROUP BY t.order_key HAVING min(t.source) <> max(t.source) OR count(*) FILTER (W
 -- name: count_trades
 -- Of these orders, per customer, what that source tells counts which told of it first, and so with its refunds. Gives when
 -- that happened which counts now, or does no more. Notes what that adds to sums, and which sums are doubtful from now on.
+-- `asked`: it is to be found out which count; `shared`: several purchases tell of the order.
 WITH told AS MATERIALIZED (
-    SELECT name, evidence, happened_at, order_key, refund, currency, source, counts
+    SELECT name, evidence, happened_at, order_key, refund, currency, source, counts,
+        min(source) OVER its <> max(source) OVER its OR NOT bool_and(counts) OVER its AS asked,
+        count(*) FILTER (WHERE NOT refund) OVER its > 1 AS shared
     FROM trades WHERE order_key = ANY (%(orders)s::uuid[])
-),
-several AS (
-    SELECT order_key, min(source) <> max(source) OR NOT bool_and(counts) AS asked,
-        count(*) FILTER (WHERE NOT refund) > 1 AS shared
-    FROM told GROUP BY order_key
-    HAVING min(source) <> max(source) OR NOT bool_and(counts) OR count(*) FILTER (WHERE NOT refund) > 1
+    WINDOW its AS (PARTITION BY order_key)
 ),
 doubted AS (
     INSERT INTO staged_trade_sums (evidence, currency, purchases, revenue, refunds, doubtful)
     SELECT DISTINCT told.evidence, told.currency, 0, 0, 0, true
-    FROM told JOIN several USING (order_key)
-    WHERE several.shared AND NOT told.refund AND told.evidence IS NOT NULL AND NOT EXISTS (
+    FROM told
+    WHERE told.shared AND NOT told.refund AND told.evidence IS NOT NULL AND NOT EXISTS (
         SELECT FROM trade_sums AS known
         WHERE known.evidence = told.evidence AND known.currency = told.currency AND known.doubtful
     )
@@ -83,8 +81,8 @@ found AS (
     SELECT told.name, told.source = first_value(told.source) OVER (
         PARTITION BY told.order_key, e.customer, told.refund ORDER BY told.happened_at, told.name
     ) AS counts
-    FROM told JOIN several USING (order_key) LEFT JOIN evidences AS e ON e.evidence = told.evidence
-    WHERE several.asked
+    FROM told LEFT JOIN evidences AS e ON e.evidence = told.evidence
+    WHERE told.asked
 ),
 changed AS (
     UPDATE trades SET counts = found.counts FROM found
