@@ -13,17 +13,16 @@ p.direction = 'in'
     AND NOT EXISTS (SELECT FROM trades AS own WHERE own.name = p.name)
 
 -- name: everybody
--- What all customers asked, and when each bought the products first that she asked of.
+-- What all customers asked, and what they bought.
 told AS MATERIALIZED (
     SELECT whose.customer, p.product, p.happened_at AS at
     FROM mentions AS p JOIN evidences AS whose ON whose.evidence = p.evidence
     WHERE {asks}
 ),
 bought AS (
-    SELECT hers.customer, l.product, min(t.happened_at) AS first_at
+    SELECT hers.customer, l.product, t.happened_at AS first_at
     FROM trades AS t JOIN lines AS l ON l.name = t.name JOIN evidences AS hers ON hers.evidence = t.evidence
-    WHERE t.counts AND NOT t.refund AND (hers.customer, l.product) IN (SELECT customer, product FROM told)
-    GROUP BY 1, 2
+    WHERE t.counts AND NOT t.refund AND l.product IS NOT NULL
 )
 
 -- name: some
@@ -51,11 +50,12 @@ bought AS (
 )
 
 -- name: made
--- What was asked before the first purchase. Both are put below each other and not joined: the planner takes them for few.
+-- What was asked before the first purchase. Both are put below each other and not joined: the planner takes them for few, and
+-- a busy account has many of either.
 made AS MATERIALIZED (
     SELECT customer, product, at, first_at
     FROM (
-        SELECT customer, product, at, max(first_at) OVER (PARTITION BY customer, product) AS first_at
+        SELECT customer, product, at, min(first_at) OVER (PARTITION BY customer, product) AS first_at
         FROM (
             SELECT customer, product, at, NULL::timestamptz AS first_at FROM told
             UNION ALL
