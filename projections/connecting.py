@@ -11,7 +11,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from domain.errors import Unavailable
 
-__all__ = ["KEEPALIVE", "claiming", "connected", "reading"]
+__all__ = ["ENDING_WITH_US", "KEEPALIVE", "claiming", "connected", "reading"]
 
 KEEPALIVE: Final[dict[str, Any]] = {
     "keepalives_idle": 5,
@@ -20,6 +20,10 @@ KEEPALIVE: Final[dict[str, Any]] = {
     "tcp_user_timeout": 20_000,
 }
 """So that a session whose server has gone without a word is noticed within seconds."""
+
+ENDING_WITH_US: Final = "-c client_connection_check_interval=2s"
+"""So that a long statement ends, and lets go of its locks, within seconds of the process that asked it. A server on
+Windows would refuse it."""
 
 
 @contextmanager

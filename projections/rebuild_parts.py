@@ -21,6 +21,7 @@ import psycopg
 
 from domain.errors import Unavailable
 from eventlog.sql import load
+from projections.connecting import ENDING_WITH_US
 from projections.deriving import Reading
 from projections.directory.model import CREATE_STAGING
 from projections.family import GoAloneError
@@ -64,7 +65,7 @@ _SELDOM: Final = (200_000, 10, 10)
 """How seldom garbage is looked for: there are many objects, without a cycle among them."""
 _OPTIONS: Final = (
     "-c work_mem=128MB -c maintenance_work_mem=256MB -c jit=off -c synchronous_commit=off -c lock_timeout=60s "
-    "-c client_min_messages=warning -c temp_buffers=64MB"
+    f"-c client_min_messages=warning -c temp_buffers=64MB {ENDING_WITH_US}"
 )
 _RETRIED = (
     psycopg.errors.DeadlockDetected,

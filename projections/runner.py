@@ -19,7 +19,7 @@ import psycopg
 from domain.errors import Unavailable
 from eventlog.sql import load
 from projections.anchors import Anchor
-from projections.connecting import KEEPALIVE
+from projections.connecting import ENDING_WITH_US, KEEPALIVE
 from projections.deriving import Deriver, Reading
 from projections.directory.model import CREATE_STAGING
 from projections.family import Family, GoAloneError, Lost
@@ -116,7 +116,7 @@ class Runner:
                 connect_timeout=5,
                 application_name=self.session,
                 options="-c statement_timeout=120s -c lock_timeout=30s -c idle_in_transaction_session_timeout=60s "
-                "-c work_mem=64MB -c temp_buffers=64MB -c jit=off -c client_min_messages=warning",
+                f"-c work_mem=64MB -c temp_buffers=64MB -c jit=off -c client_min_messages=warning {ENDING_WITH_US}",
                 **KEEPALIVE,
             )
             self._connection.execute(_STAGING["create"])
