@@ -25,11 +25,11 @@ from eventlog.sql import load
 from projections.figures import folding
 from projections.figures.buyers import Buying
 from projections.registry import use
+from projections.work import model as work
 
 __all__ = ["main"]
 
 _SQL = load("bench", "dashboards.sql")
-_WORK = load("projections.work", "apply.sql")
 _FILLING: Final = (
     "customers", "nodes", "drawn", "events", "trades", "lines", "things", "answers", "contacts", "scores", "moods",
     "mentions", "tickets", "deals", "items",
@@ -70,8 +70,7 @@ def _fold(connection: psycopg.Connection, kind: str) -> None:
             return
         with connection.transaction():
             use(connection)
-            connection.execute(_WORK["fold_in_one"])
-            connection.execute(_WORK[f"fold_{kind}s"], {"items": items})
+            work.fold(connection.cursor(), [(item, kind) for item in items])
         after = items[-1]
 
 

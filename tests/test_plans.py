@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -47,13 +46,15 @@ class Plans:
     """What a server told of the plans of one database since it was looked at last."""
 
     def __init__(self, server: PostgresServer) -> None:
-        self._log = Path(server.directory / "postgres.log")
+        self._log = server.directory / "postgres.log"
         self._seen = 0
 
     def since(self) -> list[dict[str, Any]]:
         """The plans that were run meanwhile, each with the text of its query."""
-        told = self._log.read_bytes()[self._seen :]
-        self._seen += len(told)
+        with self._log.open("rb") as log:
+            log.seek(self._seen)
+            told = log.read()
+            self._seen = log.tell()
         return [json.loads(one) for one in _PLAN.findall(told.decode(errors="replace"))]
 
 

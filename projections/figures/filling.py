@@ -17,7 +17,8 @@ from domain.catalogue.registry import Catalogue
 from domain.configuration import Metric
 from domain.metrics import version_of
 from projections.figures.compiling import QUERIES, Compiled, compiled
-from projections.figures.pieces import EVER, QUARTER, begin_of
+from projections.figures.forgetting import forget
+from projections.figures.pieces import EVER, QUARTER, begin_of, edges_of
 from projections.segments.compiling_raising import upcasts_of
 
 __all__ = ["Definition", "Fill", "define", "definitions_in", "fill", "fill_all", "fills_in", "sum_metrics"]
@@ -129,7 +130,6 @@ def _sum(
     catalogue: Catalogue | None,
 ) -> None:  # fmt: skip
     query: Compiled = compiled(one.metric, upcasts_of(load_catalogue() if catalogue is None else catalogue))
-    edges = {"starts": [begin for begin, _ in ranges], "ends": [end for _, end in ranges]}
-    asked = {**query.parameters, **edges, "metric": one.code, "version": one.version}
-    cursor.execute(QUERIES["forget"], asked)
-    cursor.execute(query.sum, asked)
+    which = {"metric": one.code, "version": one.version}
+    forget(cursor, "metric_sums", ranges, **which)
+    cursor.execute(query.sum, {**query.parameters, **edges_of(ranges, **which)})

@@ -16,6 +16,7 @@ from eventlog.sql import load
 from projections.figures.buyers import Buying, fill_buyers, fold_buyers
 from projections.figures.credits import fill_credits, fill_questions
 from projections.figures.filling import fill, fill_all, sum_metrics
+from projections.figures.forgetting import forget
 from projections.figures.moods import QUERIES as MOODS
 from projections.figures.moods import forget_moods, sum_moods
 from projections.figures.opinions import fill_opinions, forget_opinions, sum_opinions
@@ -170,9 +171,8 @@ def _fold_longer(cursor: psycopg.Cursor[Any], level: Level) -> Folded:
 
 
 def _forget(cursor: psycopg.Cursor[Any], level: Level, dimensions: Sequence[str], ranges: Sequence[Range]) -> None:
-    asked = edges_of(ranges, level=level, dimensions=list(dimensions))
-    cursor.execute(_SQL["forget_sales"], asked)
-    cursor.execute(_SQL["forget_contacts"], asked)
+    forget(cursor, "sales_sums", ranges, level=level, dimensions=list(dimensions))
+    forget(cursor, "contact_sums", ranges, level=level)
     forget_moods(cursor, level, ranges)
     forget_opinions(cursor, level, ranges)
 

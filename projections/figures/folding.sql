@@ -1,5 +1,6 @@
 -- How are sums made of what happened in some times? `starts` and `ends` are the begins and ends of those; a sum that is
--- made anew is taken away first.
+-- made anew is taken away first (forgetting.sql). Rows are found time by time along the index: where the planner knows nothing
+-- of a table yet, it would hold all of its rows against all of the times.
 
 -- name: snapshot
 -- All that follows is of one moment: what a batch touched that is not committed yet stays touched. The lock comes before
@@ -44,19 +45,6 @@ CROSS JOIN LATERAL (
     SELECT o.happened_at FROM trades AS o WHERE o.order_key = t.order_key AND o.name <> t.name
     OFFSET 0
 ) AS o;
-
--- name: forget_sales
--- The sums of these times; time by time along the index, here and in all that follows: where the planner knows nothing of a
--- table yet, it would hold all of its rows against all of the times.
-DELETE FROM sales_sums WHERE ctid = ANY (ARRAY(
-    SELECT old.ctid
-    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    CROSS JOIN LATERAL (
-        SELECT s.ctid FROM sales_sums AS s
-        WHERE s.level = %(level)s::"char" AND s.dimension = ANY (%(dimensions)s::text[]) AND s.at >= r.start AND s.at < r.until
-        OFFSET 0
-    ) AS old
-));
 
 -- name: sum_trades
 -- Sales by quarter, in all and by what the trade says. Whether a purchase is the only one of its order is asked once, and
@@ -153,18 +141,6 @@ SELECT %(level)s::"char", dimension, longer, value, currency, sum(purchases), su
     sum(units), sum(orders), any_value(several)
 FROM added
 GROUP BY dimension, longer, value, currency;
-
--- name: forget_contacts
--- The sums of these times.
-DELETE FROM contact_sums WHERE ctid = ANY (ARRAY(
-    SELECT old.ctid
-    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    CROSS JOIN LATERAL (
-        SELECT s.ctid FROM contact_sums AS s
-        WHERE s.level = %(level)s::"char" AND s.at >= r.start AND s.at < r.until
-        OFFSET 0
-    ) AS old
-));
 
 -- name: sum_contacts
 -- Touchpoints by quarter, channel and direction, of the types that are none of the ones that are no touchpoints; type by

@@ -56,18 +56,6 @@ CASE
     ELSE {otherwise}
 END
 
--- name: forget
--- The sums of these times.
-DELETE FROM metric_sums WHERE ctid = ANY (ARRAY(
-    SELECT old.ctid
-    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    CROSS JOIN LATERAL (
-        SELECT s.ctid FROM metric_sums AS s
-        WHERE s.metric = %(metric)s AND s.version = %(version)s AND s.at >= r.start AND s.at < r.until
-        OFFSET 0
-    ) AS old
-));
-
 -- name: sum
 -- Sums by quarter and dimensions. It follows the query `counted`.
 INSERT INTO metric_sums (metric, version, at, dimensions, events, total, least, most, told, evidences)

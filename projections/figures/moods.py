@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from eventlog.sql import load
+from projections.figures.forgetting import forget
 from projections.figures.pieces import SHORTER, Level, Range, edges_of
 
 __all__ = ["DIMENSIONS", "PRODUCT", "QUERIES", "forget_moods", "sum_moods"]
@@ -23,7 +24,7 @@ _Cursor = psycopg.Cursor[Any]
 
 def forget_moods(cursor: _Cursor, level: Level, ranges: Sequence[Range]) -> None:
     """The sums of one level in these times."""
-    cursor.execute(QUERIES["forget"], edges_of(ranges, level=level, dimensions=[*DIMENSIONS, PRODUCT]))
+    forget(cursor, "mood_sums", ranges, level=level, dimensions=[*DIMENSIONS, PRODUCT])
 
 
 def sum_moods(cursor: _Cursor, level: Level, ranges: Sequence[Range], types: list[str] | None = None) -> None:

@@ -28,18 +28,6 @@ texts AS (
     WHERE false
 )
 
--- name: forget
--- The sums of these times.
-DELETE FROM mood_sums WHERE ctid = ANY (ARRAY(
-    SELECT old.ctid
-    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    CROSS JOIN LATERAL (
-        SELECT s.ctid FROM mood_sums AS s
-        WHERE s.level = %(level)s::"char" AND s.dimension = ANY (%(dimensions)s::text[]) AND s.at >= r.start AND s.at < r.until
-        OFFSET 0
-    ) AS old
-));
-
 -- name: sum_quarters
 -- By quarter, in all and by what a text says.
 INSERT INTO mood_sums

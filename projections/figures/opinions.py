@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from eventlog.sql import load
+from projections.figures.forgetting import forget
 from projections.figures.pieces import EVER, SHORTER, Level, Range, edges_of
 
 __all__ = ["QUERIES", "SCORED", "fill_opinions", "forget_opinions", "put_together", "sum_opinions"]
@@ -29,9 +30,8 @@ def put_together(query: str) -> sql.Composed:
 
 def forget_opinions(cursor: _Cursor, level: Level, ranges: Sequence[Range]) -> None:
     """The sums of one level in these times."""
-    asked = edges_of(ranges, level=level, dimensions=[*SCORED, _PRODUCT])
-    for table in ("scores", "complaints"):
-        cursor.execute(QUERIES[f"forget_{table}"], asked)
+    forget(cursor, "score_sums", ranges, level=level, dimensions=[*SCORED, _PRODUCT])
+    forget(cursor, "complaint_sums", ranges, level=level)
 
 
 def sum_opinions(cursor: _Cursor, level: Level, ranges: Sequence[Range]) -> None:

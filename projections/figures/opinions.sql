@@ -59,18 +59,6 @@ CROSS JOIN LATERAL (
 ) AS s
 GROUP BY 2, 3, 4;
 
--- name: forget_scores
--- The sums of these times.
-DELETE FROM score_sums WHERE ctid = ANY (ARRAY(
-    SELECT old.ctid
-    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    CROSS JOIN LATERAL (
-        SELECT s.ctid FROM score_sums AS s
-        WHERE s.level = %(level)s::"char" AND s.dimension = ANY (%(dimensions)s::text[]) AND s.at >= r.start AND s.at < r.until
-        OFFSET 0
-    ) AS old
-));
-
 -- name: empty_scores
 -- Nothing is summed.
 DELETE FROM score_sums;
@@ -140,18 +128,6 @@ CROSS JOIN LATERAL (
     OFFSET 0
 ) AS s
 GROUP BY 2, 3;
-
--- name: forget_complaints
--- The sums of these times.
-DELETE FROM complaint_sums WHERE ctid = ANY (ARRAY(
-    SELECT old.ctid
-    FROM unnest(%(starts)s::timestamptz[], %(ends)s::timestamptz[]) AS r (start, until)
-    CROSS JOIN LATERAL (
-        SELECT s.ctid FROM complaint_sums AS s
-        WHERE s.level = %(level)s::"char" AND s.at >= r.start AND s.at < r.until
-        OFFSET 0
-    ) AS old
-));
 
 -- name: empty_complaints
 -- Nothing is summed.

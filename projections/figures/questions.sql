@@ -20,7 +20,7 @@ told AS MATERIALIZED (
     WHERE {asks}
 ),
 bought AS (
-    SELECT hers.customer, l.product, t.happened_at AS first_at
+    SELECT hers.customer, l.product, t.happened_at AS bought_at
     FROM trades AS t JOIN lines AS l ON l.name = t.name JOIN evidences AS hers ON hers.evidence = t.evidence
     WHERE t.counts AND NOT t.refund AND l.product IS NOT NULL
 )
@@ -40,13 +40,12 @@ told AS MATERIALIZED (
     ) AS p
 ),
 bought AS (
-    SELECT h.customer, l.product, min(t.happened_at) AS first_at
+    SELECT h.customer, l.product, t.happened_at AS bought_at
     FROM (SELECT * FROM homes WHERE customer IN (SELECT customer FROM told)) AS h
     CROSS JOIN LATERAL (
         SELECT name, happened_at FROM trades AS t WHERE t.evidence = h.evidence AND t.counts AND NOT t.refund OFFSET 0
     ) AS t
     CROSS JOIN LATERAL (SELECT product FROM lines AS l WHERE l.name = t.name AND l.product IS NOT NULL OFFSET 0) AS l
-    GROUP BY 1, 2
 )
 
 -- name: made
@@ -55,11 +54,11 @@ bought AS (
 made AS MATERIALIZED (
     SELECT customer, product, at, first_at
     FROM (
-        SELECT customer, product, at, min(first_at) OVER (PARTITION BY customer, product) AS first_at
+        SELECT customer, product, at, min(bought_at) OVER (PARTITION BY customer, product) AS first_at
         FROM (
-            SELECT customer, product, at, NULL::timestamptz AS first_at FROM told
+            SELECT customer, product, at, NULL::timestamptz AS bought_at FROM told
             UNION ALL
-            SELECT customer, product, NULL, first_at FROM bought
+            SELECT customer, product, NULL, bought_at FROM bought
         ) AS put
     ) AS known
     WHERE at < first_at

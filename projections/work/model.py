@@ -13,7 +13,7 @@ from projections.packing import copy_in
 from projections.rows import Derived
 from projections.work.extracting import touched
 
-__all__ = ["Item", "apply", "forget"]
+__all__ = ["Item", "apply", "fold", "forget"]
 
 _SQL: Final = load("projections.work", "apply.sql")
 _FOLDED: Final = {"deal": "deals", "ticket": "tickets", "task": "tasks", "lead": "leads"}
@@ -35,6 +35,12 @@ def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived], forgotten: Co
     hold = {"items": [item for item, _ in items], "kinds": [kind for _, kind in items]}
     cursor.execute(_SQL["note_items"], hold)
     cursor.execute(_SQL["hold_items"], hold)
+    fold(cursor, items)
+    return items
+
+
+def fold(cursor: psycopg.Cursor[Any], items: Collection[Item]) -> None:
+    """Fold these items anew out of their steps."""
     cursor.execute(_SQL["fold_in_one"])
     for kind, table in _FOLDED.items():
         chosen = [item for item, its in items if its == kind]
@@ -42,7 +48,6 @@ def apply(cursor: psycopg.Cursor[Any], derived: Sequence[Derived], forgotten: Co
             cursor.execute(_SQL[f"forget_{table}"], {"items": chosen})
             cursor.execute(_SQL[f"fold_{table}"], {"items": chosen})
     cursor.execute(_SQL["as_before"])
-    return items
 
 
 def forget(cursor: psycopg.Cursor[Any], names: Collection[UUID]) -> list[Item]:
